@@ -1,0 +1,1 @@
+"""Sound in and out: reading, writing, the corpus, log-mel spectrograms and waveform synthesis."""

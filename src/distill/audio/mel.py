@@ -1,0 +1,62 @@
+"""The log-mel front-end: waveform to dB on a mel scale, the same numbers for a crop as for a whole file."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from distill.config import SpectrogramConfig
+
+BLOCK_FRAMES = 4096
+"""Frames computed at a time for a whole file (44 seconds): memory stays flat however long the file is."""
+
+
+@lru_cache(maxsize=4)
+def mel_filters(config: SpectrogramConfig) -> Tensor:
+    """Slaney mel filters, area-normalised, [M, n_fft / 2 + 1] (librosa's)."""
+    from librosa.filters import mel
+
+    filters = mel(
+        sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=config.f_max_hz
+    )
+    return torch.from_numpy(filters)
+
+
+def log_mel(waveform: Tensor, config: SpectrogramConfig) -> Tensor:
+    """[..., N] samples -> [..., M, T] dB, T = ceil(N / hop).
+
+    20 log10 of the mel-filtered STFT magnitude (periodic Hann window, not normalised), floored at `floor_db`.
+    Frame t is centred on sample t * hop; samples outside the sound are zero.
+    """
+    frames = config.frames(waveform.shape[-1])
+    half = config.n_fft // 2
+    padding = frames * config.hop_length - waveform.shape[-1] + half
+    return _log_mel_valid(torch.nn.functional.pad(waveform, (half, padding)), config)[..., :frames]
+
+
+def log_mel_blocks(samples: npt.NDArray[np.floating], config: SpectrogramConfig) -> Iterator[Tensor]:
+    """The log-mel of a whole sound in blocks of [M, <= BLOCK_FRAMES], equal to `log_mel` of all of it.
+
+    `samples` [N] may be memory-mapped: only a block at a time is read.
+    """
+    total, hop, half = config.frames(len(samples)), config.hop_length, config.n_fft // 2
+    for first in range(0, total, BLOCK_FRAMES):
+        frames = min(BLOCK_FRAMES, total - first)
+        start, stop = first * hop - half, (first + frames - 1) * hop + half
+        inside = np.asarray(samples[max(start, 0) : min(stop, len(samples))], dtype=np.float32)
+        block = np.pad(inside, (max(-start, 0), max(stop - len(samples), 0)))
+        yield _log_mel_valid(torch.from_numpy(block), config)
+
+
+def _log_mel_valid(padded: Tensor, config: SpectrogramConfig) -> Tensor:
+    """[..., (T - 1) * hop + n_fft] -> [..., M, T], no padding of its own."""
+    window = torch.hann_window(config.n_fft, device=padded.device)
+    spectrum = torch.stft(
+        padded.reshape(-1, padded.shape[-1]), config.n_fft, config.hop_length, window=window, center=False, return_complex=True
+    )
+    mel = mel_filters(config).to(padded.device) @ spectrum.abs()
+    decibels = 20.0 * mel.clamp_min(10.0 ** (config.floor_db / 20.0)).log10()
+    return decibels.reshape(*padded.shape[:-1], *decibels.shape[-2:])

@@ -1,0 +1,218 @@
+"""What long work says while it runs. The library yields these; the faces print, draw or ignore them. No torch here."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of every event."""
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """Work that counts: scanning files, encoding, writing."""
+
+    task: str
+    """What is being done, in plain words, such as "reading sounds"."""
+    done: int
+    total: int
+    item: str = ""
+    """What was just finished, such as a file's name."""
+
+
+@dataclass(frozen=True)
+class TrainingStarted(Event):
+    """Everything that is known before the first step, so that it can be shown before the work starts."""
+
+    stage: str
+    """"codec" or "prior"."""
+    device: str
+    parameters: int
+    epochs: int
+    train_files: int
+    val_files: int
+    settings: dict[str, int | float | str]
+    origin: dict[str, str]
+    """For every setting: "auto", "default" or "set"."""
+
+
+@dataclass(frozen=True)
+class StepMetrics(Event):
+    """One optimiser step."""
+
+    epoch: int
+    """Counted from 1."""
+    step: int
+    """Counted from 1, over the whole training."""
+    total_steps: int
+    loss: float
+    learning_rate: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class LevelHealth:
+    """How one level of codes is used, counted over the whole training set."""
+
+    level: int
+    utilisation: float
+    """Share of the codes that are used at all, 0 to 1."""
+    perplexity: float
+    """Effective number of codes in use: exp of the entropy of their usage."""
+    dead_codes: int
+    usage: tuple[int, ...]
+    """How often each code was used."""
+
+
+@dataclass(frozen=True)
+class CodebookHealth(Event):
+    """The health of all levels, and what it means."""
+
+    levels: tuple[LevelHealth, ...]
+    verdict: str
+    """"healthy", "some codes underused" or "collapse"."""
+    message: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for files and `--json`."""
+        return {
+            "verdict": self.verdict,
+            "message": self.message,
+            "levels": [
+                {
+                    "level": level.level,
+                    "utilisation": level.utilisation,
+                    "perplexity": level.perplexity,
+                    "dead_codes": level.dead_codes,
+                    "usage": list(level.usage),
+                }
+                for level in self.levels
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class CodecStepMetrics(StepMetrics):
+    """One step of the codec."""
+
+    quantising: bool
+    """False while the codec still trains as a plain autoencoder."""
+
+
+@dataclass(frozen=True)
+class CodecEpochMetrics(Event):
+    """One epoch of the codec, judged on the held-out files."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    val_mel_l1_db: float
+    """Mean |difference| in dB between the log-mel of held-out sound and its reconstruction, padding left out."""
+    best_val_mel_l1_db: float
+    best_epoch: int
+    is_best: bool
+    quantising: bool
+    crops_per_second: float
+    seconds_left: float
+    health: CodebookHealth | None
+
+
+@dataclass(frozen=True)
+class CodecTrainingCompleteEvent(Event):
+    """The codec is trained and saved."""
+
+    model: str
+    epochs: int
+    best_epoch: int
+    val_mel_l1_db: float
+    health: CodebookHealth | None
+    seconds: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class PriorStepMetrics(StepMetrics):
+    """One step of the prior."""
+
+    tokens_per_second: float
+
+
+@dataclass(frozen=True)
+class PriorEpochMetrics(Event):
+    """One epoch of the prior, judged on the held-out files."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    val_loss: float
+    """Nats per token, summed loss over summed tokens."""
+    train_perplexity: float
+    val_perplexity: float
+    val_perplexity_per_level: tuple[float, ...]
+    bits_per_code: float
+    best_perplexity: float
+    best_epoch: int
+    is_best: bool
+    learning_rate: float
+    tokens_per_second: float
+    seconds_left: float
+    memorization_flag: bool
+    memorization_message: str
+
+
+@dataclass(frozen=True)
+class PriorTrainingCompleteEvent(Event):
+    """The prior is trained and bundled."""
+
+    model: str
+    epochs_trained: int
+    best_epoch: int
+    best_perplexity: float
+    final_perplexity: float
+    bits_per_code: float
+    unigram_bits_per_code: float
+    memorization_flag: bool
+    memorization_message: str
+    tokens_per_second: float
+    seconds: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A file was written."""
+
+    path: str
+    what: str
+    """"model", "sound" or "picture"."""
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something the user should know; work goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class SoundWritten(Event):
+    """One generated or reconstructed sound is on the disk."""
+
+    path: str
+    seconds: float
+    done: int
+    total: int
+    seed: int | None = None
+    source: str | None = None
+    mel_l1_db: float | None = None
+
+
+@dataclass(frozen=True)
+class GenerationCompleteEvent(Event):
+    """All sounds are written."""
+
+    model: str
+    seed: int
+    sounds: tuple[SoundWritten, ...] = field(default_factory=tuple)
+    sampling_seconds: float = 0.0
+    synthesis_seconds: float = 0.0

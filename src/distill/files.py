@@ -1,0 +1,71 @@
+"""Where files live, and how they are replaced: whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import platformdirs
+
+from distill.errors import DistillError
+
+BUNDLE_SUFFIX = ".distill"
+OLD_BUNDLE_SUFFIX = ".sda"
+"""An older name of the same format: read, never written."""
+
+
+def library_dir() -> Path:
+    """The folder of `.distill` files that is the library: `$DISTILL_LIBRARY`, or the user's data folder."""
+    return Path(os.environ.get("DISTILL_LIBRARY") or Path(platformdirs.user_data_dir("distill", appauthor=False)) / "library")
+
+
+def cache_dir() -> Path:
+    """The folder for decoded audio and spectrograms, safe to delete: `$DISTILL_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("DISTILL_CACHE") or platformdirs.user_cache_dir("distill", appauthor=False))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that takes its place when the block ends without an exception.
+
+    A crash, a full disk or a kill at any moment leaves the old file as it was. The new bytes are on the disk
+    (fsync) before the name points to them.
+
+    Raises:
+        DistillError: the folder cannot be made or written, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DistillError(f"Cannot write {path}: {reason}. Choose another place, or free some space.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def unused_path(path: Path, taken: set[Path] | None = None) -> Path:
+    """`path`, or the first of `stem-2`, `stem-3`, ... that no file and none of `taken` has."""
+    candidate, number = path, 1
+    while candidate.exists() or (taken is not None and candidate in taken):
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -145,6 +145,8 @@ class CorpusFacts:
     """Usable files, near-duplicates counted once each."""
     seconds: float
     """Duration of all training files together."""
+    crops: int
+    """Crops of 1.024 s that they fill, at least one for each file: what an epoch of the codec goes through."""
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
@@ -158,13 +160,16 @@ class Resolved(Generic[SettingsT]):
     origin: dict[str, Origin]
 
 
+CODEC_CROPS = 10_000
+"""Crops that the codec learns from in a training of default length."""
+
 Rule = Callable[[CorpusFacts], dict[str, Any]]
 
 
 def codec_auto(facts: CorpusFacts) -> dict[str, Any]:
-    """Codebook by number of files, epochs by seconds of audio, so that small and large corpora take similar time."""
+    """Codebook by number of files, epochs by crops, so that small and large corpora take similar time."""
     codebook_size = 64 if facts.files <= 20 else 128 if facts.files <= 100 else 256
-    return {"codebook_size": codebook_size, "epochs": _clamp(round(3000 / max(facts.seconds, 1.0)), 10, 150)}
+    return {"codebook_size": codebook_size, "epochs": _clamp(round(CODEC_CROPS / max(facts.crops, 1)), 10, 300)}
 
 
 def prior_auto(facts: CorpusFacts) -> dict[str, Any]:

@@ -216,3 +216,26 @@ class GenerationCompleteEvent(Event):
     sounds: tuple[SoundWritten, ...] = field(default_factory=tuple)
     sampling_seconds: float = 0.0
     synthesis_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReconstructionCompleteEvent(Event):
+    """All sounds have been through the codec."""
+
+    model: str
+    sounds: tuple[SoundWritten, ...]
+
+
+@dataclass(frozen=True)
+class CorpusScanned(Event):
+    """What a folder holds."""
+
+    folder: str
+    files_used: int
+    files_skipped: tuple[tuple[str, str], ...]
+    """Name and reason of each."""
+    seconds: float
+    train_files: int
+    val_files: int
+    groups: int
+    """Files, near-duplicates counted once."""

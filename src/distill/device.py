@@ -1,0 +1,49 @@
+"""The one place that chooses where and in which precision the networks run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from distill.errors import DistillError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then MPS, then the processor.
+
+    Raises:
+        DistillError: the device is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in present.items() if there))
+    if not present.get(name, False):
+        raise DistillError(f"--device {name}: there is no such device here. Use --device auto or --device cpu.")
+    return torch.device(name)
+
+
+def training_precision(device: torch.device) -> Precision:
+    """bfloat16 where the hardware multiplies it natively, else float32; decided by what it is, so runs repeat."""
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if device.type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
+        capability = capabilities() if capabilities else {}
+        native = capability.get("avx512_bf16", False) or capability.get("amx_bf16", False)
+        return "bf16-mixed" if native else "32-true"
+    return "32-true"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run small tensor work on one thread: two threads that wait for each other lose far more than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,61 @@
+"""Whole files through the codec, in pieces that leave no seam, so that memory does not grow with their length."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE, columns
+
+PIECE_COLUMNS = 120
+"""Longest piece: 20 s."""
+OVERLAP_COLUMNS = 8
+"""Context that each piece gets on both sides: more than the networks' reach."""
+
+
+class Piece(NamedTuple):
+    """Columns that are read, and the part of them that counts."""
+
+    read_first: int
+    read_stop: int
+    first: int
+    stop: int
+
+
+def pieces(total_columns: int) -> Iterator[Piece]:
+    """Cut `total_columns` columns into pieces with context on both sides."""
+    for first in range(0, total_columns, PIECE_COLUMNS):
+        stop = min(first + PIECE_COLUMNS, total_columns)
+        yield Piece(max(0, first - OVERLAP_COLUMNS), min(total_columns, stop + OVERLAP_COLUMNS), first, stop)
+
+
+@torch.no_grad()
+def encode_mel(codec: ConvVQVAE, mel: npt.NDArray[np.floating[Any]], device: torch.device) -> Tensor:
+    """Log-mel [T, M] in dB of any length, memory-mapped or not -> latents [S, D], S = 8 ceil(T / 16)."""
+    parts = []
+    for piece in pieces(columns(len(mel))):
+        frames = mel[piece.read_first * FRAMES_PER_COLUMN : piece.read_stop * FRAMES_PER_COLUMN]
+        block = torch.from_numpy(np.array(frames, dtype=np.float32)).T.to(device)
+        latents = codec.encode(codec.pad_to_columns(block)[None, None])[0]
+        parts.append(latents[(piece.first - piece.read_first) * BANDS : (piece.stop - piece.read_first) * BANDS])
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def encode_codes(codec: ConvVQVAE, mel: npt.NDArray[np.floating[Any]], device: torch.device) -> Tensor:
+    """Log-mel [T, M] in dB -> codes [S, Q]. Call in eval mode."""
+    return codec.latents_to_codes(encode_mel(codec, mel, device)[None])[0]
+
+
+@torch.no_grad()
+def decode_codes(codec: ConvVQVAE, codes: Tensor) -> Tensor:
+    """Codes [S, Q] of any length -> log-mel [M, T] in dB, T = 16 columns."""
+    parts = []
+    for piece in pieces(len(codes) // BANDS):
+        mel = codec.codes_to_mel(codes[None, piece.read_first * BANDS : piece.read_stop * BANDS])[0, 0]
+        skipped = (piece.first - piece.read_first) * FRAMES_PER_COLUMN
+        parts.append(mel[:, skipped : skipped + (piece.stop - piece.first) * FRAMES_PER_COLUMN])
+    return torch.cat(parts, dim=1)

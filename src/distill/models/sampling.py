@@ -1,0 +1,119 @@
+"""Drawing new codes from the prior, token by token, with a key-value cache."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill.models.prior import BOS, MID, CodePrior
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How adventurous the drawing is."""
+
+    temperature: float = 1.0
+    """Above 1 more surprising, below 1 safer; 0 always takes the likeliest code."""
+    top_k: int = 0
+    """Draw only from this many likeliest codes; 0: from all."""
+    top_p: float = 1.0
+    """Draw only from the likeliest codes that together have this probability."""
+
+
+def clip_generator(seed: int) -> torch.Generator:
+    """The source of everything random in one clip, whatever else is in the batch; close seeds give unlike streams."""
+    mixed = ((seed + 1) * 0x9E3779B97F4A7C15) & (2**63 - 1)
+    return torch.Generator().manual_seed(mixed ^ (mixed >> 31))
+
+
+def probabilities(logits: Tensor, options: SamplingOptions) -> Tensor:
+    """Logits [B, V] -> the distribution [B, V] that is drawn from (float64)."""
+    logits = logits.double()
+    if options.temperature <= 0.0:
+        return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).double()
+    logits = logits / options.temperature
+    if 0 < options.top_k < logits.shape[-1]:
+        threshold = logits.topk(options.top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < threshold, float("-inf"))
+    chances = logits.softmax(-1)
+    if options.top_p < 1.0:
+        ranked, order = chances.sort(-1, descending=True, stable=True)
+        before = ranked.cumsum(-1) - ranked
+        kept = torch.zeros_like(chances).scatter(-1, order, ranked * (before < options.top_p))
+        chances = kept / kept.sum(-1, keepdim=True)
+    return chances
+
+
+def draw(logits: Tensor, options: SamplingOptions, generators: Sequence[torch.Generator]) -> Tensor:
+    """One token [B] from logits [B, V]; each row has its own generator and uses one number of it."""
+    chances = probabilities(logits, options).cpu()
+    points = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in generators])
+    cumulative = chances.cumsum(-1)
+    points = points * cumulative[:, -1]
+    drawn = torch.searchsorted(cumulative, points[:, None], right=True)[:, 0]
+    last_possible = (chances > 0).double().cumsum(-1).argmax(-1)
+    return torch.minimum(drawn, last_possible).to(logits.device)
+
+
+@torch.inference_mode()
+def sample_codes(
+    prior: CodePrior,
+    generators: Sequence[torch.Generator],
+    max_columns: int,
+    options: SamplingOptions = SamplingOptions(),
+    may_end: bool = True,
+) -> Iterator[list[Tensor]]:
+    """Draw one sequence of codes for each generator.
+
+    Windows longer than the prior's context slide on by columns: the newest columns are read again as the beginning
+    of a new window.
+
+    Args:
+        max_columns: where every sequence ends at the latest.
+        may_end: let a sequence end by EOS; without, EOS is never drawn.
+
+    Yields:
+        After every column, the sequences so far: for each generator codes [S, Q] (int64, on the prior's device).
+    """
+    config = prior.config
+    prior.eval()
+    per_column = config.bands * config.rvq_levels
+    window = config.seq_len // config.bands
+    device = prior.heads.device
+    batch = len(generators)
+    cache = prior.new_cache(batch)
+    tokens = torch.zeros((batch, 0), dtype=torch.long, device=device)
+    origin = 0  # first token of the window
+    start = torch.full((batch,), BOS, device=device)
+    length = torch.full((batch,), max_columns, device=device)  # in columns
+    logits = prior.prime(cache, tokens, start)
+    for column in range(max_columns):
+        if column * per_column - origin == prior.max_tokens:
+            kept = max(1, window * 2 // 3) if window > 1 else 0
+            origin = (column - kept) * per_column
+            start = torch.full((batch,), MID, device=device)
+            logits = prior.prime(cache, tokens[:, origin:], start)
+        if not may_end or column == 0:
+            logits[:, prior.eos] = float("-inf")
+        drawn = draw(logits, options, generators)
+        ended = drawn == prior.eos
+        length = torch.where(ended, length.clamp(max=column), length)
+        if bool((length <= column).all()):
+            break
+        drawn = drawn.masked_fill(ended, 0)
+        for index in range(per_column):
+            if index:
+                drawn = draw(logits, options, generators)
+            tokens = torch.cat([tokens, drawn[:, None]], dim=1)
+            in_window = tokens[:, origin:]
+            if in_window.shape[1] < prior.max_tokens:
+                logits = prior.step(cache, in_window, start)
+        yield _split(tokens, length, column + 1, config.rvq_levels, per_column)
+
+
+def _split(tokens: Tensor, length: Tensor, columns: int, levels: int, per_column: int) -> list[Tensor]:
+    return [
+        row[: min(int(end), columns) * per_column].unflatten(0, (-1, levels))
+        for row, end in zip(tokens, length, strict=True)
+    ]

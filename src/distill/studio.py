@@ -1,0 +1,250 @@
+"""Everything the program can do, without a face: each action is a generator of events."""
+
+import secrets
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill.audio.corpus import Corpus, CorpusManifest, reopen, scan
+from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
+from distill.audio.mel import log_mel_blocks
+from distill.audio.synthesis import GriffinLim, finish
+from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card
+from distill.config import CodecSettings, PriorSettings, codec_auto, prior_auto, resolve
+from distill.device import choose_device, one_thread
+from distill.errors import DistillError
+from distill.events import (
+    CorpusScanned,
+    Event,
+    GenerationCompleteEvent,
+    Progress,
+    ReconstructionCompleteEvent,
+    SoundWritten,
+)
+from distill.files import BUNDLE_SUFFIX, unused_path
+from distill.library import find_model, new_model_path
+from distill.models.encoding import decode_codes, encode_codes
+from distill.models.prior import CodePrior
+from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
+from distill.models.vqvae import FRAMES_PER_COLUMN, columns
+from distill.training.codec import train_codec
+from distill.training.prior import train_prior
+
+CONTEXT_POSITIONS = 48
+"""Positions in the prior's window: one second."""
+BATCH = 16
+"""Sounds sampled at once."""
+LONGEST_SECONDS = 600.0
+MOST_SOUNDS = 1000
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """What to generate."""
+
+    count: int = 8
+    seconds: float = 1.0
+    seed: int | None = None
+    sampling: SamplingOptions = SamplingOptions()
+    exact: bool | None = None
+    """True: fill every sound up to `seconds` with new sounds after one that ends; False: let sounds end where they
+    end; None: fill only what is longer than the prior's window."""
+    format: str = "wav"
+
+
+def train(
+    folder: Path,
+    name: str | None = None,
+    out: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, None]:
+    """Stage 1: scan a folder, train a codec on it, save it in the library (or at `out`)."""
+    path = _destination(folder, name, out)
+    if path.exists() and not overwrite:
+        raise DistillError(f"{path} exists already. Choose another --name, or give --overwrite to replace it.")
+    choose_device(device)
+    resolve(CodecSettings, {}, overrides or {})  # a bad value is named before the folder is read
+    corpus = yield from scan(folder)
+    yield _scanned(corpus.manifest)
+    resolved = resolve(CodecSettings, codec_auto(corpus.manifest.facts()), overrides or {})
+    yield from train_codec(corpus, resolved, path, path.stem, device, stop)
+
+
+def train_prior_for(
+    model: str,
+    dataset: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, None]:
+    """Stage 2: train a prior on the files the model's codec was trained on, and bundle it in place."""
+    path = find_model(model)
+    card = read_card(path)
+    if card.has_prior and not overwrite:
+        raise DistillError(f"{path} has a prior already. Give --overwrite to replace it; it stays valid until the new one is saved.")
+    if path.suffix != BUNDLE_SUFFIX:
+        raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
+    choose_device(device)
+    fixed = {
+        "codebook_size": card.vqvae_config.codebook_size,
+        "rvq_levels": card.vqvae_config.rvq_levels,
+        "seq_len": CONTEXT_POSITIONS,
+    }
+    resolved = resolve(PriorSettings, prior_auto(card.corpus_manifest.facts()), overrides or {}, fixed)
+    corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config)
+    yield from train_prior(path, corpus, resolved, device, stop)
+
+
+def generate(model: str, out: Path, options: GenerateOptions, device: str = "auto") -> Generator[Event, None, None]:
+    """Sample the prior and write new sounds. Sound number i of seed s is sound 0 of seed s + i."""
+    _check_generate(options)
+    path = find_model(model)
+    chosen = choose_device(device)
+    loaded = load_bundle(path, chosen)
+    if loaded.prior is None:
+        raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {path.stem}` first.")
+    seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
+    synthesise = GriffinLim(loaded.card.spectrogram_config)
+    sounds: list[SoundWritten] = []
+    sampling_seconds = synthesis_seconds = 0.0
+    for first in range(0, options.count, BATCH):
+        seeds = [seed + i for i in range(first, min(first + BATCH, options.count))]
+        generators = [clip_generator(each) for each in seeds]
+        begun = time.monotonic()
+        codes: list[Tensor] = []
+        for done, total, codes in sample_pieces(loaded.prior, generators, loaded, options):
+            yield Progress("sampling", first * total + len(seeds) * done, options.count * total)
+        sampling_seconds += time.monotonic() - begun
+        for each, generator, sequence in zip(seeds, generators, codes, strict=True):
+            begun = time.monotonic()
+            samples = _to_samples(loaded, sequence, synthesise, generator, options.seconds)
+            target = unused_path(out / f"{path.stem}-seed{each}.{options.format}")
+            write_audio(target, samples)
+            synthesis_seconds += time.monotonic() - begun
+            sound = SoundWritten(str(target), len(samples) / SAMPLE_RATE, len(sounds) + 1, options.count, seed=each)
+            sounds.append(sound)
+            yield sound
+    yield GenerationCompleteEvent(str(path), seed, tuple(sounds), sampling_seconds, synthesis_seconds)
+
+
+def sample_pieces(
+    prior: CodePrior, generators: Sequence[torch.Generator], loaded: LoadedVQModel, options: GenerateOptions
+) -> Iterator[tuple[int, int, list[Tensor]]]:
+    """Sample codes [S, Q] for every generator up to the wanted length; yields (columns done, of, codes so far).
+
+    Where sounds shall fill the length, one that ends is followed by another.
+    """
+    spectrogram = loaded.card.spectrogram_config
+    bands = prior.config.bands
+    wanted = columns(spectrogram.frames(round(options.seconds * SAMPLE_RATE)))
+    fill = options.exact if options.exact is not None else wanted > prior.config.seq_len // bands
+    finished = [torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)] * len(generators)
+    open_clips = list(range(len(generators)))
+    with one_thread():
+        while open_clips:
+            missing = [wanted - len(finished[i]) // bands for i in open_clips]
+            drawn: list[Tensor] = []
+            for drawn in sample_codes(prior, [generators[i] for i in open_clips], max(missing), options.sampling):
+                done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
+                yield done, wanted, finished
+            for i, room, codes in zip(open_clips, missing, drawn, strict=True):
+                finished[i] = torch.cat([finished[i], codes[: room * bands].cpu()])
+            open_clips = [i for i in open_clips if fill and len(finished[i]) < wanted * bands]
+    yield wanted, wanted, finished
+
+
+def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "auto") -> Generator[Event, None, None]:
+    """Write what the codec makes of sounds, each as long as its source."""
+    path = find_model(model)
+    chosen = choose_device(device)
+    loaded = load_bundle(path, chosen)
+    spectrogram = loaded.card.spectrogram_config
+    synthesise = GriffinLim(spectrogram)
+    sounds: list[SoundWritten] = []
+    taken: set[Path] = set()
+    for number, source in enumerate(files, start=1):
+        samples, _ = read_audio(source)
+        mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1)
+        made = decode_codes(loaded.codec, encode_codes(loaded.codec, mel.T.numpy(), chosen)).cpu()[:, : mel.shape[1]]
+        waveform = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
+        target = _beside(out / f"{source.stem}.wav", taken)
+        write_audio(target, waveform.numpy())
+        error = float((made - mel).abs().mean())
+        sound = SoundWritten(
+            str(target), len(samples) / SAMPLE_RATE, number, len(files), source=str(source), mel_l1_db=error
+        )
+        sounds.append(sound)
+        yield sound
+    yield ReconstructionCompleteEvent(str(path), tuple(sounds))
+
+
+def info(model: str) -> tuple[Path, BundleCard]:
+    """What a model's file says of itself; loads no weights."""
+    path = find_model(model)
+    return path, read_card(path)
+
+
+def _to_samples(
+    loaded: LoadedVQModel, codes: Tensor, synthesise: GriffinLim, generator: torch.Generator, seconds: float
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    device = loaded.codec.mel_mean.device
+    mel = decode_codes(loaded.codec, codes.to(device)).cpu()
+    samples = synthesise(mel, generator)[: round(seconds * SAMPLE_RATE)]
+    return finish(samples, SAMPLE_RATE).numpy()
+
+
+def _beside(path: Path, taken: set[Path]) -> Path:
+    """A path no other output of this run has; a file of an earlier run is replaced."""
+    candidate, number = path, 1
+    while candidate in taken:
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    taken.add(candidate)
+    return candidate
+
+
+def _destination(folder: Path, name: str | None, out: Path | None) -> Path:
+    if out is None:
+        return new_model_path(name or folder.resolve().name or "model")
+    if out.suffix != BUNDLE_SUFFIX:
+        raise DistillError(f"--out {out} must end with {BUNDLE_SUFFIX}.")
+    return out
+
+
+def _scanned(manifest: CorpusManifest) -> CorpusScanned:
+    return CorpusScanned(
+        folder=manifest.folder,
+        files_used=len(manifest.files),
+        files_skipped=tuple((skipped.name, skipped.reason) for skipped in manifest.skipped),
+        seconds=manifest.seconds,
+        train_files=len(manifest.train),
+        val_files=len(manifest.val),
+        groups=manifest.facts().files,
+    )
+
+
+def _check_generate(options: GenerateOptions) -> None:
+    problems = {
+        f"--count {options.count}: choose 1 to {MOST_SOUNDS}.": not 1 <= options.count <= MOST_SOUNDS,
+        f"--seconds {options.seconds}: choose more than 0 and at most {LONGEST_SECONDS:.0f}.": not 0.0
+        < options.seconds
+        <= LONGEST_SECONDS,
+        f"--temperature {options.sampling.temperature}: choose 0 to 10.": not 0.0 <= options.sampling.temperature <= 10.0,
+        f"--top-p {options.sampling.top_p}: choose more than 0 and at most 1.": not 0.0 < options.sampling.top_p <= 1.0,
+        f"--top-k {options.sampling.top_k}: choose 0 (all) or more.": options.sampling.top_k < 0,
+        f"--format {options.format}: choose wav or flac.": options.format not in ("wav", "flac"),
+    }
+    for sentence, wrong in problems.items():
+        if wrong:
+            raise DistillError(sentence)

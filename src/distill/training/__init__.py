@@ -1,0 +1,1 @@
+"""Training: one loop (`fit`), and what is particular to the codec and to the prior."""

@@ -276,7 +276,7 @@ _MEMBRANES = (
 
 # Name, seconds, lowest frequency, tone, peak in dBFS.
 _CYMBALS = (
-    ("hat-closed", 0.16, 6500.0, 0.3, -10.0), ("hat-pedal", 0.22, 5000.0, 0.5, -15.0),
+    ("hat-closed", 0.16, 6500.0, 0.3, -10.0), ("hat-pedal", 0.22, 3000.0, 0.75, -15.0),
     ("hat-open", 0.8, 6000.0, 0.4, -9.0),
 )  # fmt: skip
 

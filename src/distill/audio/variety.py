@@ -160,8 +160,8 @@ def with_gaps(samples: Samples, rng: np.random.Generator) -> Samples:
     for start in rng.uniform(0.0, 0.9, rng.integers(1, 4)) * len(samples):
         gate[int(start) : int(start + 0.1 * len(samples))] = 0.0
     ramp = np.hanning(2 * round(0.003 * SAMPLE_RATE))
-    smooth = np.asarray(signal.fftconvolve(gate, ramp / ramp.sum(), "same"), dtype=np.float64)
-    return samples * smooth.clip(0.0, 1.0)
+    smooth = np.clip(signal.fftconvolve(gate, ramp / ramp.sum(), "same"), 0.0, 1.0)
+    return np.asarray(samples * smooth, dtype=np.float64)
 
 
 def _with_random_effects(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -1,0 +1,57 @@
+"""`distill info`: a model's card on the screen."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from distill.bundle import BundleCard
+from distill.cli.show import duration
+from distill.config import is_knob
+
+
+def show_card(path: Path, card: BundleCard) -> None:
+    """Print the card on stdout."""
+    console = Console(highlight=False)
+    corpus, meta = card.corpus_manifest, card.metadata
+    table = Table(title=escape(str(path)), show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("trained", f"{meta.created}, distill {meta.distill_version}")
+    table.add_row(
+        "corpus",
+        escape(
+            f"{corpus.folder}: {len(corpus.files)} sounds ({len(corpus.train)} train, {len(corpus.val)} held out), "
+            f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
+        ),
+    )
+    table.add_row("codec", f"held-out error {meta.val_mel_l1_db:.2f} dB at epoch {meta.best_epoch} of {meta.epochs}")
+    table.add_row("", _settings(card.training_config, card.settings_origin.get("codec", {})))
+    health = card.codebook_health_snapshot
+    table.add_row("codes", f"{health.verdict}. {health.message}")
+    for level in health.levels:
+        table.add_row(
+            "", f"level {level.level}: {level.utilisation:.0%} used, perplexity {level.perplexity:.0f}, {level.dead_codes} dead"
+        )
+    prior = card.prior_metadata
+    if prior is None:
+        table.add_row("prior", f"none yet: distill train-prior {escape(path.stem)}")
+    else:
+        table.add_row(
+            "prior",
+            f"held-out perplexity {prior.best_perplexity:.2f} at epoch {prior.best_epoch} of {prior.epochs_trained}; "
+            f"{prior.bits_per_code:.2f} bits per code, {prior.unigram_bits_per_code:.2f} by counting; {prior.training_date}",
+        )
+        if card.prior_training_config is not None:
+            table.add_row("", _settings(card.prior_training_config, card.settings_origin.get("prior", {})))
+        table.add_row("", prior.memorization_message)
+    console.print(table)
+
+
+def _settings(settings: object, origin: object) -> str:
+    assert isinstance(origin, dict)
+    fields = type(settings).model_fields  # type: ignore[attr-defined]
+    return ", ".join(
+        f"{name}={getattr(settings, name)} ({origin.get(name, 'default')})" for name, field in fields.items() if is_knob(field)
+    )

@@ -1,0 +1,153 @@
+"""Events rendered on stderr with Rich: progress with time left, one line an epoch, plain words at the end."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing_extensions import Self
+
+from distill import events as ev
+
+PLAIN_SECONDS = 5.0
+"""Where stderr is not a terminal, epochs are reported at most this often."""
+
+
+def duration(seconds: float) -> str:
+    """`75` -> `1:15`."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+class Screen:
+    """Shows events as they come. Everything goes to stderr; stdout stays free for `--json`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[item]}"), console=self.console, transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )  # fmt: skip
+        self.tasks: dict[str, TaskID] = {}
+        self.last_plain = 0.0
+        self.plain_steps = 0.0
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """One line."""
+        self.console.print(escape(text), style=style)
+
+    def show(self, event: ev.Event) -> None:
+        """Render one event."""
+        match event:
+            case ev.Progress():
+                self._advance(event.task, event.done, event.total, event.item)
+            case ev.CorpusScanned():
+                self._scanned(event)
+            case ev.TrainingStarted():
+                self._started(event)
+            case ev.StepMetrics():
+                left = f"{duration(event.seconds_left)} left"
+                self._advance("training", event.step, event.total_steps, left)
+                if not self.console.is_terminal and self._due("steps"):
+                    self.say(f"step {event.step}/{event.total_steps}, loss {event.loss:.3f}, {left}")
+            case ev.CodecEpochMetrics() | ev.PriorEpochMetrics():
+                self._epoch(event)
+            case ev.Warned():
+                self.say(f"Note: {event.message}", "yellow")
+            case ev.Saved():
+                self.say(f"Saved {event.what} {event.path}", "green")
+            case ev.SoundWritten():
+                error = "" if event.mel_l1_db is None else f", {event.mel_l1_db:.1f} dB from the original"
+                self.say(f"{event.path} ({event.seconds:.2f} s{error})")
+            case ev.CodecTrainingCompleteEvent():
+                self._codec_done(event)
+            case ev.PriorTrainingCompleteEvent():
+                self._prior_done(event)
+            case ev.GenerationCompleteEvent():
+                seconds = sum(sound.seconds for sound in event.sounds)
+                self.say(
+                    f"{len(event.sounds)} sounds, {seconds:.1f} s, seed {event.seed} "
+                    f"(sampling {event.sampling_seconds:.1f} s, synthesis {event.synthesis_seconds:.1f} s)"
+                )
+
+    def _advance(self, task: str, done: int, total: int, item: str) -> None:
+        if task not in self.tasks:
+            for old in self.tasks.values():
+                self.bar.remove_task(old)
+            self.tasks = {task: self.bar.add_task(task, total=total, item="")}
+        self.bar.update(self.tasks[task], completed=done, total=total, item=escape(item[-40:]))
+
+    def _due(self, what: str) -> bool:
+        now = time.monotonic()
+        last = self.plain_steps if what == "steps" else self.last_plain
+        if now - last < PLAIN_SECONDS:
+            return False
+        if what == "steps":
+            self.plain_steps = now
+        else:
+            self.last_plain = now
+        return True
+
+    def _scanned(self, event: ev.CorpusScanned) -> None:
+        self.say(
+            f"{event.files_used} sounds, {duration(event.seconds)} in all; {event.train_files} to learn from, "
+            f"{event.val_files} held out to judge by"
+        )
+        for name, reason in event.files_skipped:
+            self.say(f"  skipped {printable(name)}: {reason}", "yellow")
+
+    def _started(self, event: ev.TrainingStarted) -> None:
+        self.say(
+            f"Training the {event.stage} on {event.device}: {event.parameters / 1e6:.1f} M parameters, {event.epochs} epochs. "
+            "Ctrl-C stops and keeps the best so far."
+        )
+        shown = [f"{name}={value} ({event.origin[name]})" for name, value in event.settings.items() if name in event.origin]
+        self.say("  " + ", ".join(shown), "dim")
+
+    def _epoch(self, event: ev.CodecEpochMetrics | ev.PriorEpochMetrics) -> None:
+        final = event.epoch == event.epochs
+        if not self.console.is_terminal and not final and not self._due("epochs"):
+            return
+        mark = " *" if event.is_best else ""
+        if isinstance(event, ev.CodecEpochMetrics):
+            how = "" if event.quantising else " (plain autoencoder)"
+            text = f"held-out error {event.val_mel_l1_db:.2f} dB{how}{mark}"
+        else:
+            text = f"held-out perplexity {event.val_perplexity:.2f} ({event.bits_per_code:.2f} bits per code){mark}"
+            if event.memorization_flag and event.is_best:
+                text += f"\n  Memorization? {event.memorization_message}"
+        self.say(f"epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.3f}, {text}, {duration(event.seconds_left)} left")
+
+    def _codec_done(self, event: ev.CodecTrainingCompleteEvent) -> None:
+        early = " (stopped early)" if event.stopped_early else ""
+        self.say(
+            f"Codec ready after {duration(event.seconds)}{early}: held-out error {event.val_mel_l1_db:.2f} dB "
+            f"at epoch {event.best_epoch}. Codes: {event.health.verdict if event.health else 'not measured'}."
+        )
+        if event.health and event.health.verdict != "healthy":
+            self.say(event.health.message, "yellow")
+
+    def _prior_done(self, event: ev.PriorTrainingCompleteEvent) -> None:
+        early = " (stopped early)" if event.stopped_early else ""
+        self.say(
+            f"Prior ready after {duration(event.seconds)}{early}: held-out perplexity {event.best_perplexity:.2f} at epoch "
+            f"{event.best_epoch}; {event.bits_per_code:.2f} bits per code, {event.unigram_bits_per_code:.2f} by counting alone."
+        )
+        if event.memorization_flag:
+            self.say(event.memorization_message, "bold yellow")
+
+
+def printable(name: str) -> str:
+    """A file's name for the screen: whatever is not text is shown escaped."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

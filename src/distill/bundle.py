@@ -7,13 +7,13 @@ version does not know are kept when the file is rewritten.
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from distill.audio.corpus import CorpusManifest
@@ -22,6 +22,8 @@ from distill.errors import DistillError
 from distill.files import replacing
 from distill.models.prior import CodePrior
 from distill.models.vqvae import ConvVQVAE
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 FORMAT = "distill_model"
 VERSION = 2
@@ -85,7 +87,7 @@ class LossPoint(Frozen):
 class BundleCard(Frozen):
     """Everything in a `.distill` file but the weights."""
 
-    model_config = {**Frozen.model_config, "extra": "ignore"}
+    model_config = ConfigDict(extra="ignore")
 
     format: Literal["distill_model"]
     version: Literal[2]
@@ -121,7 +123,9 @@ def save_bundle(path: Path, contents: Mapping[str, Any]) -> None:
     Args:
         contents: the keys of format version 2: sections as pydantic models or plain values, weights as state dicts.
     """
-    plain = {key: value.model_dump(mode="json") if isinstance(value, Frozen) else value for key, value in contents.items()}
+    plain = {
+        key: value.model_dump(mode="json") if isinstance(value, Frozen) else value for key, value in contents.items()
+    }
     plain = {"format": FORMAT, "version": VERSION, "model_type": "vqvae", "has_prior": False, **plain}
     BundleCard.model_validate(plain)
     with replacing(path) as stream:
@@ -146,8 +150,19 @@ def read_contents(path: Path, mapped: bool = True) -> dict[str, Any]:
     _refuse_foreign(path)
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, AttributeError, IndexError, TypeError) as error:
-        raise DistillError(f"{path} is damaged or not a distill model, and cannot be read. Use another copy of it.") from error
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        EOFError,
+        AttributeError,
+        IndexError,
+        TypeError,
+    ) as error:
+        raise DistillError(
+            f"{path} is damaged or not a distill model, and cannot be read. Use another copy of it."
+        ) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise DistillError(f"{path} is not a distill model. Choose a file that `distill train` has written.")
     version = contents.get("version")
@@ -156,7 +171,9 @@ def read_contents(path: Path, mapped: bool = True) -> dict[str, Any]:
             f"{path} was written by a newer distill (format {version}, this one reads {VERSION}). Update distill to use it."
         )
     if version != VERSION:
-        raise DistillError(f"{path} has format version {version!r}, which this distill does not read. Train the model again.")
+        raise DistillError(
+            f"{path} has format version {version!r}, which this distill does not read. Train the model again."
+        )
     return contents
 
 
@@ -168,13 +185,13 @@ def load_bundle(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel
     """
     contents = read_contents(path)
     card = _card(path, contents)
-    with torch.device("meta"):
-        codec = ConvVQVAE(card.vqvae_config, card.spectrogram_config)
-        prior = CodePrior(card.prior_config) if card.has_prior and card.prior_config is not None else None
-    _take_weights(path, codec, contents.get("model_state_dict"))
-    if prior is not None:
-        _take_weights(path, prior, contents.get("prior_state_dict"))
-        prior = prior.to(device).eval()
+    codec = _with_weights(
+        path, lambda: ConvVQVAE(card.vqvae_config, card.spectrogram_config), contents.get("model_state_dict")
+    )
+    prior = None
+    if card.prior_config is not None:
+        config = card.prior_config
+        prior = _with_weights(path, lambda: CodePrior(config), contents.get("prior_state_dict")).to(device).eval()
     return LoadedVQModel(codec.to(device).eval(), prior, card, path)
 
 
@@ -208,13 +225,15 @@ def _refuse_foreign(path: Path) -> None:
         raise DistillError(f"{path} is not a distill model: its parts do not fit into it. Use another file.")
 
 
-def _take_weights(path: Path, module: nn.Module, state: object) -> None:
-    """Put a state dict into a module on the meta device, refusing whatever does not fit to the letter."""
+def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> ModuleT:
+    """Build a module and put a state dict into it, refusing whatever does not fit to the letter.
+
+    The shapes are compared on the meta device first, so that a description without the weights to match takes no memory.
+    """
     damaged = DistillError(f"{path} is damaged: its weights do not fit its description. Use another copy of it.")
-    if not isinstance(state, Mapping):
-        raise damaged
-    expected = module.state_dict()
-    if set(state) != set(expected):
+    with torch.device("meta"):
+        expected = build().state_dict()
+    if not isinstance(state, Mapping) or set(state) != set(expected):
         raise damaged
     for name, wanted in expected.items():
         tensor = state[name]
@@ -222,6 +241,7 @@ def _take_weights(path: Path, module: nn.Module, state: object) -> None:
             raise damaged
         if not tensor.is_contiguous() or (tensor.is_floating_point() and not bool(tensor.isfinite().all())):
             raise damaged
-    module.load_state_dict({name: state[name].clone() for name in expected}, assign=True)
-    for parameter in module.parameters():
-        parameter.requires_grad_(True)
+    with torch.random.fork_rng():  # the weights that a new module draws are thrown away
+        module = build()
+    module.load_state_dict(dict(state))
+    return module

@@ -7,11 +7,10 @@ which of them the user set. No torch here.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from typing_extensions import Self
 
 from distill.errors import DistillError
 
@@ -75,7 +74,9 @@ class VQVAEConfig(Frozen):
     )  # fmt: skip
     rvq_levels: int = knob(3, "How many levels of codes describe each position, from coarse to fine.", ge=2, le=4)
     codebook_dim: int = knob(64, "How many numbers stand behind each code.", advanced=True, ge=4, le=256)
-    channels: int = knob(64, "Width of the network. Twice the width costs about four times the time.", advanced=True, ge=16, le=256)
+    channels: int = knob(
+        64, "Width of the network. Twice the width costs about four times the time.", advanced=True, ge=16, le=256
+    )
 
 
 class CodecSettings(VQVAEConfig):
@@ -84,9 +85,15 @@ class CodecSettings(VQVAEConfig):
     epochs: int = knob(40, "How often the codec sees the whole corpus.", auto=True, ge=1, le=10_000)
     batch_size: int = knob(16, "How many crops are learned from at once.", advanced=True, ge=1, le=512)
     learning_rate: float = knob(1e-3, "The largest step size of the optimiser.", advanced=True, gt=0.0, le=0.1)
-    commitment_weight: float = knob(0.25, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0)
+    commitment_weight: float = knob(
+        0.25, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0
+    )
     warmup_share: float = knob(
-        0.35, "Share of the training spent as a plain autoencoder before quantisation starts.", advanced=True, ge=0.0, le=0.9
+        0.35,
+        "Share of the training spent as a plain autoencoder before quantisation starts.",
+        advanced=True,
+        ge=0.0,
+        le=0.9,
     )
     seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
 
@@ -98,9 +105,13 @@ class CodecSettings(VQVAEConfig):
 class PriorConfig(Frozen):
     """The prior's architecture: everything that its weights depend on."""
 
-    hidden_size: int = knob(256, "Width of the transformer; must be a multiple of the number of heads.", auto=True, ge=16, le=2048)
+    hidden_size: int = knob(
+        256, "Width of the transformer; must be a multiple of the number of heads.", auto=True, ge=16, le=2048
+    )
     num_layers: int = knob(4, "How many transformer blocks follow each other.", auto=True, ge=1, le=32)
-    num_heads: int = knob(4, "How many attention heads each block has; must divide the hidden size.", auto=True, ge=1, le=32)
+    num_heads: int = knob(
+        4, "How many attention heads each block has; must divide the hidden size.", auto=True, ge=1, le=32
+    )
     dropout: float = knob(0.2, "Share of activations dropped in training; more guards against memorization.",
                           auto=True, advanced=True, ge=0.0, le=0.9)  # fmt: skip
     seq_len: int = Field(48, ge=1, le=8192, description="Positions in the context window.")
@@ -125,7 +136,9 @@ class PriorSettings(PriorConfig):
 
     epochs: int = knob(100, "How often the prior sees the whole corpus.", auto=True, ge=1, le=10_000)
     batch_size: int = knob(32, "How many sequences are learned from at once.", advanced=True, ge=1, le=1024)
-    learning_rate: float = knob(1e-3, "The largest step size of the optimiser.", auto=True, advanced=True, gt=0.0, le=0.1)
+    learning_rate: float = knob(
+        1e-3, "The largest step size of the optimiser.", auto=True, advanced=True, gt=0.0, le=0.1
+    )
     weight_decay: float = knob(1.0, "How strongly weights are pulled to zero; more guards against memorization.",
                                advanced=True, ge=0.0, le=10.0)  # fmt: skip
     token_masking: float = knob(0.3, "Share of past codes hidden in training; more guards against memorization.",
@@ -180,14 +193,31 @@ def prior_auto(facts: CorpusFacts) -> dict[str, Any]:
 def get_adaptive_prior_config(file_count: int) -> dict[str, Any]:
     """Size and training of the prior by the number of files: a small corpus gets a small prior."""
     if file_count <= 20:
-        return {"hidden_size": 128, "num_layers": 2, "num_heads": 4, "dropout": 0.3, "epochs": 50, "learning_rate": 3e-4}
+        return {
+            "hidden_size": 128,
+            "num_layers": 2,
+            "num_heads": 4,
+            "dropout": 0.3,
+            "epochs": 50,
+            "learning_rate": 3e-4,
+        }
     if file_count <= 100:
-        return {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "dropout": 0.2, "epochs": 100, "learning_rate": 1e-3}
+        return {
+            "hidden_size": 256,
+            "num_layers": 4,
+            "num_heads": 4,
+            "dropout": 0.2,
+            "epochs": 100,
+            "learning_rate": 1e-3,
+        }
     return {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "dropout": 0.1, "epochs": 150, "learning_rate": 1e-3}
 
 
 def resolve(
-    model: type[SettingsT], auto: Mapping[str, Any], overrides: Mapping[str, Any], fixed: Mapping[str, Any] | None = None
+    model: type[SettingsT],
+    auto: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    fixed: Mapping[str, Any] | None = None,
 ) -> Resolved[SettingsT]:
     """Decide every setting: an override if there is one, else what `auto` says, else the declared default.
 

@@ -14,6 +14,7 @@ from distill.events import (
     Event,
     GenerationCompleteEvent,
     PriorTrainingCompleteEvent,
+    ReconstructionCompleteEvent,
     Saved,
     SoundWritten,
 )
@@ -47,7 +48,7 @@ class DemoCompleteEvent(Event):
                 "",
                 f"Done in {self.seconds / 60:.1f} minutes. Everything is in {self.folder}:",
                 f"  sounds/     {self.codec_files} sounds that this program rendered, the corpus",
-                f"  generated/  {len(self.one_shots)} new one-shots and one piece of {self.piece.seconds:.0f} seconds, made by the model",
+                f"  generated/  {len(self.one_shots)} new one-shots and one piece of {self.piece.seconds:.0f} s, by the model",
                 "  reconstructed/  held-out sounds through the codec: the best that the model's ear allows",
                 f"  {Path(self.picture).name}  spectrograms: original, reconstruction, generated",
                 f"  {Path(self.model).name}  the model: one file, codec and prior",
@@ -87,8 +88,12 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     begun = time.monotonic()
     sounds, model = out / "sounds", out / "demo.distill"
     write_embedded_corpus(sounds)
-    codec = yield from _until(studio.train(sounds, out=model, device=device, overwrite=True), CodecTrainingCompleteEvent)
-    prior = yield from _until(studio.train_prior_for(str(model), device=device, overwrite=True), PriorTrainingCompleteEvent)
+    codec = yield from _until(
+        studio.train(sounds, out=model, device=device, overwrite=True), CodecTrainingCompleteEvent
+    )
+    prior = yield from _until(
+        studio.train_prior_for(str(model), device=device, overwrite=True), PriorTrainingCompleteEvent
+    )
     made = out / "generated"
     for old in made.glob("demo-*.wav"):
         old.unlink()
@@ -99,7 +104,7 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     piece = yield from _until(studio.generate(str(model), made, long_options, device), GenerationCompleteEvent)
     held_out = [sounds / file.name for file in studio.info(str(model))[1].corpus_manifest.val[:PICTURED]]
     again = yield from _until(
-        studio.reconstruct(str(model), held_out, out / "reconstructed", device), studio.ReconstructionCompleteEvent
+        studio.reconstruct(str(model), held_out, out / "reconstructed", device), ReconstructionCompleteEvent
     )
     picture = out / "spectrograms.png"
     columns = [
@@ -114,9 +119,7 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     )
 
 
-def _until(
-    events: Generator[Event, None, None], kind: type[EventT]
-) -> Generator[Event, None, EventT]:
+def _until(events: Generator[Event, None, None], kind: type[EventT]) -> Generator[Event, None, EventT]:
     """Pass events on and return the last one of a kind."""
     found: EventT | None = None
     for event in events:

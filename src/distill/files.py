@@ -18,7 +18,9 @@ OLD_BUNDLE_SUFFIX = ".sda"
 
 def library_dir() -> Path:
     """The folder of `.distill` files that is the library: `$DISTILL_LIBRARY`, or the user's data folder."""
-    return Path(os.environ.get("DISTILL_LIBRARY") or Path(platformdirs.user_data_dir("distill", appauthor=False)) / "library")
+    return Path(
+        os.environ.get("DISTILL_LIBRARY") or Path(platformdirs.user_data_dir("distill", appauthor=False)) / "library"
+    )
 
 
 def cache_dir() -> Path:
@@ -46,7 +48,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
         temporary = None
     except OSError as error:
         reason = error.strerror or str(error)

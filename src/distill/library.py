@@ -41,7 +41,9 @@ def find_model(name_or_path: str) -> Path:
         return given
     names = list_models()
     known = f"The library has: {', '.join(path.stem for path in names[:12])}." if names else "The library is empty."
-    raise DistillError(f"There is no model called {name_or_path!r}. {known} `distill train FOLDER --name NAME` makes one.")
+    raise DistillError(
+        f"There is no model called {name_or_path!r}. {known} `distill train FOLDER --name NAME` makes one."
+    )
 
 
 def list_models() -> list[Path]:

@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill.audio.corpus import Corpus, CorpusManifest, reopen, scan
+from distill.audio.corpus import CorpusManifest, reopen, scan
 from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import GriffinLim, finish
@@ -33,7 +33,7 @@ from distill.library import find_model, new_model_path
 from distill.models.encoding import decode_codes, encode_codes
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
-from distill.models.vqvae import FRAMES_PER_COLUMN, columns
+from distill.models.vqvae import columns
 from distill.training.codec import train_codec
 from distill.training.prior import train_prior
 
@@ -52,7 +52,7 @@ class GenerateOptions:
     count: int = 8
     seconds: float = 1.0
     seed: int | None = None
-    sampling: SamplingOptions = SamplingOptions()
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
     exact: bool | None = None
     """True: fill every sound up to `seconds` with new sounds after one that ends; False: let sounds end where they
     end; None: fill only what is longer than the prior's window."""
@@ -92,7 +92,9 @@ def train_prior_for(
     path = find_model(model)
     card = read_card(path)
     if card.has_prior and not overwrite:
-        raise DistillError(f"{path} has a prior already. Give --overwrite to replace it; it stays valid until the new one is saved.")
+        raise DistillError(
+            f"{path} has a prior already. Give --overwrite to replace it; it stays valid until the new one is saved."
+        )
     if path.suffix != BUNDLE_SUFFIX:
         raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
     choose_device(device)
@@ -123,7 +125,7 @@ def generate(model: str, out: Path, options: GenerateOptions, device: str = "aut
         generators = [clip_generator(each) for each in seeds]
         begun = time.monotonic()
         codes: list[Tensor] = []
-        for done, total, codes in sample_pieces(loaded.prior, generators, loaded, options):
+        for done, total, codes in sample_pieces(loaded.prior, generators, loaded, options):  # noqa: B007
             yield Progress("sampling", first * total + len(seeds) * done, options.count * total)
         sampling_seconds += time.monotonic() - begun
         for each, generator, sequence in zip(seeds, generators, codes, strict=True):
@@ -240,7 +242,9 @@ def _check_generate(options: GenerateOptions) -> None:
         f"--seconds {options.seconds}: choose more than 0 and at most {LONGEST_SECONDS:.0f}.": not 0.0
         < options.seconds
         <= LONGEST_SECONDS,
-        f"--temperature {options.sampling.temperature}: choose 0 to 10.": not 0.0 <= options.sampling.temperature <= 10.0,
+        f"--temperature {options.sampling.temperature}: choose 0 to 10.": not 0.0
+        <= options.sampling.temperature
+        <= 10.0,
         f"--top-p {options.sampling.top_p}: choose more than 0 and at most 1.": not 0.0 < options.sampling.top_p <= 1.0,
         f"--top-k {options.sampling.top_k}: choose 0 (all) or more.": options.sampling.top_k < 0,
         f"--format {options.format}: choose wav or flac.": options.format not in ("wav", "flac"),

@@ -17,7 +17,7 @@ MAX_CHUNKS = 10_000
 
 @dataclass(frozen=True)
 class DataChunk:
-    """Where the samples of a WAV or AIFF are."""
+    """Where the samples of a WAV, AIFF or AU are."""
 
     size_position: int
     """Offset in the file of the four bytes that hold the size."""
@@ -30,10 +30,17 @@ class DataChunk:
 
 
 def data_chunk(stream: BinaryIO, file_size: int) -> DataChunk | None:
-    """The data chunk of a WAV, RF64, RIFX, AIFF or AIFF-C; None for other formats or without such a chunk."""
+    """The data chunk of a WAV, RF64, RIFX, AIFF, AIFF-C or AU; None for other formats or without such a chunk."""
     stream.seek(0)
     form = stream.read(12)
-    if len(form) < 12 or form[:4] not in (b"RIFF", b"RF64", b"RIFX", b"FORM") or form[8:] not in (b"WAVE", b"AIFF", b"AIFC"):
+    if form[:4] == b".snd" and len(form) == 12:
+        start, size = struct.unpack(">II", form[4:])
+        return DataChunk(8, size if size < STREAMED_FROM else None, max(file_size - start, 0), unsized=False)
+    if (
+        len(form) < 12
+        or form[:4] not in (b"RIFF", b"RF64", b"RIFX", b"FORM")
+        or form[8:] not in (b"WAVE", b"AIFF", b"AIFC")
+    ):
         return None
     order = ">" if form[:4] in (b"RIFX", b"FORM") else "<"
     long_size: int | None = None
@@ -127,6 +134,6 @@ class UnsizedAsStreamed:
                 data[position - start] = 0xFF
         return bytes(data)
 
-    def write(self, data: bytes) -> int:
+    def write(self, _data: bytes) -> int:
         """Never called: soundfile asks that it exists."""
         raise OSError("read only")

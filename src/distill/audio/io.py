@@ -18,7 +18,23 @@ from distill.files import replacing
 
 SAMPLE_RATE = 48_000
 SUFFIXES = frozenset(
-    {".wav", ".wave", ".bwf", ".rf64", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".au", ".snd", ".caf"}
+    {
+        ".wav",
+        ".wave",
+        ".bwf",
+        ".rf64",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".au",
+        ".snd",
+        ".caf",
+    }
 )
 """What counts as a sound by its name, in lower case; whether it is one, libsndfile decides by the content."""
 
@@ -30,8 +46,8 @@ SILENCE = 1e-4
 """A peak below this (-80 dB) is silence, dithered or not."""
 BLOCK_SAMPLES = 2**18
 """Samples of all channels, or of the 48 kHz result, held at a time."""
-MISSING_TOLERANCE_SECONDS = 0.1
-"""How much less than promised still counts as whole: encoder padding, sizes that some programs round."""
+MISSING_TOLERANCE_SECONDS = {"MP3": 0.1}
+"""How much less than promised still counts as whole: an MP3's header may count the encoder's padding. Else 10 ms."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -64,8 +80,6 @@ def decode_blocks(path: Path) -> Generator[Samples, None, SoundInfo]:
     try:
         with _opened(path) as sound:
             return (yield from _decode(sound))
-    except soundfile.LibsndfileError as error:
-        raise UnusableSound(f"damaged or truncated: {_decoder_words(error)}") from error
     except OSError as error:
         raise UnusableSound(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
 
@@ -88,7 +102,9 @@ def read_audio(path: Path) -> tuple[Samples, SoundInfo]:
     except StopIteration as end:
         info: SoundInfo = end.value
     except UnusableSound as reason:
-        raise DistillError(f"{path} cannot be used, {reason}: choose another file, or export it again as WAV.") from reason
+        raise DistillError(
+            f"{path} cannot be used, {reason}: choose another file, or export it again as WAV."
+        ) from reason
     return np.concatenate(blocks), info
 
 
@@ -132,7 +148,7 @@ def _opened(path: Path) -> Iterator[_Forward]:
             _check_header(sound)
             if chunk is not None and chunk.promised is not None and 0 < chunk.held < chunk.promised:
                 held_seconds = sound.frames / sound.samplerate
-                _check_whole(promised=held_seconds * chunk.promised / chunk.held, held=held_seconds)
+                _check_whole(held_seconds * chunk.promised / chunk.held, held_seconds, sound.format)
             if cut_ogg:
                 raise UnusableSound("truncated: the file ends in the middle of a page")
             yield sound
@@ -143,7 +159,10 @@ def _open(source: Any) -> _Forward:
         return _Forward(source)
     except soundfile.LibsndfileError as error:
         words = _decoder_words(error)
-        named = any(word in words.lower() for word in ("malformed", "wav file", "aiff", "flac", "ogg", "vorbis", "opus", "lost sync"))
+        named = any(
+            word in words.lower()
+            for word in ("malformed", "wav file", "aiff", "flac", "ogg", "vorbis", "opus", "lost sync")
+        )
         raise UnusableSound(f"damaged or truncated: {words}" if named else "not an audio file") from error
 
 
@@ -155,9 +174,9 @@ def _check_header(sound: _Forward) -> None:
         raise UnusableSound(f"its sample rate of {sound.samplerate} Hz is outside {low} to {high} Hz")
 
 
-def _check_whole(promised: float, held: float) -> None:
+def _check_whole(promised: float, held: float, container: str) -> None:
     """Raise if a file holds fewer seconds than its header promises."""
-    if promised - held > max(MISSING_TOLERANCE_SECONDS, 0.002 * promised) or held < 0.5 * promised:
+    if promised - held > MISSING_TOLERANCE_SECONDS.get(container, 0.01) or held < 0.5 * promised:
         raise UnusableSound(f"truncated: the header promises {_seconds(promised)}, the file holds {_seconds(held)}")
 
 
@@ -169,7 +188,10 @@ def _decode(sound: _Forward) -> Generator[Samples, None, SoundInfo]:
     peak = channel_peak = 0.0
     last = False
     while not last:
-        block = sound.read(block_frames, dtype="float32", always_2d=True)
+        try:
+            block = sound.read(block_frames, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise UnusableSound(f"damaged or truncated: the decoder stopped after {_seconds(frames / rate)}") from error
         last = len(block) == 0
         frames += len(block)
         if frames > MAX_SECONDS * rate:
@@ -185,7 +207,7 @@ def _decode(sound: _Forward) -> Generator[Samples, None, SoundInfo]:
             peak = max(peak, float(np.abs(resampled).max()))
             yield resampled
     if promised_frames < 2**62:  # libsndfile's "unknown" is 2**63 - 1
-        _check_whole(promised_frames / rate, frames / rate)
+        _check_whole(promised_frames / rate, frames / rate, sound.format)
     _check_sound(frames, samples, peak, channel_peak)
     return SoundInfo(native_rate=rate, channels=channels, samples=samples, peak=peak)
 
@@ -204,7 +226,7 @@ def _check_sound(frames: int, samples: int, peak: float, channel_peak: float) ->
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 1e6 else f"{seconds:.0e} s"
+    return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 1e6 else f"{seconds:.0e} s"
 
 
 def _decoder_words(error: soundfile.LibsndfileError) -> str:

@@ -55,7 +55,12 @@ def _log_mel_valid(padded: Tensor, config: SpectrogramConfig) -> Tensor:
     """[..., (T - 1) * hop + n_fft] -> [..., M, T], no padding of its own."""
     window = torch.hann_window(config.n_fft, device=padded.device)
     spectrum = torch.stft(
-        padded.reshape(-1, padded.shape[-1]), config.n_fft, config.hop_length, window=window, center=False, return_complex=True
+        padded.reshape(-1, padded.shape[-1]),
+        config.n_fft,
+        config.hop_length,
+        window=window,
+        center=False,
+        return_complex=True,
     )
     mel = mel_filters(config).to(padded.device) @ spectrum.abs()
     decibels = 20.0 * mel.clamp_min(10.0 ** (config.floor_db / 20.0)).log10()

@@ -30,14 +30,16 @@ class Synthesiser(Protocol):
 
 @lru_cache(maxsize=4)
 def _inverse_filters(config: SpectrogramConfig) -> Tensor:
-    return torch.linalg.pinv(mel_filters(config).double()).float()
+    inverse: Tensor = torch.linalg.pinv(mel_filters(config).double())
+    return inverse.float()
 
 
 def mel_to_magnitude(mel: Tensor, config: SpectrogramConfig) -> Tensor:
-    """Log-mel [M, T] in dB -> STFT magnitude [n_fft / 2 + 1, T] by the pseudo-inverse of the filters, floor left out."""
+    """Log-mel [M, T] in dB -> STFT magnitude [n_fft / 2 + 1, T] by the filters' pseudo-inverse, floor left out."""
     floor = 10.0 ** (config.floor_db / 20.0)
     amplitude = (10.0 ** (mel / 20.0) - floor).clamp_min(0.0)
-    return (_inverse_filters(config).to(mel.device) @ amplitude).clamp_min(0.0)
+    magnitude: Tensor = _inverse_filters(config).to(mel.device) @ amplitude
+    return magnitude.clamp_min(0.0)
 
 
 class GriffinLim:

@@ -31,7 +31,9 @@ app = typer.Typer(
 INTERRUPTED = 130
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Model = Annotated[str, typer.Argument(help="A model: its name in the library, or a path.", show_default=False)]
@@ -72,7 +74,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -81,7 +85,9 @@ def _root(
 @settings_flags(CodecSettings)
 def train(
     folder: Annotated[Path, typer.Argument(help="A folder of sounds: WAV, AIFF, FLAC, OGG, MP3.", show_default=False)],
-    name: Annotated[str | None, typer.Option("--name", help="The model's name.", show_default="the folder's name")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The model's name.", show_default="the folder's name")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write this .distill file.", show_default="NAME.distill in the library")
     ] = None,
@@ -163,7 +169,9 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the sounds.")] = Path("generated"),
     temperature: Annotated[float, typer.Option("--temperature", help="Above 1 more surprising, below 1 safer.")] = 1.0,
     top_k: Annotated[int, typer.Option("--top-k", help="Draw from this many likeliest codes only; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest codes of this joint probability.")] = 1.0,
+    top_p: Annotated[
+        float, typer.Option("--top-p", help="Draw from the likeliest codes of this joint probability.")
+    ] = 1.0,
     exact: Annotated[
         bool | None,
         typer.Option(
@@ -258,7 +266,7 @@ def run(events: Generator[Event, None, None], stop: threading.Event | None = Non
     kept: list[Event] = []
     before = signal.getsignal(signal.SIGINT)
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
         assert stop is not None
         if stop.is_set():
             raise KeyboardInterrupt

@@ -32,7 +32,8 @@ def show_card(path: Path, card: BundleCard) -> None:
     table.add_row("codes", f"{health.verdict}. {health.message}")
     for level in health.levels:
         table.add_row(
-            "", f"level {level.level}: {level.utilisation:.0%} used, perplexity {level.perplexity:.0f}, {level.dead_codes} dead"
+            "",
+            f"level {level.level}: {level.utilisation:.0%} used, perplexity {level.perplexity:.0f}, {level.dead_codes} dead",
         )
     prior = card.prior_metadata
     if prior is None:
@@ -53,5 +54,7 @@ def _settings(settings: object, origin: object) -> str:
     assert isinstance(origin, dict)
     fields = type(settings).model_fields  # type: ignore[attr-defined]
     return ", ".join(
-        f"{name}={getattr(settings, name)} ({origin.get(name, 'default')})" for name, field in fields.items() if is_knob(field)
+        f"{name}={getattr(settings, name)} ({origin.get(name, 'default')})"
+        for name, field in fields.items()
+        if is_knob(field)
     )

@@ -2,11 +2,11 @@
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from typing_extensions import Self
 
 from distill import events as ev
 
@@ -39,7 +39,9 @@ class Screen:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def say(self, text: str, style: str | None = None) -> None:
@@ -111,7 +113,9 @@ class Screen:
             f"Training the {event.stage} on {event.device}: {event.parameters / 1e6:.1f} M parameters, {event.epochs} epochs. "
             "Ctrl-C stops and keeps the best so far."
         )
-        shown = [f"{name}={value} ({event.origin[name]})" for name, value in event.settings.items() if name in event.origin]
+        shown = [
+            f"{name}={value} ({event.origin[name]})" for name, value in event.settings.items() if name in event.origin
+        ]
         self.say("  " + ", ".join(shown), "dim")
 
     def _epoch(self, event: ev.CodecEpochMetrics | ev.PriorEpochMetrics) -> None:
@@ -126,7 +130,9 @@ class Screen:
             text = f"held-out perplexity {event.val_perplexity:.2f} ({event.bits_per_code:.2f} bits per code){mark}"
             if event.memorization_flag and event.is_best:
                 text += f"\n  Memorization? {event.memorization_message}"
-        self.say(f"epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.3f}, {text}, {duration(event.seconds_left)} left")
+        self.say(
+            f"epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.3f}, {text}, {duration(event.seconds_left)} left"
+        )
 
     def _codec_done(self, event: ev.CodecTrainingCompleteEvent) -> None:
         early = " (stopped early)" if event.stopped_early else ""

@@ -33,7 +33,7 @@ def unflatten_codes(tokens: Tensor, levels: int) -> Tensor:
     """Tokens [B, S * Q] -> codes [B, S, Q]."""
     if tokens.shape[1] % levels:
         raise ValueError(f"{tokens.shape[1]} tokens are not a whole number of positions of {levels} levels")
-    return tokens.unflatten(1, (-1, levels))
+    return tokens.reshape(tokens.shape[0], -1, levels) if tokens.numel() else tokens.reshape(tokens.shape[0], 0, levels)
 
 
 class LayerCache(NamedTuple):
@@ -179,7 +179,8 @@ class CodePrior(nn.Module):
             logits = x @ self.heads[first % levels]
         else:
             missing = -x.shape[1] % levels
-            grid = F.pad(x, (0, 0, 0, missing)).unflatten(1, (-1, levels))  # [B, S, Q, H]
+            grid = F.pad(x, (0, 0, 0, missing))
+            grid = grid.view(x.shape[0], -1, levels, x.shape[2])  # [B, S, Q, H]
             heads = self.heads.roll(-(first % levels), 0)
             logits = torch.einsum("bsqh,qhv->bsqv", grid, heads).flatten(1, 2)[:, : x.shape[1]]
         logits = logits.float()

@@ -38,7 +38,7 @@ def probabilities(logits: Tensor, options: SamplingOptions) -> Tensor:
         logits = logits.masked_fill(logits < threshold, float("-inf"))
     chances = logits.softmax(-1)
     if options.top_p < 1.0:
-        ranked, order = chances.sort(-1, descending=True, stable=True)
+        ranked, order = chances.sort(dim=-1, descending=True, stable=True)
         before = ranked.cumsum(-1) - ranked
         kept = torch.zeros_like(chances).scatter(-1, order, ranked * (before < options.top_p))
         chances = kept / kept.sum(-1, keepdim=True)

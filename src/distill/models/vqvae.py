@@ -68,7 +68,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # [B, C, H, W] -> the same
-        return self.norm(x.movedim(1, -1)).movedim(-1, 1)
+        normed: Tensor = self.norm(x.movedim(1, -1))
+        return normed.movedim(-1, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -77,11 +78,15 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            ChannelNorm(channels), nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(), nn.Conv2d(channels, channels, 1)
+            ChannelNorm(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        change: Tensor = self.layers(x)
+        return x + change
 
 
 class BandMixing(nn.Module):
@@ -95,8 +100,9 @@ class BandMixing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # [B, C, 8, W] -> the same
-        mixed = self.mix(self.norm(x).transpose(2, 3)).transpose(2, 3)
-        return x + self.out(nn.functional.gelu(mixed))
+        mixed: Tensor = self.mix(self.norm(x).transpose(2, 3))
+        change: Tensor = self.out(nn.functional.gelu(mixed.transpose(2, 3)))
+        return x + change
 
 
 class FrequencyEmbedding(nn.Module):
@@ -184,14 +190,15 @@ class ConvVQVAE(nn.Module):
 
     def encode(self, mel: Tensor) -> Tensor:
         """[B, 1, M, T] dB -> latents [B, S, D]; T must be a whole number of columns (see `pad_to_columns`)."""
-        latents = self.encoder((mel - self.mel_mean) / self.mel_scale)  # [B, D, 8, T/16]
+        latents: Tensor = self.encoder((mel - self.mel_mean) / self.mel_scale)  # [B, D, 8, T/16]
         return latents.permute(0, 3, 2, 1).flatten(1, 2)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, S, D] -> [B, 1, M, T] dB."""
-        grid = latents.unflatten(1, (-1, BANDS)).permute(0, 3, 2, 1)  # [B, D, 8, T/16]
-        mel = self.decoder(grid).float() * self.mel_scale + self.mel_mean
-        return mel.clamp_min(self.spectrogram.floor_db)
+        batch, positions, dim = latents.shape
+        grid = latents.view(batch, positions // BANDS, BANDS, dim).permute(0, 3, 2, 1)  # [B, D, 8, T/16]
+        scaled: Tensor = self.decoder(grid)
+        return (scaled.float() * self.mel_scale + self.mel_mean).clamp_min(self.spectrogram.floor_db)
 
     def quantise(self, latents: Tensor, valid: Tensor) -> Quantised:
         """[B, S, D], [B, S] bool -> codes and quantised latents; what is not valid touches neither loss nor codebooks."""
@@ -217,7 +224,8 @@ class ConvVQVAE(nn.Module):
 
     def latents_to_codes(self, latents: Tensor) -> Tensor:
         """Latents [B, S, D], all valid -> codes [B, S, Q]; touches no codebook. Call in eval mode."""
-        return self.quantizer(latents)[1]
+        codes: Tensor = self.quantizer(latents)[1]
+        return codes
 
     def codes_to_mel(self, codes: Tensor) -> Tensor:
         """Codes [B, S, Q] (-1: nothing there) -> [B, 1, M, T] dB."""

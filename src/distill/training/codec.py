@@ -26,7 +26,7 @@ from distill.events import (
     TrainingStarted,
 )
 from distill.models.encoding import PIECE_COLUMNS, encode_mel
-from distill.models.vqvae import FRAMES_PER_COLUMN, ConvVQVAE, valid_frames
+from distill.models.vqvae import FRAMES_PER_COLUMN, ConvVQVAE, VQVAEOutput, valid_frames
 from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
 from distill.training.health import judge_health
 
@@ -59,14 +59,14 @@ class CodecObjective(nn.Module):
         mel, frames = batch
         if not self.quantising:
             return reconstruction_loss(self.codec.autoencode(mel, frames), mel, frames) / self.codec.mel_scale
-        output = self.codec(mel, frames)
+        output: VQVAEOutput = self.codec(mel, frames)
         codes = output.codes.flatten(0, 1).T + 1  # [Q, B * S], 0: not valid
         self.usage.scatter_add_(1, codes, torch.ones_like(codes))
         return reconstruction_loss(output.mel, mel, frames) / self.codec.mel_scale + output.commitment_loss
 
     def take_usage(self) -> Tensor:
         """How often each code was used since the last call, [Q, K]."""
-        counts = self.usage[:, 1:].cpu()
+        counts = self.usage[:, 1:].cpu().clone()
         self.usage.zero_()
         return counts
 
@@ -74,7 +74,9 @@ class CodecObjective(nn.Module):
 def reconstruction_loss(made: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
     """Mean |difference| in dB over the frames of sound; what comes after the end counts for nothing."""
     valid = valid_frames(frames, mel.shape[-1])
-    return ((made.float() - mel).abs() * valid).sum() / (valid.sum() * mel.shape[-2])
+    total = ((made.float() - mel).abs() * valid).sum()
+    mean: Tensor = total / (valid.sum() * mel.shape[-2])
+    return mean
 
 
 class CodecTask:
@@ -125,7 +127,8 @@ class CodecTask:
         rng = np.random.default_rng((self.settings.seed, epoch))
         order = rng.permutation(len(self.places))
         for first in range(0, len(order), self.settings.batch_size):
-            crops = [self._crop(*self.places[i], rng) for i in order[first : first + self.settings.batch_size]]
+            places = [self.places[i] for i in order[first : first + self.settings.batch_size]]
+            crops = [self._crop(file, number, rng) for file, number in places]
             mel = torch.from_numpy(np.stack([crop for crop, _ in crops]))[:, None].transpose(2, 3).contiguous()
             yield CropBatch(mel, torch.tensor([frames for _, frames in crops]))
 
@@ -207,7 +210,9 @@ def mel_error(
     """Mean over files of the mean |difference| in dB between a file's log-mel (20 s at most) and its reconstruction."""
     errors = []
     for file in files:
-        mel = torch.from_numpy(np.array(corpus.mel(file)[: PIECE_COLUMNS * FRAMES_PER_COLUMN], dtype=np.float32)).T.to(device)
+        mel = torch.from_numpy(np.array(corpus.mel(file)[: PIECE_COLUMNS * FRAMES_PER_COLUMN], dtype=np.float32)).T.to(
+            device
+        )
         padded = codec.pad_to_columns(mel)[None, None]
         frames = torch.tensor([mel.shape[-1]], device=device)
         made = codec(padded, frames).mel if quantising else codec.autoencode(padded, frames)
@@ -275,7 +280,9 @@ def train_codec(
     )
     result = yield from fit(task, fabric, stop)
     if result.best is None:
-        raise DistillError("The training was stopped before the codec could be used, so nothing was saved. Run it again.")
+        raise DistillError(
+            "The training was stopped before the codec could be used, so nothing was saved. Run it again."
+        )
     write(result.best, result.epochs, result.seconds)
     yield Saved(str(path), "model")
     yield CodecTrainingCompleteEvent(

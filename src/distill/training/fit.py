@@ -1,6 +1,7 @@
 """The one training loop. A task says what to learn; `fit` runs it on Lightning Fabric and yields what happens."""
 
 import copy
+import logging
 import math
 import threading
 import time
@@ -71,8 +72,10 @@ class FitResult:
 class Task(Protocol):
     """One kind of training."""
 
-    objective: nn.Module
-    """`objective(batch)` is the loss to minimise, a scalar."""
+    @property
+    def objective(self) -> nn.Module:
+        """`objective(batch)` is the loss to minimise, a scalar."""
+
     epochs: int
     steps_per_epoch: int
     learning_rate: float
@@ -137,6 +140,8 @@ def learning_rate_at(step: int, total_steps: int, highest: float) -> float:
 def launch_fabric(device_name: str, seed: int) -> Fabric:
     """Fabric on the chosen device in the precision that suits it, everything random seeded."""
     device = choose_device(device_name)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the faces say what is used
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=device.type, devices=1, precision=training_precision(device))
     fabric.launch()
     fabric.seed_everything(seed, verbose=False)

@@ -108,7 +108,9 @@ class PriorTask:
         windows = list(self._train_windows(rng))
         order = rng.permutation(len(windows))
         for first in range(0, len(order), self.settings.batch_size):
-            batch = make_batch([windows[i] for i in order[first : first + self.settings.batch_size]], self.train, self.settings)
+            batch = make_batch(
+                [windows[i] for i in order[first : first + self.settings.batch_size]], self.train, self.settings
+            )
             masked = rng.random(batch.tokens.shape) < self.settings.token_masking
             yield batch._replace(hidden=torch.from_numpy(masked))
 
@@ -293,7 +295,9 @@ def train_prior(
     )
     result = yield from fit(task, fabric, stop)
     if result.best is None or result.last is None:
-        raise DistillError("The training was stopped before its first epoch ended, so no prior was saved. Run it again.")
+        raise DistillError(
+            "The training was stopped before its first epoch ended, so no prior was saved. Run it again."
+        )
     write(result.best, result.last.score, result.epochs, result.seconds, result.items_per_second)
     yield Saved(str(path), "model")
     best_bits = result.best.judged.score / math.log(2.0)

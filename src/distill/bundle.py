@@ -183,6 +183,7 @@ def load_bundle(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel
     Raises:
         DistillError: as `read_contents`, or weights do not fit what the file says of itself.
     """
+    _refuse_foreign(path, checksums=True)
     contents = read_contents(path)
     card = _card(path, contents)
     codec = _with_weights(
@@ -206,8 +207,12 @@ def _card(path: Path, contents: dict[str, Any]) -> BundleCard:
     return card
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Look at the archive's directory only: is this a stored, whole zip file whose parts fit into it?"""
+def _refuse_foreign(path: Path, checksums: bool = False) -> None:
+    """Look at the archive's directory: is this a stored, whole zip file whose parts fit into it?
+
+    Args:
+        checksums: read it all and compare the checksums too.
+    """
     if not path.is_file():
         raise DistillError(f"There is no model {path}. `distill train FOLDER --name NAME` makes one.")
     try:
@@ -218,11 +223,13 @@ def _refuse_foreign(path: Path) -> None:
             raise DistillError(f"{path} {what}. Use a whole copy of a file that `distill train` has written.")
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            if packed or sum(entry.file_size for entry in entries) > path.stat().st_size or len(entries) > 100_000:
+                raise DistillError(f"{path} is not a distill model: its parts do not fit into it. Use another file.")
+            if checksums and archive.testzip() is not None:
+                raise DistillError(f"{path} is damaged: its checksums do not match. Use another copy of it.")
     except (OSError, zipfile.BadZipFile) as error:
         raise DistillError(f"{path} cannot be read: {error}. Use another copy of it.") from error
-    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size or len(entries) > 100_000:
-        raise DistillError(f"{path} is not a distill model: its parts do not fit into it. Use another file.")
 
 
 def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> ModuleT:

@@ -114,11 +114,11 @@ def _edges() -> npt.NDArray[np.int64]:
 @lru_cache(maxsize=1)
 def _bands() -> npt.NDArray[np.float64]:
     """[WINDOW / 2 + 1, bands]: 1 where a frequency is in a band; bands are equally wide in mel."""
-
     hz = np.concatenate([BANDS_HZ, np.fft.rfftfreq(WINDOW, 1.0 / RATE)])
     low, high, *mels = 2595.0 * np.log10(1.0 + hz / 700.0)
     band = np.floor((np.array(mels) - low) / (high - low) * BANDS)
-    return (band[:, None] == np.arange(BANDS)).astype(np.float64)
+    inside: npt.NDArray[np.float64] = (band[:, None] == np.arange(BANDS)).astype(np.float64)
+    return inside
 
 
 def distances_db(fingerprints: Sequence[Fingerprint]) -> npt.NDArray[np.float32]:

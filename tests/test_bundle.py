@@ -31,7 +31,9 @@ def test_a_round_trip_keeps_every_bit(tiny_model: Path, tmp_path: Path) -> None:
     assert set(again) == set(contents)
     for section in ("model_state_dict", "prior_state_dict"):
         assert all(torch.equal(again[section][name], tensor) for name, tensor in contents[section].items())
-    assert {k: v for k, v in again.items() if "state" not in k} == {k: v for k, v in contents.items() if "state" not in k}
+    assert {k: v for k, v in again.items() if "state" not in k} == {
+        k: v for k, v in contents.items() if "state" not in k
+    }
 
 
 def test_the_keys_of_format_version_2_are_there(tiny_model: Path) -> None:

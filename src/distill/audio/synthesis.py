@@ -12,7 +12,7 @@ from distill.config import SpectrogramConfig
 BLOCK_FRAMES = 2048
 """Frames synthesised at a time (22 s), so that memory does not grow with the length of the sound."""
 OVERLAP_FRAMES = 24
-"""Frames that neighbouring blocks share, and fade into each other over."""
+"""Frames that a block shares with the one before it, whose samples it takes over and continues."""
 ITERATIONS = 32
 MOMENTUM = 0.99
 PEAK = 0.98
@@ -56,17 +56,17 @@ class GriffinLim:
         out = mel.new_zeros(total * hop)
         for first in range(0, total, BLOCK_FRAMES):
             start, stop = max(0, first - OVERLAP_FRAMES), min(total, first + BLOCK_FRAMES)
-            block = self._block(mel_to_magnitude(mel[:, start:stop], self.config), generator)
+            magnitude = mel_to_magnitude(mel[:, start:stop], self.config)
             shared = (first - start) * hop
-            if shared:
-                rise = torch.linspace(0.0, 1.0, shared, device=mel.device)
-                out[start * hop : first * hop] *= 1.0 - rise
-                block[:shared] *= rise
-            out[start * hop : stop * hop] += block
+            known = out[start * hop : first * hop].clone()
+            block = self._block(magnitude, known, generator)
+            fade = torch.linspace(0.0, 1.0, shared, device=mel.device)
+            out[start * hop : first * hop] = known + fade * (block[:shared] - known)
+            out[first * hop : stop * hop] = block[shared:]
         return out
 
-    def _block(self, magnitude: Tensor, generator: torch.Generator) -> Tensor:
-        """[F, T] -> [T * hop]."""
+    def _block(self, magnitude: Tensor, known: Tensor, generator: torch.Generator) -> Tensor:
+        """Magnitude [F, T] -> [T * hop], in phase with the samples that are `known` at its beginning."""
         n_fft, hop = self.config.n_fft, self.config.hop_length
         window = torch.hann_window(n_fft, device=magnitude.device)
         length = magnitude.shape[1] * hop
@@ -76,6 +76,7 @@ class GriffinLim:
         before = torch.zeros_like(phase)
         for _ in range(self.iterations):
             samples = torch.istft(magnitude * phase, n_fft, hop, window=window, length=length)
+            samples[: len(known)] = known
             rebuilt = torch.stft(samples, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
             phase = rebuilt - before * (MOMENTUM / (1.0 + MOMENTUM))
             phase = phase / phase.abs().clamp_min(1e-16)

@@ -1,0 +1,84 @@
+"""Settings: declared once, auto unless set, and wrong ones are named by their flag."""
+
+import pytest
+
+from distill.config import (
+    CodecSettings,
+    CorpusFacts,
+    PriorConfig,
+    PriorSettings,
+    codec_auto,
+    flag_name,
+    get_adaptive_prior_config,
+    is_auto,
+    is_knob,
+    resolve,
+)
+from distill.errors import DistillError
+
+FACTS = CorpusFacts(files=50, seconds=60.0, crops=70)
+FIXED = {"codebook_size": 64, "rvq_levels": 3, "seq_len": 48}
+
+
+def test_an_untouched_setting_never_overrides() -> None:
+    """Guards against None, or a default, taking the place of auto."""
+    resolved = resolve(CodecSettings, codec_auto(FACTS), {"epochs": None})
+    assert resolved.settings.epochs == codec_auto(FACTS)["epochs"]
+    assert resolved.origin["epochs"] == "auto"
+    assert resolved.origin["batch_size"] == "default"
+
+
+def test_a_set_value_wins_and_is_marked() -> None:
+    resolved = resolve(CodecSettings, codec_auto(FACTS), {"epochs": 3, "rvq_levels": 3})
+    assert resolved.settings.epochs == 3
+    assert resolved.origin["epochs"] == resolved.origin["rvq_levels"] == "set"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"epochs": 0}, "--epochs 0"),
+        ({"rvq_levels": 5}, "--rvq-levels 5"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_a_wrong_codec_setting_is_named(overrides: dict[str, object], sentence: str) -> None:
+    with pytest.raises(DistillError, match=sentence):
+        resolve(CodecSettings, codec_auto(FACTS), overrides)
+
+
+def test_heads_that_do_not_divide_name_both_flags() -> None:
+    with pytest.raises(DistillError, match="--heads 3 does not divide --hidden-size 128"):
+        resolve(PriorSettings, get_adaptive_prior_config(5), {"num_heads": 3, "hidden_size": 128}, FIXED)
+
+
+def test_what_follows_from_the_codec_is_no_knob() -> None:
+    """Guards against a prior whose codebook is not the codec's."""
+    with pytest.raises(DistillError, match="no setting called 'codebook_size'"):
+        resolve(PriorSettings, get_adaptive_prior_config(5), {"codebook_size": 9}, FIXED)
+
+
+@pytest.mark.parametrize("files", [1, 20, 21, 100, 101, 500])
+def test_every_tier_is_valid_and_grows(files: int) -> None:
+    settings = resolve(PriorSettings, get_adaptive_prior_config(files), {}, FIXED).settings
+    smaller = get_adaptive_prior_config(max(1, files // 6))
+    assert settings.hidden_size >= smaller["hidden_size"]
+
+
+def test_auto_rules_fill_exactly_the_auto_fields() -> None:
+    """Guards against a field that shows 'auto' and has no rule, or a rule that nobody sees."""
+    for model, rule in ((CodecSettings, codec_auto(FACTS)), (PriorSettings, get_adaptive_prior_config(50))):
+        assert {name for name, field in model.model_fields.items() if is_auto(field)} == set(rule)
+
+
+def test_flags_are_spelled_like_the_fields() -> None:
+    assert flag_name("hidden_size") == "--hidden-size"
+    assert flag_name("num_layers") == "--layers"
+    names = [flag_name(name) for name, field in PriorSettings.model_fields.items() if is_knob(field)]
+    assert len(names) == len(set(names))
+
+
+def test_a_config_refuses_unknown_keys() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        PriorConfig.model_validate({"hidden_size": 64, "colour": "red"})

@@ -1,0 +1,42 @@
+"""A tiny corpus and tiny settings, made on the spot, that several tests share."""
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+RATE = 48_000
+CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+TINY_CODEC = {"epochs": 4, "codebook_size": 16, "channels": 16, "codebook_dim": 8, "warmup_share": 0.25}
+TINY_PRIOR = {"epochs": 3, "hidden_size": 32, "num_layers": 1, "num_heads": 2}
+
+ResultT = TypeVar("ResultT")
+
+
+def hit(number: int, seconds: float = 0.3) -> npt.NDArray[np.float32]:
+    """A decaying tone with a little noise, unlike for each number."""
+    rng = np.random.default_rng(number)
+    time = np.arange(round(seconds * RATE)) / RATE
+    tone = np.sin(2 * np.pi * 110.0 * 2 ** (number * 5 % 24 / 12) * time)
+    return ((0.6 * tone + 0.05 * rng.standard_normal(len(time))) * np.exp(-time * (6 + number))).astype(np.float32)
+
+
+def write_sounds(folder: Path, count: int = 8, make: Callable[[int], npt.NDArray[np.float32]] = hit) -> Path:
+    """`count` different sounds in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        soundfile.write(folder / f"hit {number}.wav", make(number), RATE, subtype="PCM_24")
+    return folder
+
+
+def exhausted(events: Generator[Any, None, ResultT]) -> ResultT:
+    """Run a generator to its end and return what it returns."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as done:
+            result: ResultT = done.value
+            return result

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
 from tiny import RATE, TINY_CODEC, TINY_PRIOR, hit, write_sounds
 
 

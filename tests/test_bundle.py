@@ -102,7 +102,7 @@ def test_an_error_while_saving_leaves_no_temporary_file(tiny_model: Path, tmp_pa
     contents = read_contents(tiny_model, mapped=False)
     with pytest.raises(Exception, match="pickle"):
         save_bundle(path, {**contents, "bad": lambda: None})
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

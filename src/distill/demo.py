@@ -1,6 +1,7 @@
 """`distill demo`: the whole way on sounds that the program renders itself, for someone who has no folder at hand."""
 
 import os
+import shutil
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 from distill import studio
 from distill.audio.embedded import write_embedded_corpus
+from distill.errors import DistillError
 from distill.events import (
     CodecTrainingCompleteEvent,
     Event,
@@ -87,6 +89,11 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     """Render the embedded corpus, train codec and prior, generate, draw."""
     begun = time.monotonic()
     sounds, model = out / "sounds", out / "demo.distill"
+    if out.exists() and any(out.iterdir()):
+        if not model.exists():
+            raise DistillError(f"{out} holds other things. Choose an empty folder with --out.")
+        for folder in ("sounds", "generated", "reconstructed"):  # an earlier demo's
+            shutil.rmtree(out / folder, ignore_errors=True)
     write_embedded_corpus(sounds)
     codec = yield from _until(
         studio.train(sounds, out=model, device=device, overwrite=True), CodecTrainingCompleteEvent
@@ -94,18 +101,14 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     prior = yield from _until(
         studio.train_prior_for(str(model), device=device, overwrite=True), PriorTrainingCompleteEvent
     )
-    made = out / "generated"
-    for old in made.glob("demo-*.wav"):
-        old.unlink()
+    made, through = out / "generated", out / "reconstructed"
     shots = yield from _until(
         studio.generate(str(model), made, studio.GenerateOptions(count=8, seed=SEED), device), GenerationCompleteEvent
     )
     long_options = studio.GenerateOptions(count=1, seconds=10.0, seed=SEED + 100, exact=True)
     piece = yield from _until(studio.generate(str(model), made, long_options, device), GenerationCompleteEvent)
     held_out = [sounds / file.name for file in studio.info(str(model))[1].corpus_manifest.val[:PICTURED]]
-    again = yield from _until(
-        studio.reconstruct(str(model), held_out, out / "reconstructed", device), ReconstructionCompleteEvent
-    )
+    again = yield from _until(studio.reconstruct(str(model), held_out, through, device), ReconstructionCompleteEvent)
     picture = out / "spectrograms.png"
     columns = [
         [Panel(f"original: {path.stem}", path) for path in held_out],

@@ -58,10 +58,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def unused_path(path: Path, taken: set[Path] | None = None) -> Path:
-    """`path`, or the first of `stem-2`, `stem-3`, ... that no file and none of `taken` has."""
+def unused_path(path: Path) -> Path:
+    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has."""
     candidate, number = path, 1
-    while candidate.exists() or (taken is not None and candidate in taken):
+    while candidate.exists():
         number += 1
         candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return candidate

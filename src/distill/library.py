@@ -6,7 +6,9 @@ from pathlib import Path
 from distill.errors import DistillError
 from distill.files import BUNDLE_SUFFIX, OLD_BUNDLE_SUFFIX, library_dir
 
-SAFE_NAME = re.compile(r"[^\W_][\w .()+-]{0,99}")
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+"""What no file's name may hold on one system or another."""
+LONGEST_NAME = 100
 
 
 def new_model_path(name: str) -> Path:
@@ -16,12 +18,17 @@ def new_model_path(name: str) -> Path:
         DistillError: the name cannot be a file's name.
     """
     stem = name.removesuffix(BUNDLE_SUFFIX)
-    if not SAFE_NAME.fullmatch(stem) or stem.endswith((" ", ".")):
+    if not stem or len(stem) > LONGEST_NAME or UNSAFE.search(stem) or stem != stem.strip(" .-"):
         raise DistillError(
-            f"--name {name!r} cannot be a file's name. Use up to 100 letters, digits, spaces and . - _ ( ) +, "
-            "beginning with a letter or digit."
+            f"--name {name!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces; none of "
+            '/ \\ : * ? " < > |, and no space, dot or dash at either end.'
         )
     return library_dir() / f"{stem}{BUNDLE_SUFFIX}"
+
+
+def name_of_folder(folder: Path) -> str:
+    """A model's name made of a folder's name, whatever that holds."""
+    return UNSAFE.sub("", folder.resolve().name).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"
 
 
 def find_model(name_or_path: str) -> Path:

@@ -29,7 +29,7 @@ from distill.events import (
     SoundWritten,
 )
 from distill.files import BUNDLE_SUFFIX, unused_path
-from distill.library import find_model, new_model_path
+from distill.library import find_model, name_of_folder, new_model_path
 from distill.models.encoding import decode_codes, encode_codes
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
@@ -43,6 +43,7 @@ BATCH = 16
 """Sounds sampled at once."""
 LONGEST_SECONDS = 600.0
 MOST_SOUNDS = 1000
+LARGEST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def generate(model: str, out: Path, options: GenerateOptions, device: str = "aut
     loaded = load_bundle(path, chosen)
     if loaded.prior is None:
         raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {path.stem}` first.")
-    seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
+    seed = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
     synthesise = GriffinLim(loaded.card.spectrogram_config)
     sounds: list[SoundWritten] = []
     sampling_seconds = synthesis_seconds = 0.0
@@ -174,13 +175,12 @@ def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "aut
     spectrogram = loaded.card.spectrogram_config
     synthesise = GriffinLim(spectrogram)
     sounds: list[SoundWritten] = []
-    taken: set[Path] = set()
     for number, source in enumerate(files, start=1):
         samples, _ = read_audio(source)
         mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1)
         made = decode_codes(loaded.codec, encode_codes(loaded.codec, mel.T.numpy(), chosen)).cpu()[:, : mel.shape[1]]
         waveform = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
-        target = _beside(out / f"{source.stem}.wav", taken)
+        target = unused_path(out / f"{source.stem}.wav")
         write_audio(target, waveform.numpy())
         error = float((made - mel).abs().mean())
         sound = SoundWritten(
@@ -206,19 +206,9 @@ def _to_samples(
     return finish(samples, SAMPLE_RATE).numpy()
 
 
-def _beside(path: Path, taken: set[Path]) -> Path:
-    """A path no other output of this run has; a file of an earlier run is replaced."""
-    candidate, number = path, 1
-    while candidate in taken:
-        number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    taken.add(candidate)
-    return candidate
-
-
 def _destination(folder: Path, name: str | None, out: Path | None) -> Path:
     if out is None:
-        return new_model_path(name or folder.resolve().name or "model")
+        return new_model_path(name_of_folder(folder) if name is None else name)
     if out.suffix != BUNDLE_SUFFIX:
         raise DistillError(f"--out {out} must end with {BUNDLE_SUFFIX}.")
     return out
@@ -239,6 +229,8 @@ def _scanned(manifest: CorpusManifest) -> CorpusScanned:
 def _check_generate(options: GenerateOptions) -> None:
     problems = {
         f"--count {options.count}: choose 1 to {MOST_SOUNDS}.": not 1 <= options.count <= MOST_SOUNDS,
+        f"--seed {options.seed}: choose 0 to {LARGEST_SEED}.": options.seed is not None
+        and not 0 <= options.seed <= LARGEST_SEED,
         f"--seconds {options.seconds}: choose more than 0 and at most {LONGEST_SECONDS:.0f}.": not 0.0
         < options.seconds
         <= LONGEST_SECONDS,

@@ -1,0 +1,238 @@
+"""The command line: the whole way, one JSON object, one sentence for a mistake, and Ctrl-C."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from distill.audio.corpus import CorpusManifest
+from distill.bundle import read_card
+from distill.cli.app import main
+from distill.config import CodecSettings, PriorSettings, flag_name, is_knob
+from tiny import RATE, hit, write_sounds
+
+CODEC_FLAGS = ["--epochs", "4", "--codebook-size", "16", "--channels", "16", "--codebook-dim", "8", "--device", "cpu"]
+PRIOR_FLAGS = ["--epochs", "3", "--hidden-size", "32", "--layers", "1", "--heads", "2", "--device", "cpu"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def distill(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the program in this process -> exit code, stdout, stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["distill", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        out, err = capsys.readouterr()
+        return int(done.value.code or 0), out, err
+
+    return run
+
+
+def test_the_whole_way(sounds: Path, tmp_path: Path) -> None:
+    """As a user would: separate processes, a library of its own, everything by name."""
+    env = {**os.environ, "DISTILL_LIBRARY": str(tmp_path / "lib"), "OMP_NUM_THREADS": "1"}
+
+    def distill(*arguments: str | Path) -> dict[str, Any]:
+        command = [sys.executable, "-m", "distill", *map(str, arguments), "--json"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("\n") == 1
+        return dict(json.loads(done.stdout))
+
+    trained = distill("train", sounds, "--name", "mine", *CODEC_FLAGS)
+    assert {"model", "epochs", "best_epoch", "val_mel_l1_db", "codebook_health", "files_used", "files_skipped",
+            "seconds"} <= set(trained)  # fmt: skip
+    assert trained["files_used"] == 9
+    assert trained["model"] == str(tmp_path / "lib" / "mine.distill")
+    prior = distill("train-prior", *PRIOR_FLAGS, "mine")
+    assert {"model", "epochs_trained", "best_epoch", "best_perplexity", "final_perplexity", "bits_per_code",
+            "unigram_bits_per_code", "memorization", "tokens_per_second", "seconds"} <= set(prior)  # fmt: skip
+    assert set(prior["memorization"]) == {"flag", "message"}
+    made = distill("generate", "--count", "3", "mine", "--seconds", "0.5", "--seed", "7", "--out", tmp_path / "new")
+    assert [file["seed"] for file in made["files"]] == [7, 8, 9]
+    for file in made["files"]:
+        info = soundfile.info(file["path"])
+        assert (info.samplerate, info.subtype, info.channels) == (48_000, "PCM_24", 1)
+        assert info.duration == pytest.approx(file["seconds"])
+        assert 0 < info.duration <= 0.5
+    again = distill("reconstruct", "mine", sounds / "hit 1.wav", sounds / "long.wav", "--out", tmp_path / "rec")
+    assert [Path(file["path"]).name for file in again["files"]] == ["hit 1.wav", "long.wav"]
+    assert soundfile.info(tmp_path / "rec" / "long.wav").frames == 3 * RATE
+    card = distill("info", "mine")
+    assert card["has_prior"] is True
+    assert card["prior_metadata"]["best_perplexity"] == prior["best_perplexity"]
+
+
+def test_the_same_seed_makes_the_same_audio_at_any_count(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    """Guards against randomness that is shared by the batch: sound i of seed s is sound 0 of seed s + i."""
+    for out, flags in (("a", ["--seed", "7", "--count", "4"]), ("b", ["--seed", "9", "--count", "1"])):
+        assert distill("generate", tiny_model, *flags, "--seconds", "1", "--out", tmp_path / out)[0] == 0
+    together, _ = soundfile.read(tmp_path / "a" / "tiny-seed9.wav")
+    alone, _ = soundfile.read(tmp_path / "b" / "tiny-seed9.wav")
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    assert np.abs(alone).max() > 0
+    other, _ = soundfile.read(tmp_path / "a" / "tiny-seed7.wav")
+    assert len(other) != len(alone) or not np.allclose(other, alone, atol=1e-2)
+
+
+def test_long_pieces_are_filled_to_the_second(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    code, out, _ = distill("generate", tiny_model, "--count", "1", "--seconds", "3", "--out", tmp_path, "--json")
+    assert code == 0
+    assert json.loads(out)["files"][0]["seconds"] == 3.0
+
+
+def test_generating_again_overwrites_nothing(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        distill("generate", tiny_model, "--count", "1", "--seed", "1", "--out", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-seed1-2.wav", "tiny-seed1.wav"]
+
+
+def test_sources_of_equal_name_get_a_suffix(distill: Run, tiny_model: Path, sounds: Path, tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(sounds / "hit 1.wav", tmp_path / folder / "kick.wav")
+    sources = [tmp_path / "x" / "kick.wav", tmp_path / "y" / "kick.wav"]
+    code, out, _ = distill("reconstruct", tiny_model, *sources, "--out", tmp_path / "out", "--json")
+    assert code == 0
+    assert [Path(file["path"]).name for file in json.loads(out)["files"]] == ["kick.wav", "kick-2.wav"]
+
+
+def test_an_original_is_never_overwritten(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    """Guards against `reconstruct --out .` in the folder of the recordings."""
+    source = write_sounds(tmp_path / "mine", 1) / "hit 0.wav"
+    before = source.read_bytes()
+    code, out, _ = distill("reconstruct", tiny_model, source, "--out", tmp_path / "mine", "--json")
+    assert code == 0
+    assert source.read_bytes() == before
+    assert Path(json.loads(out)["files"][0]["path"]).name == "hit 0-2.wav"
+
+
+def test_an_unsuitable_file_costs_its_name_only(distill: Run, tmp_path: Path) -> None:
+    folder = write_sounds(tmp_path / "in", 6)
+    (folder / "notes.txt").write_text("no sound")
+    soundfile.write(folder / "tiny.wav", hit(30)[:100], RATE)
+    code, out, _ = distill("train", folder, "--out", tmp_path / "m.distill", *CODEC_FLAGS, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["files_used"] == 6
+    assert {skipped["name"] for skipped in answer["files_skipped"]} == {"notes.txt", "tiny.wav"}
+    assert all(skipped["reason"] for skipped in answer["files_skipped"])
+
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["train", "{tmp}/nowhere"], "nowhere"),
+    (["train", "{few}"], "5"),
+    (["train", "{sounds}", "--epochs", "0"], "--epochs 0"),
+    (["train", "{sounds}", "--epochs", "many"], "--epochs"),
+    (["train", "{sounds}", "--name", "../up"], "--name"),
+    (["train", "{sounds}", "--out", "{tmp}/m.wav"], ".distill"),
+    (["train", "{sounds}", "--device", "toaster"], "--device toaster"),
+    (["train", "{sounds}", "--out", "{model}"], "--overwrite"),
+    (["train-prior", "unknown"], "unknown"),
+    (["train-prior", "{model}"], "--overwrite"),
+    (["train-prior", "{model}", "--overwrite", "--heads", "3", "--hidden-size", "32"], "--heads 3"),
+    (["generate", "unknown"], "unknown"),
+    (["generate", "{foreign}"], "not a distill model"),
+    (["generate", "{codec}"], "train-prior"),
+    (["generate", "{model}", "--count", "0"], "--count 0"),
+    (["generate", "{model}", "--seconds", "nan"], "--seconds nan"),
+    (["generate", "{model}", "--temperature", "-1"], "--temperature"),
+    (["generate", "{model}", "--top-p", "0"], "--top-p"),
+    (["generate", "{model}", "--format", "mp3"], "--format mp3"),
+    (["generate", "{model}", "--seed", "-5"], "--seed -5"),
+    (["reconstruct", "{model}", "{tmp}/gone.wav"], "gone.wav"),
+    (["reconstruct", "{model}", "{foreign}"], "foreign.distill"),
+    (["info", "unknown"], "unknown"),
+    (["frobnicate"], "frobnicate"),
+    (["train"], "folder"),
+    (["generate", "{model}", "--frob"], "--frob"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), MISTAKES, ids=[" ".join(a) for a, _ in MISTAKES])
+def test_a_mistake_is_one_sentence_that_names_it(
+    distill: Run, tiny_model: Path, sounds: Path, tmp_path: Path, arguments: list[str], named: str
+) -> None:
+    """Guards against tracebacks, exit codes other than 1, and output on stdout."""
+    (tmp_path / "foreign.distill").write_bytes(b"not a model")
+    places = {
+        "tmp": tmp_path, "few": write_sounds(tmp_path / "few", 3), "sounds": sounds, "model": tiny_model,
+        "foreign": tmp_path / "foreign.distill", "codec": _codec_only(tiny_model, tmp_path / "codec.distill"),
+    }  # fmt: skip
+    before = tiny_model.read_bytes()
+    code, out, err = distill(*[argument.format(**places) for argument in arguments])
+    assert code == 1
+    assert out == ""
+    assert named.lower() in err.lower()
+    assert "Traceback" not in err
+    errors = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert tiny_model.read_bytes() == before
+
+
+def _codec_only(model: Path, target: Path) -> Path:
+    from distill.bundle import read_contents, save_bundle
+
+    save_bundle(target, {k: v for k, v in read_contents(model, mapped=False).items() if "prior" not in k})
+    return target
+
+
+@pytest.mark.parametrize(("command", "settings"), [("train", CodecSettings), ("train-prior", PriorSettings)])
+def test_every_setting_has_its_flag_and_shows_its_default(distill: Run, command: str, settings: type) -> None:
+    """Guards against settings that the command line cannot set."""
+    code, out, _ = distill(command, "--help")
+    assert code == 0
+    for name, field in settings.model_fields.items():  # type: ignore[attr-defined]
+        assert (flag_name(name) in out) is is_knob(field)
+    assert out.count("default: (auto)") == sum(
+        bool((field.json_schema_extra or {}).get("auto"))  # type: ignore[union-attr]
+        for field in settings.model_fields.values()  # type: ignore[attr-defined]
+    )
+
+
+@pytest.mark.parametrize("stage", ["codec", "prior"])
+def test_ctrl_c_ends_cleanly_and_keeps_the_best(tiny_model: Path, sounds: Path, tmp_path: Path, stage: str) -> None:
+    """A real SIGINT in the middle of a training that would take an hour."""
+    path = tmp_path / "m.distill"
+    if stage == "prior":
+        _codec_only(tiny_model, path)
+        command = ["train-prior", str(path), *PRIOR_FLAGS, "--epochs", "10000"]
+    else:
+        command = ["train", str(sounds), "--out", str(path), *CODEC_FLAGS, "--epochs", "10000", "--warmup-share", "0"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distill", *command, "--json"],
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not _has(path, stage):
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    answer = json.loads(out)
+    assert answer["stopped_early"] is True
+    assert "Traceback" not in err
+    card = read_card(path)
+    assert isinstance(card.corpus_manifest, CorpusManifest)
+    assert card.has_prior is (stage == "prior")
+
+
+def _has(path: Path, stage: str) -> bool:
+    return path.exists() and (stage == "codec" or read_card(path).has_prior)

@@ -73,10 +73,11 @@ class VQVAEConfig(Frozen):
         auto=True, ge=8, le=4096,
     )  # fmt: skip
     rvq_levels: int = knob(3, "How many levels of codes describe each position, from coarse to fine.", ge=2, le=4)
-    codebook_dim: int = knob(64, "How many numbers stand behind each code.", advanced=True, ge=4, le=256)
+    codebook_dim: int = knob(32, "How many numbers stand behind each code.", advanced=True, ge=4, le=256)
     channels: int = knob(
-        64, "Width of the network. Twice the width costs about four times the time.", advanced=True, ge=16, le=256
-    )
+        192, "Width of the network. Twice the width costs about four times the time.",
+        advanced=True, ge=24, le=768, multiple_of=6,
+    )  # fmt: skip
 
 
 class CodecSettings(VQVAEConfig):
@@ -84,9 +85,10 @@ class CodecSettings(VQVAEConfig):
 
     epochs: int = knob(40, "How often the codec sees the whole corpus.", auto=True, ge=1, le=10_000)
     batch_size: int = knob(16, "How many crops are learned from at once.", advanced=True, ge=1, le=512)
-    learning_rate: float = knob(1e-3, "The largest step size of the optimiser.", advanced=True, gt=0.0, le=0.1)
+    learning_rate: float = knob(2e-3, "The largest step size for norms and biases.", advanced=True, gt=0.0, le=0.1)
+    matrix_learning_rate: float = knob(0.02, "The largest step size for matrices.", advanced=True, gt=0.0, le=1.0)
     commitment_weight: float = knob(
-        0.25, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0
+        0.05, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0
     )
     warmup_share: float = knob(
         0.35,

@@ -30,11 +30,11 @@ from distill.events import (
 )
 from distill.files import BUNDLE_SUFFIX, unused_path
 from distill.library import find_model, name_of_folder, new_model_path
-from distill.models.encoding import decode_codes, encode_codes
+from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
 from distill.models.vqvae import columns
-from distill.training.codec import train_codec
+from distill.training.codec import audible_error, train_codec
 from distill.training.prior import train_prior
 
 CONTEXT_POSITIONS = 48
@@ -178,11 +178,13 @@ def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "aut
     for number, source in enumerate(files, start=1):
         samples, _ = read_audio(source)
         mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1)
-        made = decode_codes(loaded.codec, encode_codes(loaded.codec, mel.T.numpy(), chosen)).cpu()[:, : mel.shape[1]]
+        level = level_of(mel.T.numpy())
+        codes = encode_codes(loaded.codec, mel.T.numpy(), level, chosen)
+        made = decode_codes(loaded.codec, codes, level).cpu()[:, : mel.shape[1]]
         waveform = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
         target = unused_path(out / f"{source.stem}.wav")
         write_audio(target, waveform.numpy())
-        error = float((made - mel).abs().mean())
+        error = float(audible_error(made - level, mel - level).mean())
         sound = SoundWritten(
             str(target), len(samples) / SAMPLE_RATE, number, len(files), source=str(source), mel_l1_db=error
         )
@@ -200,8 +202,8 @@ def info(model: str) -> tuple[Path, BundleCard]:
 def _to_samples(
     loaded: LoadedVQModel, codes: Tensor, synthesise: GriffinLim, generator: torch.Generator, seconds: float
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    device = loaded.codec.mel_mean.device
-    mel = decode_codes(loaded.codec, codes.to(device)).cpu()
+    level = loaded.codec.typical_level_db
+    mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
     samples = synthesise(mel, generator)[: round(seconds * SAMPLE_RATE)]
     return finish(samples, SAMPLE_RATE).numpy()
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
@@ -43,7 +42,6 @@ class Objective(nn.Module):
 class Task:
     """Learn the number 3; the scores are given, so that the best epoch is known."""
 
-    learning_rate = 0.1
     steps_per_epoch = 5
 
     def __init__(self, scores: list[float], average_decay: float = 0.0) -> None:
@@ -54,8 +52,8 @@ class Task:
         self.kept: list[Best] = []
         self.seen: list[float] = []
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.objective.parameters()), "weight_decay": 0.0}]
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.AdamW(self.objective.parameters(), lr=0.1, weight_decay=0.0)]
 
     def before_epoch(self, epoch: int, device: torch.device) -> None:
         pass

@@ -34,7 +34,7 @@ def log_mel(waveform: Tensor, config: SpectrogramConfig) -> Tensor:
     frames = config.frames(waveform.shape[-1])
     half = config.n_fft // 2
     padding = frames * config.hop_length - waveform.shape[-1] + half
-    return _log_mel_valid(torch.nn.functional.pad(waveform, (half, padding)), config)[..., :frames]
+    return log_mel_unpadded(torch.nn.functional.pad(waveform, (half, padding)), config)[..., :frames]
 
 
 def log_mel_blocks(samples: npt.NDArray[np.floating], config: SpectrogramConfig) -> Iterator[Tensor]:
@@ -48,11 +48,11 @@ def log_mel_blocks(samples: npt.NDArray[np.floating], config: SpectrogramConfig)
         start, stop = first * hop - half, (first + frames - 1) * hop + half
         inside = np.asarray(samples[max(start, 0) : min(stop, len(samples))], dtype=np.float32)
         block = np.pad(inside, (max(-start, 0), max(stop - len(samples), 0)))
-        yield _log_mel_valid(torch.from_numpy(block), config)
+        yield log_mel_unpadded(torch.from_numpy(block), config)
 
 
-def _log_mel_valid(padded: Tensor, config: SpectrogramConfig) -> Tensor:
-    """[..., (T - 1) * hop + n_fft] -> [..., M, T], no padding of its own."""
+def log_mel_unpadded(padded: Tensor, config: SpectrogramConfig) -> Tensor:
+    """[..., (T - 1) * hop + n_fft] samples -> [..., M, T] dB: as `log_mel`, of samples that bring their own margins."""
     window = torch.hann_window(config.n_fft, device=padded.device)
     spectrum = torch.stft(
         padded.reshape(-1, padded.shape[-1]),

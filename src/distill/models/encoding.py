@@ -8,12 +8,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE, columns
+from distill.models.vqvae import BANDS, FLOOR_DB, FRAMES_PER_COLUMN, ConvVQVAE, columns
 
 PIECE_COLUMNS = 120
 """Longest piece: 20 s."""
 OVERLAP_COLUMNS = 8
 """Context that each piece gets on both sides: more than the networks' reach."""
+
+
+LEVEL_FRAMES = 4096
+SILENCE_MARGIN_DB = 4.0
+"""How far over the codec's floor a cell still counts as silence: its errors there are of this size."""
+
+Mel = npt.NDArray[np.floating[Any]]
 
 
 class Piece(NamedTuple):
@@ -32,30 +39,37 @@ def pieces(total_columns: int) -> Iterator[Piece]:
         yield Piece(max(0, first - OVERLAP_COLUMNS), min(total_columns, stop + OVERLAP_COLUMNS), first, stop)
 
 
+def level_of(mel: Mel) -> float:
+    """The loudest cell in dB of a log-mel [T, M], memory-mapped or not."""
+    return max(float(mel[first : first + LEVEL_FRAMES].max()) for first in range(0, len(mel), LEVEL_FRAMES))
+
+
 @torch.no_grad()
-def encode_mel(codec: ConvVQVAE, mel: npt.NDArray[np.floating[Any]], device: torch.device) -> Tensor:
+def encode_mel(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.device) -> Tensor:
     """Log-mel [T, M] in dB of any length, memory-mapped or not -> latents [S, D], S = 8 ceil(T / 16)."""
     parts = []
     for piece in pieces(columns(len(mel))):
         frames = mel[piece.read_first * FRAMES_PER_COLUMN : piece.read_stop * FRAMES_PER_COLUMN]
-        block = torch.from_numpy(np.array(frames, dtype=np.float32)).T.to(device)
+        block = torch.from_numpy(np.array(frames, dtype=np.float32)).T.to(device) - level_db
         latents = codec.encode(codec.pad_to_columns(block)[None, None])[0]
         parts.append(latents[(piece.first - piece.read_first) * BANDS : (piece.stop - piece.read_first) * BANDS])
     return torch.cat(parts)
 
 
 @torch.no_grad()
-def encode_codes(codec: ConvVQVAE, mel: npt.NDArray[np.floating[Any]], device: torch.device) -> Tensor:
+def encode_codes(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.device) -> Tensor:
     """Log-mel [T, M] in dB -> codes [S, Q]. Call in eval mode."""
-    return codec.latents_to_codes(encode_mel(codec, mel, device)[None])[0]
+    return codec.latents_to_codes(encode_mel(codec, mel, level_db, device)[None])[0]
 
 
 @torch.no_grad()
-def decode_codes(codec: ConvVQVAE, codes: Tensor) -> Tensor:
-    """Codes [S, Q] of any length -> log-mel [M, T] in dB, T = 16 columns."""
+def decode_codes(codec: ConvVQVAE, codes: Tensor, level_db: float) -> Tensor:
+    """Codes [S, Q] of any length -> log-mel [M, T] in dB, T = 16 columns; what is silence to the codec is silence."""
     parts = []
     for piece in pieces(len(codes) // BANDS):
         mel = codec.codes_to_mel(codes[None, piece.read_first * BANDS : piece.read_stop * BANDS])[0, 0]
         skipped = (piece.first - piece.read_first) * FRAMES_PER_COLUMN
         parts.append(mel[:, skipped : skipped + (piece.stop - piece.first) * FRAMES_PER_COLUMN])
-    return torch.cat(parts, dim=1)
+    made = torch.cat(parts, dim=1)
+    silent = codec.spectrogram.floor_db
+    return torch.where(made > FLOOR_DB + SILENCE_MARGIN_DB, made + level_db, silent).clamp_min(silent)

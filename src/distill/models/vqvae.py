@@ -1,10 +1,16 @@
 """Stage 1: the codec, a convolutional autoencoder over log-mel spectrograms with a residual-quantised bottleneck.
 
-    log-mel [B, 1, 128, T] ─ encoder, four stride-2 stages ─▶ [B, D, 8, T/16] ─ time-major ─▶ latents [B, S, D]
+    log-mel [B, 1, 128, T] ─ encoder, four halvings ─▶ [B, 8, T/16, D] ─ time-major ─▶ latents [B, S, D]
     latents ─ ResidualVQ ─▶ codes [B, S, Q] ─ codebooks ─▶ latents ─ decoder ─▶ log-mel [B, 1, 128, T]
 
-S = 8 * T/16 positions; position = column * 8 + band, so a prefix of positions is the past. Every layer is a
-convolution in time or works on one column, so a file of any length is encoded whole, without seams.
+S = 8 * T/16 positions; position = column * 8 + band, so a prefix of positions is the past. Every layer reaches a
+few columns at most and no norm looks along time, so a file of any length is encoded whole, without seams.
+
+The codec sees a file in dB under its own loudest mel cell (its level), floored at `FLOOR_DB`: one gain per file, so
+loud and soft within it survive. The level travels beside the codes.
+
+Inside, tensors are channels-last [B, H, W, C]: H mel rows, W frames or columns. That makes every 1 x 1 convolution a
+plain matrix product, which is where a processor is fastest.
 """
 
 from typing import NamedTuple
@@ -12,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from vector_quantize_pytorch import ResidualVQ
 
 from distill.config import SpectrogramConfig, VQVAEConfig
@@ -20,16 +27,21 @@ BANDS = 8
 """Latent rows: positions in one column, from low to high frequency."""
 FRAMES_PER_COLUMN = 16
 """Spectrogram frames that one column of codes describes (0.17 s)."""
-CODEBOOK_DECAY = 0.95
+FLOOR_DB = -80.0
+"""What lies further under a file's loudest cell is silence to the codec."""
+CENTRE_DB, SCALE_DB = -40.0, 20.0
+CODEBOOK_DECAY = 0.97
 """Decay of the moving averages behind the codebooks, per step."""
-DEAD_CODE_THRESHOLD = 0.3
+DEAD_CODE_THRESHOLD = 1.0
 """A code used less often than this per step, in the moving average, is put back among the current latents."""
+EXPANSION = 3
+MIXED_CHANNELS = 32
 
 
 class VQVAEOutput(NamedTuple):
     """What the codec makes of a batch."""
 
-    mel: Tensor  # [B, 1, M, T] dB, the reconstruction
+    mel: Tensor  # [B, 1, M, T] dB under the file's level
     codes: Tensor  # [B, S, Q], -1 where not valid
     commitment_loss: Tensor  # scalar
 
@@ -39,7 +51,7 @@ class Quantised(NamedTuple):
 
     latents: Tensor  # [B, S, D], zero where not valid
     codes: Tensor  # [B, S, Q], -1 where not valid
-    commitment_loss: Tensor  # scalar, mean over valid positions and levels
+    commitment_loss: Tensor  # scalar, mean over valid positions, summed over levels
 
 
 def columns(frames: int) -> int:
@@ -59,155 +71,199 @@ def valid_frames(frames: Tensor, total_frames: int) -> Tensor:
     return (torch.arange(total_frames, device=frames.device)[None] < frames[:, None])[:, None, None]
 
 
+def split_patches(x: Tensor, size: int) -> Tensor:
+    """[B, H, W, C] -> [B, H/size, W/size, size * size * C]."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height // size, size, width // size, size, channels)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height // size, width // size, size * size * channels)
+
+
+def join_patches(x: Tensor, size: int) -> Tensor:
+    """The inverse of `split_patches`."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height, width, size, size, channels // size**2)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height * size, width * size, channels // size**2)
+
+
 class ChannelNorm(nn.Module):
-    """Layer norm over channels at each place: nothing is shared along time, so crops and whole files agree."""
+    """RMS norm over the channels of each place: nothing is shared along time, so crops and whole files agree."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.gain = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        # [B, C, H, W] -> the same
-        normed: Tensor = self.norm(x.movedim(1, -1))
-        return normed.movedim(-1, 1)
+        # [B, H, W, C] -> the same
+        return F.rms_norm(x, x.shape[-1:], self.gain.to(x.dtype), eps=1e-6)
 
 
-class ResidualBlock(nn.Module):
-    """Pre-norm 3 x 3 convolution and a 1 x 1 back, added to the input."""
+class Convolution(nn.Module):
+    """A 2-D convolution over channels-last tensors that keeps height and width."""
+
+    def __init__(self, before: int, after: int, size: int, groups: int = 1) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(before, after, size, padding=size // 2, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # [B, H, W, C] -> [B, H, W, C']
+        out: Tensor = self.layer(x.permute(0, 3, 1, 2))
+        return out.permute(0, 2, 3, 1)
+
+
+class LocalBlock(nn.Module):
+    """In the manner of ConvNeXt (Liu et al., 2022): depthwise 5 x 5, norm, a wide pointwise layer and back."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            ChannelNorm(channels),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 1),
-        )
+        self.depthwise = Convolution(channels, channels, 5, groups=channels)
+        self.norm = ChannelNorm(channels)
+        self.expand = nn.Linear(channels, EXPANSION * channels)
+        self.reduce = _small(nn.Linear(EXPANSION * channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.layers(x)
+        # [B, H, W, C] -> the same
+        change: Tensor = self.reduce(F.gelu(self.expand(self.norm(self.depthwise(x)))))
         return x + change
 
 
 class BandMixing(nn.Module):
-    """A residual layer that lets the bands of one column see each other in full, which convolutions do only nearby."""
+    """Lets the bands of one column and its two neighbours see each other in full, which convolutions do only nearby."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
-        self.mix = nn.Linear(BANDS, BANDS)
-        self.out = nn.Conv2d(channels, channels, 1)
+        self.squeeze = nn.Linear(channels, MIXED_CHANNELS)
+        self.mix = nn.Linear(3 * BANDS * MIXED_CHANNELS, BANDS * MIXED_CHANNELS)
+        self.widen = _small(nn.Linear(MIXED_CHANNELS, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        # [B, C, 8, W] -> the same
-        mixed: Tensor = self.mix(self.norm(x).transpose(2, 3))
-        change: Tensor = self.out(nn.functional.gelu(mixed.transpose(2, 3)))
+        # [B, 8, W, C] -> the same
+        batch, bands, width, _ = x.shape
+        column = self.squeeze(self.norm(x)).transpose(1, 2).reshape(batch, width, -1)  # [B, W, 8 * 32]
+        around = F.pad(column, (0, 0, 1, 1))
+        around = torch.cat([around[:, :-2], column, around[:, 2:]], dim=-1)
+        mixed = F.gelu(self.mix(around)).reshape(batch, width, bands, MIXED_CHANNELS).transpose(1, 2)
+        change: Tensor = self.widen(mixed)
         return x + change
 
 
-class FrequencyEmbedding(nn.Module):
-    """A learned offset per channel and row: tells the convolutions, which look alike everywhere, how high they are."""
+class Halve(nn.Module):
+    """[B, H, W, C] -> [B, H/2, W/2, C']."""
 
-    def __init__(self, channels: int, rows: int) -> None:
+    def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.offset = nn.Parameter(torch.zeros(channels, rows, 1))
+        self.project = nn.Linear(4 * before, after)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.offset
+        out: Tensor = self.project(split_patches(x, 2))
+        return out
+
+
+class Double(nn.Module):
+    """[B, H, W, C] -> [B, 2 H, 2 W, C']."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(before, 4 * after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return join_patches(self.project(x), 2)
+
+
+class RowEmbedding(nn.Module):
+    """A learned offset per row and channel: tells the convolutions, which look alike everywhere, how high they are."""
+
+    def __init__(self, rows: int, channels: int) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(rows, 1, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.offset.to(x.dtype)
 
 
 def build_encoder(config: VQVAEConfig, n_mels: int) -> nn.Sequential:
-    """[B, 1, M, T] -> [B, D, 8, T/16]; most work is done at low resolution, where a second costs little."""
-    c = config.channels
+    """[B, M/4, T/4, 16] -> [B, 8, T/16, D]; most work is done at low resolution, where a second costs little."""
+    fine, middle, coarse = config.channels // 6, config.channels // 2, config.channels
     return nn.Sequential(
-        nn.Conv2d(1, c // 2, 4, stride=2, padding=1),
-        nn.GELU(),
-        nn.Conv2d(c // 2, c, 4, stride=2, padding=1),
-        FrequencyEmbedding(c, n_mels // 4),
-        ResidualBlock(c),
-        nn.Conv2d(c, 2 * c, 4, stride=2, padding=1),
-        ResidualBlock(2 * c),
-        nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1),
-        FrequencyEmbedding(4 * c, BANDS),
-        BandMixing(4 * c),
-        ResidualBlock(4 * c),
-        ResidualBlock(4 * c),
-        ChannelNorm(4 * c),
-        nn.Conv2d(4 * c, config.codebook_dim, 1),
+        Convolution(16, fine, 3),
+        RowEmbedding(n_mels // 4, fine),
+        LocalBlock(fine),
+        Halve(fine, middle),
+        LocalBlock(middle),
+        Halve(middle, coarse),
+        LocalBlock(coarse),
+        BandMixing(coarse),
+        LocalBlock(coarse),
+        ChannelNorm(coarse),
     )
 
 
-def build_decoder(config: VQVAEConfig, n_mels: int) -> nn.Sequential:
-    """[B, D, 8, T/16] -> [B, 1, M, T], the encoder's mirror image."""
-    c = config.channels
+def build_decoder(config: VQVAEConfig) -> nn.Sequential:
+    """[B, 8, T/16, D] -> [B, M/4, T/4, 16], the encoder's mirror image."""
+    fine, middle, coarse = config.channels // 6, config.channels // 2, config.channels
     return nn.Sequential(
-        nn.Conv2d(config.codebook_dim, 4 * c, 3, padding=1),
-        FrequencyEmbedding(4 * c, BANDS),
-        BandMixing(4 * c),
-        ResidualBlock(4 * c),
-        ResidualBlock(4 * c),
-        nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1),
-        ResidualBlock(2 * c),
-        nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1),
-        FrequencyEmbedding(c, n_mels // 4),
-        ResidualBlock(c),
-        nn.ConvTranspose2d(c, c // 2, 4, stride=2, padding=1),
-        nn.GELU(),
-        nn.ConvTranspose2d(c // 2, 1, 4, stride=2, padding=1),
+        RowEmbedding(BANDS, coarse),
+        LocalBlock(coarse),
+        BandMixing(coarse),
+        LocalBlock(coarse),
+        Double(coarse, middle),
+        LocalBlock(middle),
+        Double(middle, fine),
+        LocalBlock(fine),
+        ChannelNorm(fine),
+        Convolution(fine, 16, 3),
     )
 
 
 class ConvVQVAE(nn.Module):
-    """The codec. Spectrograms go in and come out in dB; the network itself sees them with zero mean and unit scale."""
+    """The codec. Spectrograms go in and come out in dB under the file's level."""
 
-    mel_mean: Tensor
-    mel_scale: Tensor
+    typical_level_db: Tensor
 
-    def __init__(self, config: VQVAEConfig, spectrogram: SpectrogramConfig, commitment_weight: float = 0.25) -> None:
+    def __init__(self, config: VQVAEConfig, spectrogram: SpectrogramConfig) -> None:
         super().__init__()
         if spectrogram.n_mels != BANDS * FRAMES_PER_COLUMN:
             raise ValueError(f"the codec is built for {BANDS * FRAMES_PER_COLUMN} mel bands, not {spectrogram.n_mels}")
         self.config = config
         self.spectrogram = spectrogram
-        self.register_buffer("mel_mean", torch.full((spectrogram.n_mels, 1), -40.0))
-        self.register_buffer("mel_scale", torch.tensor(25.0))
+        self.register_buffer("typical_level_db", torch.tensor(0.0))
         self.encoder = build_encoder(config, spectrogram.n_mels)
-        self.decoder = build_decoder(config, spectrogram.n_mels)
+        self.to_latent = nn.Linear(config.channels, config.codebook_dim)
+        self.from_latent = Convolution(config.codebook_dim, config.channels, 3)
+        self.decoder = build_decoder(config)
         self.quantizer = ResidualVQ(
             dim=config.codebook_dim,
             num_quantizers=config.rvq_levels,
             codebook_size=config.codebook_size,
             decay=CODEBOOK_DECAY,
             threshold_ema_dead_code=DEAD_CODE_THRESHOLD,
-            commitment_weight=commitment_weight,
+            commitment_weight=1.0,
+            rotation_trick=False,
             kmeans_init=False,
         )
 
-    def set_mel_statistics(self, mean: Tensor, scale: Tensor) -> None:
-        """Take the training set's mean per band [M] and one scale, in dB."""
-        self.mel_mean.copy_(mean[:, None])
-        self.mel_scale.copy_(scale)
-
     def encode(self, mel: Tensor) -> Tensor:
         """[B, 1, M, T] dB -> latents [B, S, D]; T must be a whole number of columns (see `pad_to_columns`)."""
-        latents: Tensor = self.encoder((mel - self.mel_mean) / self.mel_scale)  # [B, D, 8, T/16]
-        return latents.permute(0, 3, 2, 1).flatten(1, 2)
+        scaled = (mel.clamp_min(FLOOR_DB) - CENTRE_DB) / SCALE_DB
+        grid: Tensor = self.to_latent(self.encoder(split_patches(scaled.permute(0, 2, 3, 1), 4)))  # [B, 8, W, D]
+        return grid.transpose(1, 2).flatten(1, 2).float()
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, S, D] -> [B, 1, M, T] dB."""
         batch, positions, dim = latents.shape
-        grid = latents.view(batch, positions // BANDS, BANDS, dim).permute(0, 3, 2, 1)  # [B, D, 8, T/16]
-        scaled: Tensor = self.decoder(grid)
-        return (scaled.float() * self.mel_scale + self.mel_mean).clamp_min(self.spectrogram.floor_db)
+        grid = latents.reshape(batch, positions // BANDS, BANDS, dim).transpose(1, 2)  # [B, 8, W, D]
+        patches: Tensor = self.decoder(self.from_latent(grid))
+        return join_patches(patches, 4).permute(0, 3, 1, 2).float() * SCALE_DB + CENTRE_DB
 
     def quantise(self, latents: Tensor, valid: Tensor) -> Quantised:
         """[B, S, D], [B, S] bool -> codes and quantised latents; what is not valid touches neither loss nor codebooks."""
-        packed = latents[valid][None].float()  # [1, N, D]
-        quantised, codes, losses = self.quantizer(packed)
-        spread = torch.zeros_like(latents, dtype=quantised.dtype).masked_scatter(valid[..., None], quantised[0])
+        packed = latents[valid][None]  # [1, N, D]
+        with torch.autocast(latents.device.type, enabled=False):
+            quantised, codes, losses = self.quantizer(packed)
+        spread = torch.zeros_like(latents).masked_scatter(valid[..., None], quantised[0])
         all_codes = codes.new_full((*latents.shape[:2], codes.shape[-1]), -1)
         all_codes[valid] = codes[0]
-        return Quantised(spread, all_codes, losses.mean())
+        return Quantised(spread, all_codes, losses.sum())
 
     def forward(self, mel: Tensor, frames: Tensor) -> VQVAEOutput:
         """[B, 1, M, T] dB, [B] frames of sound in each -> reconstruction through the quantiser."""
@@ -231,26 +287,44 @@ class ConvVQVAE(nn.Module):
         """Codes [B, S, Q] (-1: nothing there) -> [B, 1, M, T] dB."""
         return self.decode(self.quantizer.get_output_from_indices(codes))
 
-    def pad_to_columns(self, mel: Tensor) -> Tensor:
+    def codebooks(self) -> Tensor:
+        """The vectors behind the codes, [Q, K, D]."""
+        books: Tensor = self.quantizer.codebooks
+        return books
+
+    @staticmethod
+    def pad_to_columns(mel: Tensor) -> Tensor:
         """[..., T] -> [..., T'] with T' a whole number of columns, filled up with silence."""
         missing = columns(mel.shape[-1]) * FRAMES_PER_COLUMN - mel.shape[-1]
-        return nn.functional.pad(mel, (0, missing), value=self.spectrogram.floor_db)
+        return F.pad(mel, (0, missing), value=FLOOR_DB)
 
     @torch.no_grad()
-    def start_codebooks(self, latents: Tensor, seed: int) -> None:
-        """Set every level's codebook by k-means on what the levels before it leave of `latents` [N, D]."""
+    def start_codebooks(self, latents: Tensor, positions_per_step: float, seed: int) -> None:
+        """Set every level's codebook by k-means on what the levels before it leave of latents [N, D].
+
+        Args:
+            positions_per_step: how many positions a training step brings, which the moving averages start from.
+        """
         from sklearn.cluster import KMeans
 
-        residual = latents.float().cpu().numpy().astype(np.float64)
+        residual = latents.double().cpu().numpy()
+        size = self.config.codebook_size
         for level in self.quantizer.layers:
+            count = min(size, len(np.unique(residual, axis=0)))
+            fitted = KMeans(count, n_init=1, max_iter=30, random_state=seed).fit(residual)
+            repeated = np.arange(size) % count
+            centres = fitted.cluster_centers_[repeated]
+            share = np.bincount(fitted.labels_, minlength=count)[repeated] / len(residual)
             codebook = level._codebook
-            count = min(self.config.codebook_size, len(np.unique(residual, axis=0)))
-            fitted = KMeans(count, n_init=1, max_iter=40, random_state=seed).fit(residual)
-            centers = np.zeros((self.config.codebook_size, residual.shape[1]))
-            centers[:count] = fitted.cluster_centers_
-            centers[count:] = fitted.cluster_centers_[np.arange(self.config.codebook_size - count) % count]
-            embed = torch.from_numpy(centers).to(codebook.embed)
-            codebook.embed.copy_(embed)
-            codebook.cluster_size.fill_(1.0)
-            codebook.embed_avg.copy_(embed)
-            residual -= centers[fitted.labels_]
+            codebook.embed.copy_(torch.from_numpy(centres))
+            codebook.cluster_size.copy_(torch.from_numpy(np.maximum(share * positions_per_step, 0.5)))
+            codebook.embed_avg.copy_(codebook.embed * codebook.cluster_size[..., None])
+            residual -= fitted.cluster_centers_[fitted.labels_]
+
+
+def _small(layer: nn.Linear) -> nn.Linear:
+    """Start a block's last layer near zero, so that a deep stack begins as the identity."""
+    with torch.no_grad():
+        layer.weight.mul_(0.1)
+        layer.bias.zero_()
+    return layer

@@ -1,16 +1,16 @@
 """Stage 1: training the codec on crops, first as a plain autoencoder, then quantised."""
 
 import math
+import statistics
 import threading
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 import distill
 from distill.audio.corpus import Corpus, CorpusFile
@@ -25,22 +25,26 @@ from distill.events import (
     Saved,
     TrainingStarted,
 )
-from distill.models.encoding import PIECE_COLUMNS, encode_mel
-from distill.models.vqvae import FRAMES_PER_COLUMN, ConvVQVAE, VQVAEOutput, valid_frames
+from distill.models.encoding import PIECE_COLUMNS, level_of
+from distill.models.vqvae import (
+    FRAMES_PER_COLUMN,
+    SCALE_DB,
+    ConvVQVAE,
+    VQVAEOutput,
+    valid_frames,
+    valid_positions,
+)
+from distill.training.crops import CropBatch, CropSource
 from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
 from distill.training.health import judge_health
+from distill.training.muon import Muon
 
-KMEANS_LATENTS = 8192
-"""Latents that the codebooks start from, drawn evenly from the whole training set."""
-STATISTICS_FRAMES = 6000
-"""Frames of each file (a minute) that the mel statistics are taken from."""
-
-
-class CropBatch(NamedTuple):
-    """Crops and how much of each is sound."""
-
-    mel: Tensor  # [B, 1, M, T] dB
-    frames: Tensor  # [B]
+KMEANS_LATENTS = 12_000
+"""Latents that the codebooks start from, drawn from the whole training set."""
+AUDIBLE_DB = -60.0
+"""Errors below this, under the file's loudest cell, are not heard beside it."""
+INAUDIBLE_WEIGHT = 0.1
+"""What errors below `AUDIBLE_DB` still count in training, so that the codec's silence is silent."""
 
 
 class CodecObjective(nn.Module):
@@ -48,9 +52,10 @@ class CodecObjective(nn.Module):
 
     usage: Tensor
 
-    def __init__(self, codec: ConvVQVAE) -> None:
+    def __init__(self, codec: ConvVQVAE, commitment_weight: float) -> None:
         super().__init__()
         self.codec = codec
+        self.commitment_weight = commitment_weight
         self.quantising = False
         shape = (codec.config.rvq_levels, codec.config.codebook_size + 1)
         self.register_buffer("usage", torch.zeros(shape, dtype=torch.long), persistent=False)
@@ -58,11 +63,12 @@ class CodecObjective(nn.Module):
     def forward(self, batch: CropBatch) -> Tensor:
         mel, frames = batch
         if not self.quantising:
-            return reconstruction_loss(self.codec.autoencode(mel, frames), mel, frames) / self.codec.mel_scale
+            return reconstruction_loss(self.codec.autoencode(mel, frames), mel, frames) / SCALE_DB
         output: VQVAEOutput = self.codec(mel, frames)
         codes = output.codes.flatten(0, 1).T + 1  # [Q, B * S], 0: not valid
         self.usage.scatter_add_(1, codes, torch.ones_like(codes))
-        return reconstruction_loss(output.mel, mel, frames) / self.codec.mel_scale + output.commitment_loss
+        loss = reconstruction_loss(output.mel, mel, frames) / SCALE_DB
+        return loss + self.commitment_weight * output.commitment_loss
 
     def take_usage(self) -> Tensor:
         """How often each code was used since the last call, [Q, K]."""
@@ -71,11 +77,21 @@ class CodecObjective(nn.Module):
         return counts
 
 
+def audible_error(made: Tensor, mel: Tensor) -> Tensor:
+    """|difference| in dB of two log-mels under the file's level, of what is loud enough to be heard."""
+    return (made.clamp_min(AUDIBLE_DB) - mel.clamp_min(AUDIBLE_DB)).abs()
+
+
 def reconstruction_loss(made: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
-    """Mean |difference| in dB over the frames of sound; what comes after the end counts for nothing."""
+    """Mean error in dB over the frames of sound [B, 1, M, T]; what comes after the end counts for nothing.
+
+    A crop counts by the square root of its frames: between all crops alike and all frames alike.
+    """
     valid = valid_frames(frames, mel.shape[-1])
-    total = ((made.float() - mel).abs() * valid).sum()
-    mean: Tensor = total / (valid.sum() * mel.shape[-2])
+    error = audible_error(made, mel) + INAUDIBLE_WEIGHT * (made - mel).abs()
+    per_crop = (error * valid).sum((1, 2, 3)) / (frames * mel.shape[-2])
+    weight = frames.sqrt()
+    mean: Tensor = (per_crop * weight).sum() / weight.sum()
     return mean
 
 
@@ -88,49 +104,46 @@ class CodecTask:
         self.corpus = corpus
         self.settings = settings
         self.on_best = on_best
-        self.codec = ConvVQVAE(settings.architecture(), corpus.spectrogram, settings.commitment_weight)
-        self.codec.set_mel_statistics(*mel_statistics(corpus))
-        self.objective = CodecObjective(self.codec)
+        self.source = CropSource(corpus)
+        self.codec = ConvVQVAE(settings.architecture(), corpus.spectrogram)
+        self.codec.typical_level_db.fill_(statistics.median(self.source.levels))
+        self.objective = CodecObjective(self.codec, settings.commitment_weight)
         self.epochs = settings.epochs
-        self.learning_rate = settings.learning_rate
         self.first_quantised_epoch = 1 + min(round(settings.epochs * settings.warmup_share), settings.epochs - 1)
-        self.crop_frames = corpus.spectrogram.crop_frames
-        self.places = crop_places(corpus)
         self.history: list[LossPoint] = []
-        self.steps_per_epoch = math.ceil(len(self.places) / settings.batch_size)
+        self.steps_per_epoch = math.ceil(corpus.manifest.facts().crops / settings.batch_size)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Weight decay on matrices only."""
-        parameters = [p for p in self.objective.parameters() if p.requires_grad]
+    def optimizers(self) -> list[Optimizer]:
+        """Muon for the inner matrices, AdamW for the rest."""
+        matrices = {name: p for name, p in self.objective.named_parameters() if _is_matrix(name, p)}
+        others = [p for name, p in self.objective.named_parameters() if name not in matrices]
         return [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.01},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            Muon(matrices.values(), self.settings.matrix_learning_rate),
+            AdamW(others, self.settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
         ]
 
     def before_epoch(self, epoch: int, device: torch.device) -> None:
-        """Start quantising when its time has come, from k-means over the latents of the whole training set."""
+        """Start quantising when its time has come, from k-means over latents of the whole training set."""
         if epoch < self.first_quantised_epoch or self.objective.quantising:
             return
         self.objective.eval()
-        share = KMEANS_LATENTS / (len(self.places) * self.crop_frames / 2)
-        chosen = []
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        for file in self.corpus.manifest.train:
-            latents = encode_mel(self.codec, self.corpus.mel(file), device).cpu()
-            count = min(len(latents), math.ceil(len(latents) * share))
-            chosen.append(latents[torch.randperm(len(latents), generator=generator)[:count]])
-        self.codec.start_codebooks(torch.cat(chosen), self.settings.seed)
+        rng = np.random.default_rng((self.settings.seed, 0))
+        latents: list[Tensor] = []
+        crops, found = 0, 0
+        while found < KMEANS_LATENTS and crops < 8 * self.steps_per_epoch * self.settings.batch_size:
+            mel, frames = self.source.draw(self.settings.batch_size, rng)
+            valid = valid_positions(frames, mel.shape[-1] // FRAMES_PER_COLUMN)
+            with torch.no_grad():
+                latents.append(self.codec.encode(mel.to(device))[valid.to(device)].cpu())
+            crops, found = crops + len(frames), found + len(latents[-1])
+        self.codec.start_codebooks(torch.cat(latents), found / crops * self.settings.batch_size, self.settings.seed)
         self.objective.quantising = True
 
     def batches(self, epoch: int) -> Iterator[CropBatch]:
-        """Every crop once, in new order, each moved to a new offset."""
+        """As many crops as the corpus holds, newly drawn."""
         rng = np.random.default_rng((self.settings.seed, epoch))
-        order = rng.permutation(len(self.places))
-        for first in range(0, len(order), self.settings.batch_size):
-            places = [self.places[i] for i in order[first : first + self.settings.batch_size]]
-            crops = [self._crop(file, number, rng) for file, number in places]
-            mel = torch.from_numpy(np.stack([crop for crop, _ in crops]))[:, None].transpose(2, 3).contiguous()
-            yield CropBatch(mel, torch.tensor([frames for _, frames in crops]))
+        for _ in range(self.steps_per_epoch):
+            yield self.source.draw(self.settings.batch_size, rng)
 
     def items(self, batch: CropBatch) -> int:
         """Crops."""
@@ -171,52 +184,30 @@ class CodecTask:
         """Put the best codec so far on the disk."""
         self.on_best(best)
 
-    def _crop(self, file: CorpusFile, number: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], int]:
-        """Crop `number` of a file, moved by up to half a crop -> ([T, M] dB, frames of sound)."""
-        mel = self.corpus.mel(file)
-        room = max(0, len(mel) - self.crop_frames)
-        shift = int(rng.integers(-self.crop_frames // 2, self.crop_frames // 2 + 1))
-        first = min(max(number * self.crop_frames + shift, 0), room)
-        sound = np.asarray(mel[first : first + self.crop_frames], dtype=np.float32)
-        after = ((0, self.crop_frames - len(sound)), (0, 0))
-        return np.pad(sound, after, constant_values=self.corpus.spectrogram.floor_db), len(sound)
 
-
-def crop_places(corpus: Corpus) -> list[tuple[CorpusFile, int]]:
-    """Every training file with the number of each of its crops; a short file has one."""
-    crop_frames = corpus.spectrogram.crop_frames
-    return [
-        (file, number)
-        for file in corpus.manifest.train
-        for number in range(math.ceil(corpus.spectrogram.frames(file.samples) / crop_frames))
-    ]
-
-
-def mel_statistics(corpus: Corpus) -> tuple[Tensor, Tensor]:
-    """Mean per band [M] and standard deviation around it (a scalar) of the training set's log-mel, in dB."""
-    count, total, squares = 0, np.zeros(corpus.spectrogram.n_mels), np.zeros(corpus.spectrogram.n_mels)
-    for file in corpus.manifest.train:
-        mel = np.asarray(corpus.mel(file)[:STATISTICS_FRAMES], dtype=np.float64)
-        count, total, squares = count + len(mel), total + mel.sum(0), squares + (mel**2).sum(0)
-    mean = total / count
-    variance = float((squares / count - mean**2).mean())
-    return torch.from_numpy(mean).float(), torch.tensor(math.sqrt(max(variance, 1.0)))
+def _is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon is the optimiser for it: a matrix or kernel that is large both ways, not a table of offsets."""
+    return parameter.ndim >= 2 and min(parameter.shape[0], parameter[0].numel()) >= 32 and "offset" not in name
 
 
 @torch.no_grad()
 def mel_error(
     codec: ConvVQVAE, corpus: Corpus, files: tuple[CorpusFile, ...], device: torch.device, quantising: bool = True
 ) -> float:
-    """Mean over files of the mean |difference| in dB between a file's log-mel (20 s at most) and its reconstruction."""
+    """How far reconstructions are from held-out files: mean over files of the mean audible error in dB.
+
+    |difference| of log-mels floored 60 dB under the file's loudest cell, over all bands and all frames (20 s at most).
+    """
     errors = []
     for file in files:
-        mel = torch.from_numpy(np.array(corpus.mel(file)[: PIECE_COLUMNS * FRAMES_PER_COLUMN], dtype=np.float32)).T.to(
-            device
+        level = level_of(corpus.mel(file))
+        mel = (
+            torch.from_numpy(np.array(corpus.mel(file)[: PIECE_COLUMNS * FRAMES_PER_COLUMN], dtype=np.float32)) - level
         )
-        padded = codec.pad_to_columns(mel)[None, None]
-        frames = torch.tensor([mel.shape[-1]], device=device)
+        padded = codec.pad_to_columns(mel.T.to(device))[None, None]
+        frames = torch.tensor([len(mel)], device=device)
         made = codec(padded, frames).mel if quantising else codec.autoencode(padded, frames)
-        errors.append(float(reconstruction_loss(made, padded, frames)))
+        errors.append(float(audible_error(made, padded)[..., : len(mel)].mean()))
     return sum(errors) / len(errors)
 
 

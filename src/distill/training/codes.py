@@ -8,7 +8,7 @@ from torch import Tensor
 
 from distill.audio.corpus import Corpus
 from distill.events import Event, Progress
-from distill.models.encoding import encode_codes
+from distill.models.encoding import encode_codes, level_of
 from distill.models.vqvae import ConvVQVAE
 
 
@@ -28,6 +28,7 @@ def extract_code_sequences(
     files = corpus.manifest.files
     found: dict[str, list[Tensor]] = {"train": [], "val": []}
     for done, file in enumerate(files, start=1):
-        found[file.split].append(encode_codes(codec, corpus.mel(file), device).cpu())
+        mel = corpus.mel(file)
+        found[file.split].append(encode_codes(codec, mel, level_of(mel), device).cpu())
         yield Progress("encoding sounds", done, len(files), file.name)
     return CodeSequences(tuple(found["train"]), tuple(found["val"]))

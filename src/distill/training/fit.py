@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from distill.device import choose_device, training_precision
 from distill.events import Event
@@ -78,11 +79,11 @@ class Task(Protocol):
 
     epochs: int
     steps_per_epoch: int
-    learning_rate: float
     average_decay: float
     """Decay per step of the moving average of the weights that is validated and kept; 0: the weights themselves."""
 
-    def parameter_groups(self) -> list[dict[str, Any]]: ...
+    def optimizers(self) -> list[Optimizer]:
+        """Each with its highest learning rate, which `fit` lets rise and fall."""
 
     def before_epoch(self, epoch: int, device: torch.device) -> None: ...
 
@@ -153,8 +154,9 @@ def fit(task: Task, fabric: Fabric, stop: threading.Event | None = None) -> Gene
 
     Whatever way it ends, closing included, the best epoch has gone through `task.keep`.
     """
-    optimizer = torch.optim.AdamW(task.parameter_groups(), lr=task.learning_rate)
-    module, wrapped_optimizer = fabric.setup(task.objective, optimizer)
+    optimizers = task.optimizers()
+    module, *wrapped_optimizers = fabric.setup(task.objective, *optimizers)
+    groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     average = WeightAverage(task.objective, task.average_decay)
     total_steps = task.epochs * task.steps_per_epoch
     started, training_seconds, items, step, epoch = time.monotonic(), 0.0, 0, 0, 0
@@ -165,7 +167,7 @@ def fit(task: Task, fabric: Fabric, stop: threading.Event | None = None) -> Gene
     def progressed(loss: float) -> Progressed:
         elapsed = time.monotonic() - started
         return Progressed(
-            epoch, task.epochs, step, total_steps, loss, optimizer.param_groups[0]["lr"],
+            epoch, task.epochs, step, total_steps, loss, groups[0][0]["lr"],
             items / max(training_seconds, 1e-9), elapsed / max(step, 1) * (total_steps - step),
         )  # fmt: skip
 
@@ -178,14 +180,15 @@ def fit(task: Task, fabric: Fabric, stop: threading.Event | None = None) -> Gene
                 stopped = True
                 break
             begun = time.monotonic()
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, total_steps, task.learning_rate)
+            for group, highest in groups:
+                group["lr"] = learning_rate_at(step, total_steps, highest)
             task.objective.train()
             loss = module(fabric.to_device(batch))
             fabric.backward(loss)
             nn.utils.clip_grad_norm_(task.objective.parameters(), GRADIENT_NORM)
-            wrapped_optimizer.step()
-            wrapped_optimizer.zero_grad()
+            for optimizer in wrapped_optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
             average.update()
             losses.append(float(loss.detach()))
             step += 1

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
 
 from distill.audio.corpus import Corpus
 from distill.bundle import LossPoint, PriorMetadata, load_bundle, read_contents, save_bundle
@@ -89,15 +90,16 @@ class PriorTask:
         self.file_count = len(self.train) + len(self.val)
         self.history: list[LossPoint] = []
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Weight decay on the matrices of the blocks only, not on embeddings, norms and biases."""
+    def optimizers(self) -> list[Optimizer]:
+        """AdamW; weight decay on the matrices of the blocks only, not on embeddings, norms and biases."""
         decayed = [p for name, p in self.objective.named_parameters() if p.ndim > 1 and ".blocks." in name]
         chosen = {id(p) for p in decayed}
         others = [p for p in self.objective.parameters() if id(p) not in chosen]
-        return [
+        groups = [
             {"params": decayed, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
+        return [AdamW(groups, self.settings.learning_rate)]
 
     def before_epoch(self, epoch: int, device: torch.device) -> None:
         """Nothing to prepare."""

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The whole way with default settings on folders of real recordings: how long it takes, and whether it beats nothing.
+
+    python benchmarks/first_sound.py FOLDER... [--json] [--work DIR]
+
+For each folder: `train`, `train-prior` and `generate --count 32` through the command line, each in its own process;
+wall-clock and CPU seconds and peak memory of each. Then, on the held-out files, mean |difference| of log-mel in dB
+between each file and
+  - its reconstruction by the codec,
+  - silence, white noise of the file's level, and the corpus average (mean training spectrum),
+and between each held-out file (its first second) and the nearest of 32 generated sounds, against the same three.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill.audio.corpus import Corpus, reopen
+from distill.audio.io import read_audio
+from distill.audio.mel import log_mel
+from distill.bundle import load_bundle
+from distill.config import SpectrogramConfig
+from distill.models.encoding import decode_codes, encode_codes
+
+SPECTROGRAM = SpectrogramConfig()
+SECOND = SPECTROGRAM.crop_frames
+GENERATED = 32
+
+
+def command(*arguments: str | Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Run one distill command -> its JSON object, and what it cost."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    line = [sys.executable, "-m", "distill", *map(str, arguments), "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cost = {"wall_s": time.monotonic() - begun, "cpu_s": cpu, "peak_gib_so_far": after.ru_maxrss / 2**20}
+    return json.loads(done.stdout), cost
+
+
+def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Mean |difference| in dB of two log-mels [M, T] over the frames of the first; the second is cut or padded."""
+    missing = max(0, a.shape[1] - b.shape[1])
+    b = torch.nn.functional.pad(b, (0, missing), value=SPECTROGRAM.floor_db)[:, : a.shape[1]]
+    return float((a - b).abs().mean())
+
+
+def opened(model: Path) -> tuple[Corpus, Any]:
+    """The model and its corpus."""
+    loaded = load_bundle(model)
+    events = reopen(loaded.card.corpus_manifest, None, loaded.card.spectrogram_config)
+    while True:
+        try:
+            next(events)
+        except StopIteration as done:
+            return done.value, loaded
+
+
+def judge(model: Path, generated: list[Path]) -> dict[str, float]:
+    """Distances on the held-out files, mean over files."""
+    corpus, loaded = opened(model)
+    average = torch.cat(
+        [torch.tensor(np.array(corpus.mel(f)), dtype=torch.float32) for f in corpus.manifest.train]
+    ).mean(0)
+    made = [log_mel(torch.from_numpy(read_audio(path)[0]), SPECTROGRAM) for path in generated]
+    sums: dict[str, list[float]] = {}
+    for number, file in enumerate(corpus.manifest.val):
+        mel = torch.tensor(np.array(corpus.mel(file)), dtype=torch.float32).T
+        samples, peak = corpus.audio(file)
+        rms = float(np.sqrt(np.mean((np.array(samples, dtype=np.float32) * peak) ** 2)))
+        generator = torch.Generator().manual_seed(number)
+        noise = log_mel(rms * torch.randn(file.samples, generator=generator), SPECTROGRAM)
+        baselines = {
+            "silence": torch.full_like(mel, SPECTROGRAM.floor_db),
+            "noise": noise,
+            "average": average[:, None].expand_as(mel),
+        }
+        again = decode_codes(loaded.codec, encode_codes(loaded.codec, mel.T.numpy(), torch.device("cpu")))
+        sums.setdefault("reconstruction", []).append(distance(mel, again))
+        first = mel[:, :SECOND]
+        sums.setdefault("nearest_generated_1s", []).append(min(distance(first, one) for one in made))
+        for name, baseline in baselines.items():
+            sums.setdefault(name, []).append(distance(mel, baseline))
+            sums.setdefault(f"{name}_1s", []).append(distance(first, baseline))
+    return {name: round(float(np.mean(values)), 2) for name, values in sums.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--work", type=Path, help="keep models and sounds here")
+    given = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        work = given.work or Path(temporary)
+        os.environ["DISTILL_CACHE"] = str(Path(temporary) / "cache")
+        for folder in given.folders:
+            model = work / f"{folder.name}.distill"
+            codec, codec_cost = command("train", folder, "--out", model, "--overwrite")
+            prior, prior_cost = command("train-prior", model, "--overwrite")
+            out = work / folder.name
+            sounds, generate_cost = command("generate", model, "--count", GENERATED, "--seed", 1, "--out", out)
+            eight, _ = command("generate", model, "--count", 8, "--seconds", 1, "--exact", "--out", out / "eight")
+            seconds = eight["sampling_seconds"] + eight["synthesis_seconds"]
+            results[folder.name] = {
+                "train": codec_cost,
+                "train_prior": prior_cost,
+                "generate": generate_cost,
+                "total_wall_s": codec_cost["wall_s"] + prior_cost["wall_s"] + generate_cost["wall_s"],
+                "generation_times_real_time": 8.0 / seconds,
+                "codec_val_mel_l1_db": codec["val_mel_l1_db"],
+                "codec_health": codec["codebook_health"]["verdict"],
+                "utilisation": [level["utilisation"] for level in codec["codebook_health"]["levels"]],
+                "bits_per_code": prior["bits_per_code"],
+                "unigram_bits_per_code": prior["unigram_bits_per_code"],
+                "held_out_mel_distance_db": judge(model, [Path(file["path"]) for file in sounds["files"]]),
+            }
+            if not given.json:
+                print(folder.name, json.dumps(results[folder.name], indent=1))
+    if given.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

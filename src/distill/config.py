@@ -118,6 +118,7 @@ class PriorConfig(Frozen):
                           auto=True, advanced=True, ge=0.0, le=0.9)  # fmt: skip
     seq_len: int = Field(48, ge=1, le=8192, description="Positions in the context window.")
     codebook_size: int = Field(128, ge=2, le=4096)
+    codebook_dim: int = Field(32, ge=1, le=256)
     rvq_levels: int = Field(3, ge=1, le=8)
     bands: int = Field(8, ge=1, le=64)
 
@@ -175,7 +176,9 @@ class Resolved(Generic[SettingsT]):
     origin: dict[str, Origin]
 
 
-CODEC_CROPS = 10_000
+PRIOR_STEPS = 110
+"""Optimiser steps of the prior in a training of default length."""
+CODEC_CROPS = 5_000
 """Crops that the codec learns from in a training of default length."""
 
 Rule = Callable[[CorpusFacts], dict[str, Any]]
@@ -188,31 +191,16 @@ def codec_auto(facts: CorpusFacts) -> dict[str, Any]:
 
 
 def prior_auto(facts: CorpusFacts) -> dict[str, Any]:
-    """The tiers of `get_adaptive_prior_config`."""
-    return get_adaptive_prior_config(facts.files)
+    """The size of `get_adaptive_prior_config`, and epochs for `PRIOR_STEPS` steps whatever the corpus."""
+    steps_per_epoch = -(-facts.crops // PriorSettings.model_fields["batch_size"].default)
+    return {**get_adaptive_prior_config(facts.files), "epochs": _clamp(round(PRIOR_STEPS / steps_per_epoch), 8, 80)}
 
 
 def get_adaptive_prior_config(file_count: int) -> dict[str, Any]:
     """Size and training of the prior by the number of files: a small corpus gets a small prior."""
-    if file_count <= 20:
-        return {
-            "hidden_size": 128,
-            "num_layers": 2,
-            "num_heads": 4,
-            "dropout": 0.3,
-            "epochs": 50,
-            "learning_rate": 3e-4,
-        }
     if file_count <= 100:
-        return {
-            "hidden_size": 256,
-            "num_layers": 4,
-            "num_heads": 4,
-            "dropout": 0.2,
-            "epochs": 100,
-            "learning_rate": 1e-3,
-        }
-    return {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "dropout": 0.1, "epochs": 150, "learning_rate": 1e-3}
+        return {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "dropout": 0.2, "epochs": 30, "learning_rate": 2e-3}
+    return {"hidden_size": 128, "num_layers": 2, "num_heads": 4, "dropout": 0.2, "epochs": 20, "learning_rate": 2e-3}
 
 
 def resolve(

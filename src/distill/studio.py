@@ -101,6 +101,7 @@ def train_prior_for(
     choose_device(device)
     fixed = {
         "codebook_size": card.vqvae_config.codebook_size,
+        "codebook_dim": card.vqvae_config.codebook_dim,
         "rvq_levels": card.vqvae_config.rvq_levels,
         "seq_len": CONTEXT_POSITIONS,
     }

@@ -21,7 +21,7 @@ from distill.cli.app import main
 from distill.config import CodecSettings, PriorSettings, flag_name, is_knob
 from tiny import RATE, hit, write_sounds
 
-CODEC_FLAGS = ["--epochs", "4", "--codebook-size", "16", "--channels", "16", "--codebook-dim", "8", "--device", "cpu"]
+CODEC_FLAGS = ["--epochs", "4", "--codebook-size", "16", "--channels", "24", "--codebook-dim", "8", "--device", "cpu"]
 PRIOR_FLAGS = ["--epochs", "3", "--hidden-size", "32", "--layers", "1", "--heads", "2", "--device", "cpu"]
 
 Run = Callable[..., tuple[int, str, str]]

@@ -7,14 +7,16 @@ from distill.config import PriorConfig
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, probabilities, sample_codes
 
-SMALL = PriorConfig(hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, seq_len=16, bands=4, rvq_levels=3)
+SMALL = PriorConfig(
+    hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=3
+)
 
 
 @pytest.fixture(scope="module")
 def prior() -> CodePrior:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = CodePrior(SMALL)
+        model = CodePrior(SMALL, torch.randn(3, 11, 5))
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
     return model
@@ -45,16 +47,17 @@ def test_sampling_leaves_the_global_randomness_alone(prior: CodePrior) -> None:
 
 def test_within_the_window_each_token_is_drawn_from_the_plain_forward(prior: CodePrior) -> None:
     """The slow oracle: the whole sequence through the network for every token, without a cache."""
-    drawn = draw_all(prior, [9], 4, may_end=False)[0].flatten()
+    drawn = draw_all(prior, [9], 4, may_end=False)[0]
     generator = clip_generator(9)
-    tokens = torch.zeros(1, 0, dtype=torch.long)
+    codes = torch.zeros(1, SMALL.seq_len, SMALL.rvq_levels, dtype=torch.long)
     with torch.no_grad():
-        for expected in drawn:
-            logits = prior(tokens, torch.tensor([0]))[:, -1]
-            logits[:, prior.eos] = float("-inf")
-            token = draw(logits, SamplingOptions(), [generator])
-            assert token.item() == expected.item()
-            tokens = torch.cat([tokens, token[:, None]], dim=1)
+        for position in range(SMALL.seq_len):
+            for level in range(SMALL.rvq_levels):
+                logits = prior(codes, torch.tensor([0]))[:, position, level]
+                logits[:, prior.eos] = float("-inf")
+                token = draw(logits, SamplingOptions(), [generator])
+                assert token.item() == drawn[position, level].item()
+                codes[:, position, level] = token
 
 
 def test_a_sequence_ends_where_eos_is_drawn(prior: CodePrior) -> None:
@@ -62,10 +65,9 @@ def test_a_sequence_ends_where_eos_is_drawn(prior: CodePrior) -> None:
     eager = CodePrior(SMALL)
     eager.load_state_dict(prior.state_dict())
     with torch.no_grad():
-        eager.norm.weight.zero_()
-        eager.norm.bias.copy_(torch.eye(SMALL.hidden_size)[0])
-        eager.heads[0, 0] = 0.0
-        eager.heads[0, 0, eager.eos] = 1.2  # e^1.2 against 11 codes: an end every fourth column or so
+        for parameter in eager.heads[0].parameters():
+            parameter.zero_()
+        eager.heads[0].free.bias[eager.eos] = 1.2  # e^1.2 against 11 codes: an end every fourth column or so
     lengths = [len(codes) for codes in draw_all(eager, list(range(24)), 12)]
     assert len(set(lengths)) > 2
     assert all(length % SMALL.bands == 0 and length > 0 for length in lengths)

@@ -7,7 +7,7 @@ from distill.config import SpectrogramConfig, VQVAEConfig
 from distill.models.encoding import OVERLAP_COLUMNS, decode_codes, encode_mel
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE, columns, valid_positions
 
-SMALL = VQVAEConfig(codebook_size=16, rvq_levels=3, codebook_dim=8, channels=16)
+SMALL = VQVAEConfig(codebook_size=16, rvq_levels=3, codebook_dim=8, channels=24)
 CPU = torch.device("cpu")
 
 
@@ -44,7 +44,7 @@ def test_a_long_file_in_pieces_is_the_whole_file(codec: ConvVQVAE) -> None:
     """Guards against seams: 2,600 frames are cut twice, and must encode and decode as in one go."""
     mel = mels(2600)
     whole = codec.encode(codec.pad_to_columns(mel))[0]
-    cut = encode_mel(codec, mel[0, 0].T.numpy(), CPU)
+    cut = encode_mel(codec, mel[0, 0].T.numpy() + 5.0, 5.0, CPU)
     torch.testing.assert_close(cut, whole, atol=1e-4, rtol=1e-4)
     codes = torch.randint(0, 16, (columns(2600) * BANDS, 3), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_eval_mode_changes_no_codebook(codec: ConvVQVAE) -> None:
 def test_codebooks_start_on_the_latents(codec: ConvVQVAE) -> None:
     """Guards against codebooks far from the latents, which is how codes die in the first epoch."""
     latents = torch.randn(500, 8, generator=torch.Generator().manual_seed(2)) * 5 + 3
-    codec.start_codebooks(latents, seed=0)
+    codec.start_codebooks(latents, 100.0, seed=0)
     quantised = codec.quantise(latents[None], torch.ones(1, 500, dtype=torch.bool))
     errors = [
         (latents - codec.quantizer.get_codes_from_indices(quantised.codes)[: n + 1].sum(0)[0]).pow(2).mean()
@@ -109,6 +109,6 @@ def test_codebooks_start_on_the_latents(codec: ConvVQVAE) -> None:
 
 def test_codebooks_start_even_from_fewer_latents_than_codes(codec: ConvVQVAE) -> None:
     """Guards against a crash of k-means on five very short sounds."""
-    codec.start_codebooks(torch.randn(5, 8), seed=0)
+    codec.start_codebooks(torch.randn(5, 8), 100.0, seed=0)
     assert all(bool(level._codebook.embed.isfinite().all()) for level in codec.quantizer.layers)
     assert FRAMES_PER_COLUMN == 16

@@ -1,13 +1,22 @@
 """Stage 2: the prior, a small causal transformer over the codec's codes.
 
-Codes [B, S, Q] are flattened position by position, level by level, into tokens [B, T = S * Q]. The network reads
-[start, token 0, ..., token T-1] and predicts [token 0, ..., token T]: input i carries the token before i and
-everything that is known about place i (its column, band and level, and the codes of its past neighbours).
+Codes [B, S, Q] are time-major. The trunk takes one step a position: input s carries what is known about place s (its
+column, its band, and the codes of the position before it and of its causal neighbours) and sees all positions before.
+A small head then predicts the levels of position s one after another, each given the levels below it (as in
+RQ-Transformer, Lee et al., 2022). Flattened position by position, level by level, that is an ordinary chain of
+next-token predictions, at a third of the trunk's cost.
 
-The start is BOS at the beginning of a file and MID where a window begins inside one, so that a long piece can be
-continued from its last columns. EOS, one symbol beyond the codes, can only stand where a column would begin.
+Two things let it learn from little data. Codes are read and scored through the vectors they stand for (the codec's
+codebooks), so what is learned about one code holds for its likes. And every level may point at what its neighbours
+hold: sound mostly goes on as it was.
+
+A window begins with BOS at the beginning of a file and with MID inside one, so that a long piece can be continued from
+its last columns. EOS, one symbol beyond the codes, can only stand where a column would begin.
 """
 
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -17,11 +26,17 @@ from torch.nn import functional as F
 from distill.config import PriorConfig
 
 BOS = 0
-"""Start symbol of a sequence at the beginning of a file."""
+"""Start of a window at the beginning of a file."""
 MID = 1
-"""Start symbol of a sequence that begins inside a file."""
+"""Start of a window that begins inside a file."""
 IGNORED = -100
 """Target that counts in no loss."""
+NEIGHBOURS = ((1, 0), (0, 1), (2, 0))
+"""(columns back, bands down): earlier positions that are added to the input and may be copied."""
+VECTOR_GAIN = math.sqrt(8.0)
+"""Codebook vectors have a norm of about 1; this brings them to the scale of the other inputs."""
+CLOSENESS = 3.0
+"""Scale of the squared distance to a neighbour's vector."""
 
 
 def flatten_codes(codes: Tensor) -> Tensor:
@@ -33,14 +48,33 @@ def unflatten_codes(tokens: Tensor, levels: int) -> Tensor:
     """Tokens [B, S * Q] -> codes [B, S, Q]."""
     if tokens.shape[1] % levels:
         raise ValueError(f"{tokens.shape[1]} tokens are not a whole number of positions of {levels} levels")
-    return tokens.reshape(tokens.shape[0], -1, levels) if tokens.numel() else tokens.reshape(tokens.shape[0], 0, levels)
+    return tokens.reshape(tokens.shape[0], tokens.shape[1] // levels, levels)
 
 
 class LayerCache(NamedTuple):
-    """Keys and values of one block for the inputs seen so far."""
+    """Keys and values of one block for the positions seen so far."""
 
-    keys: Tensor  # [B, heads, T_max, d]
-    values: Tensor  # [B, heads, T_max, d]
+    keys: Tensor  # [B, heads, S_max, d]
+    values: Tensor  # [B, heads, S_max, d]
+
+
+@dataclass
+class Continuation:
+    """A batch of sequences that is being sampled."""
+
+    codes: Tensor  # [B, S_max, Q], drawn up to `length`
+    start: Tensor  # [B], BOS or MID
+    caches: list[LayerCache]
+    length: int = 0
+    """Positions that are complete."""
+
+
+class Surroundings(NamedTuple):
+    """What positions may look at directly."""
+
+    sources: Tensor  # [B, P, 1 + N, Q]: codes of the position before and of the neighbours, with markers
+    vectors: Tensor  # [B, P, 1 + N, D]: what those codes stand for
+    positions: Tensor  # [P]
 
 
 class Block(nn.Module):
@@ -59,138 +93,241 @@ class Block(nn.Module):
         self.feed_out = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cache: LayerCache | None = None, first: int = 0) -> Tensor:
-        # x [B, n, H]: inputs first .. first + n - 1
-        q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        """[B, P, H] for positions first .. first + P - 1; after the first call with a cache, P is 1."""
+        batch, count, width = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(batch, count, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, P, d]
         if cache is not None:
-            last = first + x.shape[1]
+            last = first + count
             cache.keys[:, :, first:last], cache.values[:, :, first:last] = k, v
             k, v = cache.keys[:, :, :last], cache.values[:, :, :last]
-        if first and x.shape[1] > 1:
-            raise ValueError("inputs after the first call come one at a time")
-        dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=x.shape[1] > 1)
-        x = x + F.dropout(self.attention_out(attended.transpose(1, 2).flatten(2)), self.dropout, self.training)
-        hidden = F.gelu(self.feed_in(self.feed_norm(x)))
-        return x + F.dropout(self.feed_out(hidden), self.dropout, self.training)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=count > 1)
+        x = x + self._drop(self.attention_out(attended.transpose(1, 2).reshape(batch, count, width)))
+        fed: Tensor = self.feed_out(F.gelu(self.feed_in(self.feed_norm(x))))
+        return x + self._drop(fed)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
 
 
-class CodePrior(nn.Module):
-    """Causal transformer over codes: `forward` for training, `prime` and `step` with a cache for sampling."""
+class LevelHead(nn.Module):
+    """Logits of one level, from the trunk's state, the levels below, and what the neighbours hold."""
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
-        self.config = config
-        width, codes, levels = config.hidden_size, config.codebook_size, config.rvq_levels
-        self.eos = codes
-        self.vocabulary = codes + 1
-        columns = config.seq_len // config.bands + 1
-        self.start = nn.Embedding(2, width)
-        self.column = nn.Embedding(columns, width)
-        self.band = nn.Embedding(config.bands, width)
-        self.level = nn.Embedding(levels, width)
-        nowhere = 1
-        self.code = nn.Embedding(levels * codes + nowhere, width)
-        self.code_before = nn.Embedding(levels * codes + nowhere, width)
-        self.code_below = nn.Embedding(levels * codes + nowhere, width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.norm = nn.LayerNorm(width)
-        self.heads = nn.Parameter(torch.zeros(levels, width, self.vocabulary))
-        self.apply(_start_weights)
-        nn.init.normal_(self.heads, std=0.02)
+        width, places = config.hidden_size, len(NEIGHBOURS)
+        self.dropout = config.dropout
+        self.codes = config.codebook_size
+        self.norm_in, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.free = nn.Linear(width, config.codebook_size + 1)  # ordinary logits
+        self.direction = nn.Linear(width, config.codebook_dim, bias=False)  # a vector, scored against the codebook
+        self.near = nn.Linear(width, places)  # how much closeness to each neighbour's vector counts
+        self.same = nn.Linear(width, places)  # how much being each neighbour's very code counts
+        self.agreement = nn.Parameter(torch.zeros(places))  # added where all levels below agree with that neighbour
 
-    @property
-    def max_tokens(self) -> int:
-        """Tokens in a full context window."""
-        return self.config.seq_len * self.config.rvq_levels
-
-    def forward(self, tokens: Tensor, start: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Predict every token from the ones before it.
+    def forward(self, z: Tensor, codebook: Tensor, theirs: Tensor, residual: Tensor, agree: Tensor) -> Tensor:
+        """Score the symbols of this level.
 
         Args:
-            tokens: [B, T] codes, T <= `max_tokens`; places after the end of a sound may hold any code.
-            start: [B], BOS or MID.
-            hidden: [B, T] bool, tokens that the network must do without (masking in training).
+            z: [B, P, H], trunk and levels below.
+            codebook: [V, D], EOS being the zero vector.
+            theirs: [B, P, N], this level's code of each neighbour; markers are never copied.
+            residual: [B, P, N, D], each neighbour's vector less the levels already chosen here.
+            agree: [B, P, N], 1 where all levels below are the neighbour's.
 
         Returns:
-            Logits [B, T + 1, V]; row i predicts token i, and row T what would follow.
+            Logits [B, P, V], float32.
         """
-        x = self._embed(tokens, start, 0, tokens.shape[1] + 1, hidden)
+        y = z + self._drop(self.narrow(F.gelu(self.wide(self.norm_in(z)))))
+        y = self._drop(self.norm_out(y))
+        known = (theirs < self.codes).float()
+        near, same = self.near(y).float() * known, (self.same(y).float() + self.agreement * agree) * known
+        free, direction = self.free(y).float(), self.direction(y).float()
+        with torch.autocast(z.device.type, enabled=False):
+            # -CLOSENESS * near * |residual - codebook|^2, without the part that is equal for every code
+            target = VECTOR_GAIN * direction + 2.0 * CLOSENESS * (near[..., None, :] @ residual)[..., 0, :]
+            distance = CLOSENESS * near.sum(-1, keepdim=True) * codebook.square().sum(-1)
+            logits = free + target @ codebook.T - distance
+        scored: Tensor = logits.scatter_add(-1, theirs.clamp(max=self.codes - 1), same)
+        return scored
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+
+class CodePrior(nn.Module):
+    """Causal transformer over codes: `forward` for training, `begin` and `next_position` with a cache for sampling."""
+
+    vectors: Tensor
+    source_slot: Tensor
+    source_index: Tensor
+    source_exists: Tensor
+    level_offset: Tensor
+
+    def __init__(self, config: PriorConfig, codebooks: Tensor | None = None) -> None:
+        """`codebooks` [Q, K, D] are the codec's own, kept as a buffer and not trained; None where a state is loaded."""
+        super().__init__()
+        self.config = config
+        width, size, levels, dim = config.hidden_size, config.codebook_size, config.rvq_levels, config.codebook_dim
+        self.eos = size
+        self.vocabulary = size + 1
+        self.outside, self.hidden = size + 1, size + 2  # markers: no such position; hidden in training
+        entries = size + 3
+        sources = 1 + len(NEIGHBOURS)
+        self.register_buffer("vectors", torch.zeros(levels, entries, dim))
+        if codebooks is not None:
+            self.vectors[:, :size] = codebooks.float() / codebooks.float().square().sum(-1).mean().sqrt().clamp_min(
+                1e-6
+            )
+        level_offset = torch.arange(levels) * entries
+        self.register_buffer("level_offset", level_offset, persistent=False)
+        slots = torch.arange(sources)[:, None] * (levels * entries) + level_offset
+        self.register_buffer("source_slot", slots, persistent=False)
+        index, exists = _source_places(config)
+        self.register_buffer("source_index", index, persistent=False)
+        self.register_buffer("source_exists", exists, persistent=False)
+        self.start = nn.Embedding(2, width)
+        self.column = nn.Embedding(config.seq_len // config.bands + 1, width)
+        self.band = nn.Embedding(config.bands, width)
+        self.source_code = nn.Embedding(sources * levels * entries, width)
+        self.source_vector = nn.Linear(sources * dim, width, bias=False)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(width)
+        self.chosen_code = nn.Embedding(levels * entries, width)
+        self.chosen_vector = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels))
+        self.heads = nn.ModuleList(LevelHead(config) for _ in range(levels))
+        self._start_weights()
+
+    def forward(self, codes: Tensor, start: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Predict every code from the ones before it.
+
+        Args:
+            codes: [B, S, Q], S <= `seq_len`; places after the end of a sound may hold any code.
+            start: [B], BOS or MID.
+            hidden: [B, S, Q] bool, past codes that the network must do without (masking in training).
+
+        Returns:
+            Logits [B, S + 1, Q, V]; row s predicts position s, and row S what would follow.
+        """
+        seen = codes if hidden is None else codes.masked_fill(hidden, self.hidden)
+        around = self._surroundings(seen, torch.arange(codes.shape[1] + 1, device=codes.device))
+        x = self._embed(around, start)
         for block in self.blocks:
             x = block(x)
-        return self._logits(x, 0)
+        levels = self._levels(self.norm(x), around)
+        logits = [next(levels)]
+        following = F.pad(codes, (0, 0, 0, 1))
+        for level in range(self.config.rvq_levels - 1):
+            logits.append(levels.send(following[..., level]))
+        return torch.stack(logits, dim=2)
 
-    def new_cache(self, batch: int) -> list[LayerCache]:
-        """Room for a full window of `batch` sequences."""
-        parameter = self.start.weight
-        shape = (batch, self.config.num_heads, self.max_tokens + 1, self.config.hidden_size // self.config.num_heads)
-        return [
-            LayerCache(
-                torch.zeros(shape, device=parameter.device, dtype=parameter.dtype),
-                torch.zeros(shape, device=parameter.device, dtype=parameter.dtype),
-            )
+    def begin(self, start: Tensor, prefix: Tensor) -> Continuation:
+        """Start sampling a window after `prefix` [B, P, Q] (P may be 0, and is less than `seq_len`)."""
+        config = self.config
+        batch, length, levels = prefix.shape
+        codes = torch.full((batch, config.seq_len + 1, levels), self.outside, device=prefix.device)
+        codes[:, :length] = prefix
+        shape = (batch, config.num_heads, config.seq_len + 1, config.hidden_size // config.num_heads)
+        caches = [
+            LayerCache(codes.new_zeros(shape, dtype=torch.float32), codes.new_zeros(shape, dtype=torch.float32))
             for _ in self.blocks
         ]
+        state = Continuation(codes, start, caches, length)
+        if length:
+            self._trunk(state, torch.arange(length, device=prefix.device))
+        return state
 
-    def prime(self, cache: list[LayerCache], tokens: Tensor, start: Tensor) -> Tensor:
-        """Read a prefix [B, T] (T may be 0) into an empty cache -> logits [B, V] of what follows."""
-        x = self._embed(tokens, start, 0, tokens.shape[1] + 1, None)
-        for block, layer in zip(self.blocks, cache, strict=True):
-            x = block(x, layer, 0)
-        return self._logits(x[:, -1:], tokens.shape[1])[:, 0]
+    def next_position(self, state: Continuation) -> Generator[Tensor, Tensor, None]:
+        """The next position, level by level: yields logits [B, V], is sent the chosen codes [B] of that level."""
+        at = state.length
+        x, around = self._trunk(state, torch.tensor([at], device=state.codes.device))
+        levels = self._levels(x, around)
+        logits = next(levels)
+        for level in range(self.config.rvq_levels):
+            chosen = yield logits[:, 0]
+            state.codes[:, at, level] = chosen
+            if level + 1 < self.config.rvq_levels:
+                logits = levels.send(chosen[:, None])
+        state.length = at + 1
+        yield logits[:, 0]
 
-    def step(self, cache: list[LayerCache], tokens: Tensor, start: Tensor) -> Tensor:
-        """Read the last of `tokens` [B, T], the others being in the cache -> logits [B, V] of what follows."""
-        index = tokens.shape[1]
-        x = self._embed(tokens, start, index, index + 1, None)
-        for block, layer in zip(self.blocks, cache, strict=True):
-            x = block(x, layer, index)
-        return self._logits(x, index)[:, 0]
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, object]]:
+        """Weight decay for matrices and code tables; none for tables of places, norms and biases."""
+        places = {id(table.weight) for table in (self.start, self.column, self.band)}
+        decayed = [p for p in self.parameters() if p.ndim >= 2 and id(p) not in places]
+        chosen = {id(p) for p in decayed}
+        others = [p for p in self.parameters() if id(p) not in chosen]
+        return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
-    def _embed(self, tokens: Tensor, start: Tensor, first: int, stop: int, hidden: Tensor | None) -> Tensor:
-        """Inputs first .. stop - 1 -> [B, stop - first, H]."""
-        levels, codes, bands = self.config.rvq_levels, self.config.codebook_size, self.config.bands
-        index = torch.arange(first, stop, device=tokens.device)
-        level, position = index % levels, index // levels
-        band, column = position % bands, position // bands
-        nowhere = levels * codes
-        coded = tokens + torch.arange(tokens.shape[1], device=tokens.device) % levels * codes
-        if hidden is not None:
-            coded = coded.masked_fill(hidden, nowhere)
-        coded = F.pad(coded, (1, 0), value=nowhere)  # slot i + 1 holds token i, slot 0 nothing
+    def _trunk(self, state: Continuation, positions: Tensor) -> tuple[Tensor, Surroundings]:
+        """Run `positions` [P] through the blocks into the cache -> [B, P, H]."""
+        around = self._surroundings(state.codes, positions)
+        x = self._embed(around, state.start)
+        first = int(positions[0])
+        for block, cache in zip(self.blocks, state.caches, strict=True):
+            x = block(x, cache, first)
+        normed: Tensor = self.norm(x)
+        return normed, around
 
-        def neighbour(back: int, exists: Tensor) -> Tensor:
-            slot = torch.where(exists, index - back + 1, 0)
-            return coded[:, slot]
+    def _surroundings(self, codes: Tensor, positions: Tensor) -> Surroundings:
+        """Gather what each of `positions` [P] may look at from `codes` [B, S, Q]."""
+        exists = self.source_exists[positions]
+        index = torch.where(exists, self.source_index[positions], 0)
+        if codes.shape[1] == 0:
+            codes = F.pad(codes, (0, 0, 0, 1))
+        sources = codes[:, index].masked_fill(~exists[..., None], self.outside)
+        vectors = F.embedding(sources + self.level_offset, self.vectors.flatten(0, 1)).sum(-2)
+        return Surroundings(sources, vectors, positions)
 
-        x = self.code(neighbour(1, index > 0))
-        x = x + self.code_before(neighbour(bands * levels, column > 0))
-        x = x + self.code_below(neighbour(levels, band > 0))
-        x = x + (self.column(column) + self.band(band) + self.level(level))
-        if first == 0:
-            x = torch.cat([x[:, :1] + self.start(start)[:, None], x[:, 1:]], dim=1)
+    def _embed(self, around: Surroundings, start: Tensor) -> Tensor:
+        """[B, P, H]."""
+        batch, count, places, levels = around.sources.shape
+        slots = (around.sources + self.source_slot).view(batch * count, places * levels)
+        by_code = F.embedding_bag(slots, self.source_code.weight, mode="sum").view(batch, count, -1)
+        by_vector = self.source_vector(VECTOR_GAIN * around.vectors.flatten(2))
+        bands = self.config.bands
+        place = self.column(around.positions // bands) + self.band(around.positions % bands)
+        x = by_code + by_vector + place + self.start(start)[:, None]
         return F.dropout(x, self.config.dropout, self.training)
 
-    def _logits(self, x: Tensor, first: int) -> Tensor:
-        """[B, n, H] for inputs first .. -> [B, n, V], EOS only where a column begins."""
-        levels, bands = self.config.rvq_levels, self.config.bands
-        index = torch.arange(first, first + x.shape[1], device=x.device)
-        x = self.norm(x)
-        if x.shape[1] == 1:
-            logits = x @ self.heads[first % levels]
-        else:
-            missing = -x.shape[1] % levels
-            grid = F.pad(x, (0, 0, 0, missing))
-            grid = grid.view(x.shape[0], -1, levels, x.shape[2])  # [B, S, Q, H]
-            heads = self.heads.roll(-(first % levels), 0)
-            logits = torch.einsum("bsqh,qhv->bsqv", grid, heads).flatten(1, 2)[:, : x.shape[1]]
-        logits = logits.float()
-        forbidden = index % (levels * bands) != 0
-        at_eos = torch.arange(self.vocabulary, device=x.device) == self.eos
-        return logits.masked_fill(forbidden[:, None] & at_eos, float("-inf"))
+    def _levels(self, z: Tensor, around: Surroundings) -> Generator[Tensor, Tensor, None]:
+        """The levels of positions: yields logits [B, P, V] of each, is sent its codes [B, P] before the next."""
+        neighbours, residual = around.sources[:, :, 1:], around.vectors[:, :, 1:]
+        agree = torch.zeros(neighbours.shape[:3], device=z.device)
+        chosen = torch.zeros_like(residual[:, :, 0])
+        inside = around.positions % self.config.bands != 0
+        for level, head in enumerate(self.heads):
+            logits = head(z, self.vectors[level, : self.vocabulary], neighbours[..., level], residual, agree)
+            may_not_end = inside if level == 0 else torch.ones_like(inside)
+            at_eos = torch.arange(self.vocabulary, device=z.device) == self.eos
+            codes = yield logits.masked_fill(may_not_end[:, None] & at_eos, float("-inf"))
+            vector = self.vectors[level][codes]
+            chosen, residual = chosen + vector, residual - vector[:, :, None]
+            same = (neighbours[..., level] == codes[..., None]).float()
+            agree = same if level == 0 else agree * same
+            below = self.chosen_vector[level](VECTOR_GAIN * chosen)
+            z = z + self.chosen_code(codes + self.level_offset[level]) + below
+
+    def _start_weights(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Block):
+                for layer in (module.attention_out, module.feed_out):
+                    layer.weight.data.mul_(1.0 / math.sqrt(2 * len(self.blocks)))
 
 
-def _start_weights(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)
+def _source_places(config: PriorConfig) -> tuple[Tensor, Tensor]:
+    """For every position of a window: index [S + 1, 1 + N] of its sources, and whether they exist."""
+    position = torch.arange(config.seq_len + 1)
+    band = position % config.bands
+    index, exists = [position - 1], [position >= 1]
+    for columns_back, bands_down in NEIGHBOURS:
+        source = position - columns_back * config.bands - bands_down
+        index.append(source)
+        exists.append((source >= 0) & (band >= bands_down))
+    return torch.stack(index, dim=1), torch.stack(exists, dim=1)

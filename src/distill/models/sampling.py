@@ -78,42 +78,29 @@ def sample_codes(
     """
     config = prior.config
     prior.eval()
-    per_column = config.bands * config.rvq_levels
-    window = config.seq_len // config.bands
-    device = prior.heads.device
+    bands, device = config.bands, prior.vectors.device
+    window = config.seq_len // bands
     batch = len(generators)
-    cache = prior.new_cache(batch)
-    tokens = torch.zeros((batch, 0), dtype=torch.long, device=device)
-    origin = 0  # first token of the window
-    start = torch.full((batch,), BOS, device=device)
+    codes = torch.zeros((batch, max_columns * bands, config.rvq_levels), dtype=torch.long, device=device)
     length = torch.full((batch,), max_columns, device=device)  # in columns
-    logits = prior.prime(cache, tokens, start)
+    state = prior.begin(torch.full((batch,), BOS, device=device), codes[:, :0])
     for column in range(max_columns):
-        if column * per_column - origin == prior.max_tokens:
+        if state.length == config.seq_len:
             kept = max(1, window * 2 // 3) if window > 1 else 0
-            origin = (column - kept) * per_column
-            start = torch.full((batch,), MID, device=device)
-            logits = prior.prime(cache, tokens[:, origin:], start)
-        if not may_end or column == 0:
-            logits[:, prior.eos] = float("-inf")
-        drawn = draw(logits, options, generators)
-        ended = drawn == prior.eos
-        length = torch.where(ended, length.clamp(max=column), length)
-        if bool((length <= column).all()):
-            break
-        drawn = drawn.masked_fill(ended, 0)
-        for index in range(per_column):
-            if index:
+            prefix = codes[:, (column - kept) * bands : column * bands]
+            state = prior.begin(torch.full((batch,), MID, device=device), prefix)
+        for position in range(column * bands, (column + 1) * bands):
+            levels = prior.next_position(state)
+            logits = next(levels)
+            if position % bands == 0 and (not may_end or column == 0):
+                logits[:, prior.eos] = float("-inf")
+            for level in range(config.rvq_levels):
                 drawn = draw(logits, options, generators)
-            tokens = torch.cat([tokens, drawn[:, None]], dim=1)
-            in_window = tokens[:, origin:]
-            if in_window.shape[1] < prior.max_tokens:
-                logits = prior.step(cache, in_window, start)
-        yield _split(tokens, length, column + 1, config.rvq_levels, per_column)
-
-
-def _split(tokens: Tensor, length: Tensor, columns: int, levels: int, per_column: int) -> list[Tensor]:
-    return [
-        row[: min(int(end), columns) * per_column].unflatten(0, (-1, levels))
-        for row, end in zip(tokens, length, strict=True)
-    ]
+                ended = drawn == prior.eos
+                length = torch.where(ended, length.clamp(max=column), length)
+                drawn = drawn.masked_fill(ended, 0)
+                codes[:, position, level] = drawn
+                logits = levels.send(drawn)
+            if bool((length <= column).all()):
+                return
+        yield [row[: min(int(end), column + 1) * bands].clone() for row, end in zip(codes, length, strict=True)]

@@ -26,7 +26,7 @@ from distill.events import (
     TrainingStarted,
     Warned,
 )
-from distill.models.prior import BOS, IGNORED, MID, CodePrior, flatten_codes
+from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.training.codes import CodeSequences, extract_code_sequences
 from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
 from distill.training.memorization import check_memorization
@@ -42,13 +42,13 @@ class Window(NamedTuple):
     columns: int
 
 
-class TokenBatch(NamedTuple):
-    """Sequences as the prior reads them, and what it should say."""
+class CodeBatch(NamedTuple):
+    """Windows as the prior reads them, and what it should say."""
 
-    tokens: Tensor  # [B, T], 0 after the end
+    codes: Tensor  # [B, S, Q], 0 after the end
     start: Tensor  # [B], BOS or MID
-    targets: Tensor  # [B, T + 1], IGNORED after the end
-    hidden: Tensor  # [B, T] bool, tokens the prior must do without
+    targets: Tensor  # [B, S + 1, Q], IGNORED after the end
+    hidden: Tensor  # [B, S, Q] bool, past codes the prior must do without
 
 
 class Perplexities(NamedTuple):
@@ -65,22 +65,24 @@ class PriorObjective(nn.Module):
         super().__init__()
         self.prior = prior
 
-    def forward(self, batch: TokenBatch) -> Tensor:
-        logits = self.prior(batch.tokens, batch.start, batch.hidden)
-        return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
+    def forward(self, batch: CodeBatch) -> Tensor:
+        logits = self.prior(batch.codes, batch.start, batch.hidden)
+        return F.cross_entropy(logits.flatten(0, 2), batch.targets.flatten(), ignore_index=IGNORED)
 
 
 class PriorTask:
     """What `fit` needs to train a prior on sequences of codes."""
 
-    average_decay = 0.98
+    average_decay = 0.0
 
-    def __init__(self, sequences: CodeSequences, settings: PriorSettings, on_best: Callable[[Best], None]) -> None:
+    def __init__(
+        self, sequences: CodeSequences, codebooks: Tensor, settings: PriorSettings, on_best: Callable[[Best], None]
+    ) -> None:
         self.settings = settings
         self.on_best = on_best
         self.train = sequences.train
         self.val = sequences.val
-        self.prior = CodePrior(settings.architecture())
+        self.prior = CodePrior(settings.architecture(), codebooks)
         self.objective = PriorObjective(self.prior)
         self.epochs = settings.epochs
         self.learning_rate = settings.learning_rate
@@ -91,20 +93,14 @@ class PriorTask:
         self.history: list[LossPoint] = []
 
     def optimizers(self) -> list[Optimizer]:
-        """AdamW; weight decay on the matrices of the blocks only, not on embeddings, norms and biases."""
-        decayed = [p for name, p in self.objective.named_parameters() if p.ndim > 1 and ".blocks." in name]
-        chosen = {id(p) for p in decayed}
-        others = [p for p in self.objective.parameters() if id(p) not in chosen]
-        groups = [
-            {"params": decayed, "weight_decay": self.settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        return [AdamW(groups, self.settings.learning_rate)]
+        """AdamW; weight decay on matrices and code tables."""
+        groups = self.prior.parameter_groups(self.settings.weight_decay)
+        return [AdamW(groups, self.settings.learning_rate, betas=(0.9, 0.99))]
 
     def before_epoch(self, epoch: int, device: torch.device) -> None:
         """Nothing to prepare."""
 
-    def batches(self, epoch: int) -> Iterator[TokenBatch]:
+    def batches(self, epoch: int) -> Iterator[CodeBatch]:
         """Every file's codes once: the window at its beginning, and the others at new offsets."""
         rng = np.random.default_rng((self.settings.seed, epoch))
         windows = list(self._train_windows(rng))
@@ -113,10 +109,10 @@ class PriorTask:
             batch = make_batch(
                 [windows[i] for i in order[first : first + self.settings.batch_size]], self.train, self.settings
             )
-            masked = rng.random(batch.tokens.shape) < self.settings.token_masking
+            masked = rng.random(batch.codes.shape) < self.settings.token_masking
             yield batch._replace(hidden=torch.from_numpy(masked))
 
-    def items(self, batch: TokenBatch) -> int:
+    def items(self, batch: CodeBatch) -> int:
         """Tokens that are learned from."""
         return int((batch.targets != IGNORED).sum())
 
@@ -178,21 +174,20 @@ def compute_perplexity(loss: float) -> float:
     return math.exp(min(loss, 20.0))
 
 
-def make_batch(windows: Sequence[Window], sequences: Sequence[Tensor], settings: PriorSettings) -> TokenBatch:
+def make_batch(windows: Sequence[Window], sequences: Sequence[Tensor], settings: PriorSettings) -> CodeBatch:
     """Windows as one batch. The target after the last code of a file is EOS; inside a file there is none."""
-    per_column = settings.bands * settings.rvq_levels
-    longest = max(window.columns for window in windows) * per_column
-    tokens = torch.zeros(len(windows), longest, dtype=torch.long)
-    targets = torch.full((len(windows), longest + 1), IGNORED)
+    longest = max(window.columns for window in windows) * settings.bands
+    codes = torch.zeros(len(windows), longest, settings.rvq_levels, dtype=torch.long)
+    targets = torch.full((len(windows), longest + 1, settings.rvq_levels), IGNORED)
     start = torch.tensor([MID if window.first else BOS for window in windows])
     for row, (number, first, columns) in enumerate(windows):
-        codes = sequences[number][first * settings.bands : (first + columns) * settings.bands]
-        flat = flatten_codes(codes[None])[0]
-        tokens[row, : len(flat)] = flat
-        targets[row, : len(flat)] = flat
-        if (first + columns) * settings.bands == len(sequences[number]):
-            targets[row, columns * per_column] = settings.codebook_size
-    return TokenBatch(tokens, start, targets, torch.zeros_like(tokens, dtype=torch.bool))
+        last = (first + columns) * settings.bands
+        found = sequences[number][first * settings.bands : last]
+        codes[row, : len(found)] = found
+        targets[row, : len(found)] = found
+        if last == len(sequences[number]):
+            targets[row, len(found), 0] = settings.codebook_size
+    return CodeBatch(codes, start, targets, torch.zeros_like(codes, dtype=torch.bool))
 
 
 @torch.no_grad()
@@ -210,13 +205,12 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
     sums, counts = torch.zeros(settings.rvq_levels).double(), torch.zeros(settings.rvq_levels).double()
     for first in range(0, len(windows), VALIDATION_BATCH):
         batch = make_batch(windows[first : first + VALIDATION_BATCH], sequences, settings)
-        logits = prior(batch.tokens.to(device), batch.start.to(device))[:, :-1]
+        logits = prior(batch.codes.to(device), batch.start.to(device))[:, :-1]
         targets = batch.targets[:, :-1].to(device)
         targets = targets.masked_fill(targets == prior.eos, IGNORED)
-        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
-        by_level = losses.view(-1, settings.rvq_levels).double().cpu()
-        counted = (targets.reshape(-1, settings.rvq_levels) != IGNORED).double().cpu()
-        sums, counts = sums + by_level.sum(0), counts + counted.sum(0)
+        losses = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), ignore_index=IGNORED, reduction="none")
+        sums += losses.view(-1, settings.rvq_levels).double().cpu().sum(0)
+        counts += (targets != IGNORED).flatten(0, 1).double().cpu().sum(0)
     per_level = tuple(compute_perplexity(float(loss)) for loss in sums / counts.clamp_min(1))
     return Perplexities(float(sums.sum() / counts.sum()), per_level)
 
@@ -284,7 +278,9 @@ def train_prior(
             },
         )
 
-    task = PriorTask(sequences, settings, lambda best: write(best, best.judged.score, best.epoch, 0.0, 0.0))
+    task = PriorTask(
+        sequences, codec.codebooks(), settings, lambda best: write(best, best.judged.score, best.epoch, 0.0, 0.0)
+    )
     yield TrainingStarted(
         stage="prior",
         device=fabric.device.type,

@@ -96,7 +96,7 @@ def finish(
 def test_the_loop_learns_and_reports_every_step_and_epoch() -> None:
     task = Task([1.0] * 20)
     events, result = finish(task)
-    assert abs(float(task.objective.weight) - 3.0) < 0.3
+    assert abs(task.objective.weight.item() - 3.0) < 0.3
     assert sum(isinstance(e, Stepped) for e in events) == 100
     assert sum(isinstance(e, Ended) for e in events) == 20
     assert result.epochs == 20
@@ -155,7 +155,7 @@ def test_the_average_is_what_is_judged_and_kept() -> None:
         oracle_average = oracle_average * decay + parameter.detach() * (1 - decay)
     finish(task)
     assert task.seen[1] == pytest.approx(float(oracle_average), rel=1e-2)
-    assert float(task.objective.weight) == pytest.approx(float(parameter), rel=1e-2)
+    assert task.objective.weight.item() == pytest.approx(float(parameter), rel=1e-2)
 
 
 def test_swapping_twice_changes_nothing() -> None:

@@ -23,7 +23,7 @@ def test_it_descends_on_kernels_too() -> None:
     goal = torch.zeros_like(kernel)
     optimizer = Muon([kernel], lr=0.1)
     before = float((kernel - goal).square().sum())
-    for _ in range(20):
+    for _ in range(40):
         optimizer.zero_grad()
         (kernel - goal).square().sum().backward()
         optimizer.step()

@@ -4,8 +4,8 @@
     python benchmarks/first_sound.py FOLDER... [--json] [--work DIR]
 
 For each folder: `train`, `train-prior` and `generate --count 32` through the command line, each in its own process;
-wall-clock and CPU seconds and peak memory of each. Then, on the held-out files, mean |difference| of log-mel in dB
-between each file and
+wall-clock and CPU seconds and peak memory of each. Then, on the held-out files, mean |difference| in dB of log-mels floored
+60 dB under the file's loudest cell, between each file and
   - its reconstruction by the codec,
   - silence, white noise of the file's level, and the corpus average (mean training spectrum),
 and between each held-out file (its first second) and the nearest of 32 generated sounds, against the same three.
@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.audio.corpus import Corpus, reopen
+from distill.audio.corpus import Corpus, CorpusFile, reopen
 from distill.audio.io import read_audio
 from distill.audio.mel import log_mel
 from distill.bundle import load_bundle
 from distill.config import SpectrogramConfig
 from distill.models.encoding import decode_codes, encode_codes
+from distill.training.codec import audible_error
 
 SPECTROGRAM = SpectrogramConfig()
 SECOND = SPECTROGRAM.crop_frames
@@ -51,10 +52,10 @@ def command(*arguments: str | Path) -> tuple[dict[str, Any], dict[str, float]]:
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Mean |difference| in dB of two log-mels [M, T] over the frames of the first; the second is cut or padded."""
+    """Mean audible error in dB of two log-mels [M, T] under their levels, over the first's frames; the second is fitted."""
     missing = max(0, a.shape[1] - b.shape[1])
     b = torch.nn.functional.pad(b, (0, missing), value=SPECTROGRAM.floor_db)[:, : a.shape[1]]
-    return float((a - b).abs().mean())
+    return float(audible_error(b, a).mean())
 
 
 def opened(model: Path) -> tuple[Corpus, Any]:
@@ -68,6 +69,16 @@ def opened(model: Path) -> tuple[Corpus, Any]:
             return done.value, loaded
 
 
+def mel_of(corpus: Corpus, file: CorpusFile) -> torch.Tensor:
+    """Log-mel [M, T] in dB."""
+    return torch.tensor(np.array(corpus.mel(file)), dtype=torch.float32).T
+
+
+def under_level(mel: torch.Tensor) -> torch.Tensor:
+    """In dB under the loudest cell."""
+    return mel - mel.max()
+
+
 def judge(model: Path, generated: list[Path]) -> dict[str, float]:
     """Distances on the held-out files, mean over files."""
     corpus, loaded = opened(model)
@@ -77,17 +88,20 @@ def judge(model: Path, generated: list[Path]) -> dict[str, float]:
     made = [log_mel(torch.from_numpy(read_audio(path)[0]), SPECTROGRAM) for path in generated]
     sums: dict[str, list[float]] = {}
     for number, file in enumerate(corpus.manifest.val):
-        mel = torch.tensor(np.array(corpus.mel(file)), dtype=torch.float32).T
+        absolute = mel_of(corpus, file)
+        level = float(absolute.max())
+        mel = absolute - level
         samples, peak = corpus.audio(file)
         rms = float(np.sqrt(np.mean((np.array(samples, dtype=np.float32) * peak) ** 2)))
         generator = torch.Generator().manual_seed(number)
-        noise = log_mel(rms * torch.randn(file.samples, generator=generator), SPECTROGRAM)
+        noise = log_mel(rms * torch.randn(file.samples, generator=generator), SPECTROGRAM) - level
         baselines = {
             "silence": torch.full_like(mel, SPECTROGRAM.floor_db),
             "noise": noise,
             "average": average[:, None].expand_as(mel),
         }
-        again = decode_codes(loaded.codec, encode_codes(loaded.codec, mel.T.numpy(), torch.device("cpu")))
+        codes = encode_codes(loaded.codec, absolute.T.numpy(), level, torch.device("cpu"))
+        again = decode_codes(loaded.codec, codes, level) - level
         sums.setdefault("reconstruction", []).append(distance(mel, again))
         first = mel[:, :SECOND]
         sums.setdefault("nearest_generated_1s", []).append(min(distance(first, one) for one in made))

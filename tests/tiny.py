@@ -10,7 +10,14 @@ import soundfile
 
 RATE = 48_000
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
-TINY_CODEC = {"epochs": 4, "codebook_size": 16, "channels": 24, "codebook_dim": 8, "warmup_share": 0.25}
+TINY_CODEC = {
+    "epochs": 4,
+    "codebook_size": 16,
+    "channels": 24,
+    "codebook_dim": 8,
+    "warmup_share": 0.25,
+    "pretrained": False,
+}
 TINY_PRIOR = {"epochs": 3, "hidden_size": 32, "num_layers": 1, "num_heads": 2}
 
 ResultT = TypeVar("ResultT")

@@ -83,20 +83,26 @@ class VQVAEConfig(Frozen):
 class CodecSettings(VQVAEConfig):
     """Stage 1, `distill train`: the codec's architecture and how it is trained."""
 
-    epochs: int = knob(40, "How often the codec sees the whole corpus.", auto=True, ge=1, le=10_000)
+    epochs: int = knob(
+        40, "How often the codec goes through as many crops as the corpus holds.", auto=True, ge=1, le=10_000
+    )
+    pretrained: bool = knob(
+        True, "Start from what the program learned on sounds of its own making, instead of from nothing.", advanced=True
+    )
     batch_size: int = knob(16, "How many crops are learned from at once.", advanced=True, ge=1, le=512)
-    learning_rate: float = knob(2e-3, "The largest step size for norms and biases.", advanced=True, gt=0.0, le=0.1)
-    matrix_learning_rate: float = knob(0.02, "The largest step size for matrices.", advanced=True, gt=0.0, le=1.0)
+    learning_rate: float = knob(
+        1e-3, "The largest step size for norms and biases.", auto=True, advanced=True, gt=0.0, le=0.1
+    )
+    matrix_learning_rate: float = knob(
+        0.01, "The largest step size for matrices.", auto=True, advanced=True, gt=0.0, le=1.0
+    )
     commitment_weight: float = knob(
         0.05, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0
     )
     warmup_share: float = knob(
-        0.35,
-        "Share of the training spent as a plain autoencoder before quantisation starts.",
-        advanced=True,
-        ge=0.0,
-        le=0.9,
-    )
+        0.1, "Share of the training spent as a plain autoencoder before quantisation starts.",
+        auto=True, advanced=True, ge=0.0, le=0.9,
+    )  # fmt: skip
     seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
 
     def architecture(self) -> VQVAEConfig:
@@ -184,10 +190,19 @@ CODEC_CROPS = 5_000
 Rule = Callable[[CorpusFacts], dict[str, Any]]
 
 
-def codec_auto(facts: CorpusFacts) -> dict[str, Any]:
-    """Codebook by number of files, epochs by crops, so that small and large corpora take similar time."""
-    codebook_size = 64 if facts.files <= 20 else 128 if facts.files <= 100 else 256
-    return {"codebook_size": codebook_size, "epochs": _clamp(round(CODEC_CROPS / max(facts.crops, 1)), 10, 300)}
+def codec_auto(facts: CorpusFacts, pretrained: bool = True) -> dict[str, Any]:
+    """Codebook by the corpus, epochs by crops, so that small and large corpora take similar time.
+
+    Args:
+        pretrained: whether the codec starts from the program's own weights, which smaller steps do not spoil.
+    """
+    gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.01, "warmup_share": 0.1}
+    bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
+    return {
+        "codebook_size": 64 if facts.files <= 20 else 128 if facts.files <= 100 else 256,
+        "epochs": _clamp(round(CODEC_CROPS / max(facts.crops, 1)), 10, 300),
+        **(gentle if pretrained else bold),
+    }
 
 
 def prior_auto(facts: CorpusFacts) -> dict[str, Any]:

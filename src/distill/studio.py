@@ -77,7 +77,8 @@ def train(
     resolve(CodecSettings, {}, overrides or {})  # a bad value is named before the folder is read
     corpus = yield from scan(folder)
     yield _scanned(corpus.manifest)
-    resolved = resolve(CodecSettings, codec_auto(corpus.manifest.facts()), overrides or {})
+    automatic = codec_auto(corpus.manifest.facts(), (overrides or {}).get("pretrained") is not False)
+    resolved = resolve(CodecSettings, automatic, overrides or {})
     yield from train_codec(corpus, resolved, path, path.stem, device, stop)
 
 

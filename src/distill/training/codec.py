@@ -38,6 +38,7 @@ from distill.training.crops import CropBatch, CropSource
 from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
 from distill.training.health import judge_health
 from distill.training.muon import Muon
+from distill.weights import start_from
 
 KMEANS_LATENTS = 12_000
 """Latents that the codebooks start from, drawn from the whole training set."""
@@ -106,6 +107,8 @@ class CodecTask:
         self.on_best = on_best
         self.source = CropSource(corpus)
         self.codec = ConvVQVAE(settings.architecture(), corpus.spectrogram)
+        if settings.pretrained:
+            start_from(self.codec, "codec")
         self.codec.typical_level_db.fill_(statistics.median(self.source.levels))
         self.objective = CodecObjective(self.codec, settings.commitment_weight)
         self.epochs = settings.epochs

@@ -12,6 +12,7 @@ from distill.config import (
     get_adaptive_prior_config,
     is_auto,
     is_knob,
+    prior_auto,
     resolve,
 )
 from distill.errors import DistillError
@@ -68,7 +69,7 @@ def test_every_tier_is_valid_and_grows(files: int) -> None:
 
 def test_auto_rules_fill_exactly_the_auto_fields() -> None:
     """Guards against a field that shows 'auto' and has no rule, or a rule that nobody sees."""
-    for model, rule in ((CodecSettings, codec_auto(FACTS)), (PriorSettings, get_adaptive_prior_config(50))):
+    for model, rule in ((CodecSettings, codec_auto(FACTS)), (PriorSettings, prior_auto(FACTS))):
         assert {name for name, field in model.model_fields.items() if is_auto(field)} == set(rule)
 
 

@@ -50,6 +50,9 @@ class PriorMetadata(Frozen):
     best_perplexity: float
     bits_per_code: float
     unigram_bits_per_code: float
+    ngram_bits_per_code: float
+    overfitting_gap: float
+    """Bits per code that held-out sounds cost more than known ones, at the best epoch."""
     tokens_per_second: float
     seconds: float
     memorization_flag: bool
@@ -105,6 +108,8 @@ class BundleCard(Frozen):
     prior_config: PriorConfig | None = None
     prior_training_config: PriorSettings | None = None
     prior_metadata: PriorMetadata | None = None
+    has_codes: bool = False
+    """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
 
 
 @dataclass(frozen=True)

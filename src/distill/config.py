@@ -150,6 +150,14 @@ class PriorSettings(PriorConfig):
     )
     weight_decay: float = knob(1.0, "How strongly weights are pulled to zero; more guards against memorization.",
                                advanced=True, ge=0.0, le=10.0)  # fmt: skip
+    context_seconds: float = knob(
+        1.0, "How far back the prior looks; longer windows keep longer pieces together.",
+        auto=True, advanced=True, ge=0.5, le=8.0,
+    )  # fmt: skip
+    views: int = knob(
+        4, "How many versions of every file are learned from: itself, and others a little higher, lower or later.",
+        auto=True, advanced=True, ge=1, le=32,
+    )  # fmt: skip
     token_masking: float = knob(0.3, "Share of past codes hidden in training; more guards against memorization.",
                                 advanced=True, ge=0.0, le=0.9)  # fmt: skip
     seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
@@ -208,7 +216,12 @@ def codec_auto(facts: CorpusFacts, pretrained: bool = True) -> dict[str, Any]:
 def prior_auto(facts: CorpusFacts) -> dict[str, Any]:
     """The size of `get_adaptive_prior_config`, and epochs for `PRIOR_STEPS` steps whatever the corpus."""
     steps_per_epoch = -(-facts.crops // PriorSettings.model_fields["batch_size"].default)
-    return {**get_adaptive_prior_config(facts.files), "epochs": _clamp(round(PRIOR_STEPS / steps_per_epoch), 8, 80)}
+    return {
+        **get_adaptive_prior_config(facts.files),
+        "epochs": _clamp(round(PRIOR_STEPS / steps_per_epoch), 8, 80),
+        "context_seconds": 1.024,
+        "views": 4,
+    }
 
 
 def get_adaptive_prior_config(file_count: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What long work says while it runs. The library yields these; the faces print, draw or ignore them. No torch here."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,15 @@ class CodebookHealth(Event):
     """"healthy", "some codes underused" or "collapse"."""
     message: str
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for files and `--json`."""
-        return {
-            "verdict": self.verdict,
-            "message": self.message,
-            "levels": [
-                {
-                    "level": level.level,
-                    "utilisation": level.utilisation,
-                    "perplexity": level.perplexity,
-                    "dead_codes": level.dead_codes,
-                    "usage": list(level.usage),
-                }
-                for level in self.levels
-            ],
-        }
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "CodebookHealth":
+        """The inverse of `to_dict`."""
+        levels = tuple(LevelHealth(**{**level, "usage": tuple(level["usage"])}) for level in plain["levels"])
+        return cls(levels, plain["verdict"], plain["message"])
 
 
 @dataclass(frozen=True)
@@ -156,6 +150,10 @@ class PriorEpochMetrics(Event):
     learning_rate: float
     tokens_per_second: float
     seconds_left: float
+    overfitting_gap: float
+    """Bits per code that held-out sounds cost more than known ones, both in eval mode."""
+    overfitting: bool
+    """Whether the gap has grown since the best epoch while known sounds went on getting better."""
     memorization_flag: bool
     memorization_message: str
 
@@ -171,6 +169,8 @@ class PriorTrainingCompleteEvent(Event):
     final_perplexity: float
     bits_per_code: float
     unigram_bits_per_code: float
+    ngram_bits_per_code: float
+    overfitting_gap: float
     memorization_flag: bool
     memorization_message: str
     tokens_per_second: float

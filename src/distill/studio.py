@@ -16,8 +16,8 @@ from distill.audio.corpus import CorpusManifest, reopen, scan
 from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import GriffinLim, finish
-from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card
-from distill.config import CodecSettings, PriorSettings, codec_auto, prior_auto, resolve
+from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card, read_contents
+from distill.config import CodecSettings, PriorSettings, Resolved, codec_auto, flag_name, prior_auto, resolve
 from distill.device import choose_device, one_thread
 from distill.errors import DistillError
 from distill.events import (
@@ -27,18 +27,21 @@ from distill.events import (
     Progress,
     ReconstructionCompleteEvent,
     SoundWritten,
+    Warned,
 )
 from distill.files import BUNDLE_SUFFIX, unused_path
 from distill.library import find_model, name_of_folder, new_model_path
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
-from distill.models.vqvae import columns
-from distill.training.codec import audible_error, train_codec
-from distill.training.prior import train_prior
+from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
+from distill.training.codec import CODEC_STAGE, audible_error, train_codec
+from distill.training.codes import extract_code_sequences, unpack_codes
+from distill.training.prior import PRIOR_STAGE, train_prior
+from distill.training.unfinished import UnfinishedRun
 
-CONTEXT_POSITIONS = 48
-"""Positions in the prior's window: one second."""
+COLUMN_SECONDS = FRAMES_PER_COLUMN * 512 / SAMPLE_RATE
+"""Duration of one column of codes."""
 BATCH = 16
 """Sounds sampled at once."""
 LONGEST_SECONDS = 600.0
@@ -67,19 +70,22 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    resume: bool = False,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
     """Stage 1: scan a folder, train a codec on it, save it in the library (or at `out`)."""
     path = _destination(folder, name, out)
-    if path.exists() and not overwrite:
+    if path.exists() and not overwrite and not resume:
         raise DistillError(f"{path} exists already. Choose another --name, or give --overwrite to replace it.")
+    chosen = _settings_given(overrides, resume)
     choose_device(device)
-    resolve(CodecSettings, {}, overrides or {})  # a bad value is named before the folder is read
+    resolve(CodecSettings, {}, chosen)  # a bad value is named before the folder is read
+    kept = UnfinishedRun(path, CODEC_STAGE, {}, resume).kept_facts()["settings"] if resume else None
     corpus = yield from scan(folder)
     yield _scanned(corpus.manifest)
-    automatic = codec_auto(corpus.manifest.facts(), (overrides or {}).get("pretrained") is not False)
-    resolved = resolve(CodecSettings, automatic, overrides or {})
-    yield from train_codec(corpus, resolved, path, path.stem, device, stop)
+    automatic = codec_auto(corpus.manifest.facts(), chosen.get("pretrained") is not False)
+    resolved = resolve(CodecSettings, automatic, chosen) if kept is None else resolve(CodecSettings, {}, kept)
+    yield from train_codec(corpus, resolved, path, path.stem, device, stop, resume)
 
 
 def train_prior_for(
@@ -88,27 +94,56 @@ def train_prior_for(
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    allow_changed: bool = False,
+    embed_codes: bool = True,
+    resume: bool = False,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
     """Stage 2: train a prior on the files the model's codec was trained on, and bundle it in place."""
     path = find_model(model)
     card = read_card(path)
-    if card.has_prior and not overwrite:
+    if card.has_prior and not overwrite and not resume:
         raise DistillError(
             f"{path} has a prior already. Give --overwrite to replace it; it stays valid until the new one is saved."
         )
     if path.suffix != BUNDLE_SUFFIX:
         raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
-    choose_device(device)
+    chosen = _settings_given(overrides, resume)
+    torch_device = choose_device(device)
+    if resume:
+        kept = UnfinishedRun(path, PRIOR_STAGE, {}, resume).kept_facts()["settings"]
+        resolved = Resolved(PriorSettings(**kept), dict.fromkeys(chosen, "set"))
+    else:
+        resolved = resolve_prior(card, chosen)
+    loaded = load_bundle(path, torch_device)
+    if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
+        manifest = card.corpus_manifest
+        yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
+        config = card.vqvae_config
+        packed = read_contents(path, mapped=False)["codes"]
+        sequences = unpack_codes(packed, manifest, config.codebook_size, config.rvq_levels)
+    else:
+        corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+        manifest = corpus.manifest
+        views, seed = resolved.settings.views, resolved.settings.seed
+        sequences = yield from extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
+    yield from train_prior(path, sequences, manifest, resolved, device, stop, embed_codes, resume)
+
+
+def resolve_prior(card: BundleCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
+    """The settings a prior for this model would be trained with."""
+    codec = card.vqvae_config
+    automatic = prior_auto(card.corpus_manifest.facts())
+    seconds = overrides.get("context_seconds")
+    columns_wanted = round((automatic["context_seconds"] if seconds is None else float(seconds)) / COLUMN_SECONDS)
     fixed = {
-        "codebook_size": card.vqvae_config.codebook_size,
-        "codebook_dim": card.vqvae_config.codebook_dim,
-        "rvq_levels": card.vqvae_config.rvq_levels,
-        "seq_len": CONTEXT_POSITIONS,
+        "codebook_size": codec.codebook_size,
+        "codebook_dim": codec.codebook_dim,
+        "rvq_levels": codec.rvq_levels,
+        "bands": BANDS,
+        "seq_len": max(1, columns_wanted) * BANDS,
     }
-    resolved = resolve(PriorSettings, prior_auto(card.corpus_manifest.facts()), overrides or {}, fixed)
-    corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config)
-    yield from train_prior(path, corpus, resolved, device, stop)
+    return resolve(PriorSettings, automatic, overrides, fixed)
 
 
 def generate(model: str, out: Path, options: GenerateOptions, device: str = "auto") -> Generator[Event, None, None]:
@@ -216,6 +251,14 @@ def _destination(folder: Path, name: str | None, out: Path | None) -> Path:
     if out.suffix != BUNDLE_SUFFIX:
         raise DistillError(f"--out {out} must end with {BUNDLE_SUFFIX}.")
     return out
+
+
+def _settings_given(overrides: Mapping[str, Any] | None, resume: bool) -> dict[str, Any]:
+    chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
+    if resume and chosen:
+        flag = flag_name(next(iter(chosen)))
+        raise DistillError(f"--resume goes on with the settings the training was begun with. Leave out {flag}.")
+    return chosen
 
 
 def _scanned(manifest: CorpusManifest) -> CorpusScanned:

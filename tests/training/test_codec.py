@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from distill.audio.corpus import Corpus, scan
+from distill.bundle import read_contents
 from distill.config import CodecSettings
 from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent
 from distill.models.vqvae import FLOOR_DB
 from distill.studio import train
-from distill.training import crops
+from distill.training import crops, unfinished
 from distill.training.codec import CodecTask, audible_error, reconstruction_loss
 from distill.training.crops import CropBatch, CropSource, augment
 from distill.training.health import judge_health
@@ -107,3 +108,20 @@ def test_the_verdict_follows_the_worst_level(used: int, verdict: str) -> None:
     assert health.levels[1].dead_codes == 100 - used
     assert health.levels[0].perplexity == pytest.approx(100.0)
     assert health.levels[1].perplexity == pytest.approx(max(used, 1), rel=0.01)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit on the processor, codebooks and revival of dead codes included."""
+    monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
+    whole, cut = tmp_path / "whole.distill", tmp_path / "cut.distill"
+    list(train(sounds, out=whole, overrides=TINY_CODEC, device="cpu"))
+    running = train(sounds, out=cut, overrides=TINY_CODEC, device="cpu")
+    for event in running:
+        if isinstance(event, CodecEpochMetrics) and event.epoch == 3:
+            break
+    running.close()
+    list(train(sounds, out=cut, device="cpu", resume=True))
+    first, second = (read_contents(path, mapped=False)["model_state_dict"] for path in (whole, cut))
+    assert all(torch.equal(first[name], tensor) for name, tensor in second.items())

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -67,7 +68,7 @@ class Task:
     def validate(self, device: torch.device) -> Judged:
         self.seen.append(float(self.objective.weight.detach()))
         score = self.scores[len(self.seen) - 1]
-        return Judged(score, None, eligible=score < 100)
+        return Judged(score, {}, eligible=score < 100)
 
     def step_event(self, progressed: Progressed) -> Event:
         return Stepped()
@@ -77,6 +78,12 @@ class Task:
 
     def keep(self, best: Best) -> None:
         self.kept.append(best)
+
+    def progress(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def restore_progress(self, progress: dict[str, Any]) -> None:
+        self.seen = progress["seen"]
 
 
 def finish(

@@ -1,27 +1,34 @@
 """Training the prior: windows, targets, accurate perplexity, and a codec that does not change."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from distill.bundle import load_bundle, read_contents
+from distill.audio.corpus import reopen
+from distill.bundle import load_bundle, read_card, read_contents
 from distill.config import PriorConfig, PriorSettings
-from distill.events import PriorEpochMetrics, PriorTrainingCompleteEvent, TrainingStarted
+from distill.errors import DistillError
+from distill.events import PriorEpochMetrics, PriorTrainingCompleteEvent, TrainingStarted, Warned
+from distill.models.encoding import encode_codes, level_of
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
-from distill.studio import train_prior_for
-from distill.training.codes import CodeSequences
+from distill.studio import train, train_prior_for
+from distill.training import unfinished
+from distill.training.codes import CodeSequences, CodeView, pack_codes, unpack_codes
+from distill.training.fit import Judged
 from distill.training.prior import (
     PriorTask,
     Window,
     compute_perplexity,
+    is_overfitting,
     make_batch,
-    unigram_bits,
+    overfitting_gap,
     validate_prior_epoch,
 )
-from tiny import TINY_PRIOR
+from tiny import TINY_CODEC, TINY_PRIOR, exhausted, write_sounds
 
 SETTINGS = PriorSettings(
     hidden_size=16,
@@ -43,7 +50,8 @@ def sequence(columns: int, seed: int) -> torch.Tensor:
 def test_targets_are_the_tokens_and_eos_only_where_a_file_ends() -> None:
     """Guards against EOS at the end of every window, which would teach long sounds to stop after a second."""
     files = [sequence(2, 0), sequence(5, 1)]
-    batch = make_batch([Window(0, 0, 2), Window(1, 0, 3), Window(1, 2, 3)], files, SETTINGS)
+    windows = [Window(files[0], 0, 2, BOS), Window(files[1], 0, 3, BOS), Window(files[1], 2, 3, MID)]
+    batch = make_batch(windows, SETTINGS)
     assert batch.start.tolist() == [BOS, BOS, MID]
     assert batch.targets[0, 8].tolist() == [9, IGNORED]
     assert (batch.targets[0, 9:] == IGNORED).all()
@@ -53,15 +61,36 @@ def test_targets_are_the_tokens_and_eos_only_where_a_file_ends() -> None:
     assert torch.equal(batch.targets[1, :12], files[1][:12])
 
 
+def as_they_are(*files: torch.Tensor) -> tuple[tuple[CodeView, ...], ...]:
+    return tuple((CodeView(codes),) for codes in files)
+
+
 def test_every_code_of_every_file_is_seen_over_the_epochs() -> None:
     """Guards against windows that never reach the end, and against a lost last column."""
-    sequences = CodeSequences((sequence(2, 0), sequence(11, 1), sequence(3, 2)), (sequence(4, 3),))
-    task = PriorTask(sequences, torch.zeros(2, 9, 4), SETTINGS, lambda best: None)
+    files = sequence(2, 0), sequence(11, 1), sequence(3, 2)
+    task = PriorTask(CodeSequences(as_they_are(*files), (sequence(4, 3),)), torch.zeros(2, 9, 4), SETTINGS, print)
+    assert task.steps_per_epoch == 2  # six windows in batches of three
     windows = [w for epoch in range(30) for w in task._train_windows(np.random.default_rng(epoch))]
-    assert len(windows) == 30 * task.windows
-    for number, columns in enumerate((2, 11, 3)):
-        seen = {c for w in windows if w.sequence == number for c in range(w.first, w.first + w.columns)}
-        assert seen == set(range(columns))
+    assert len(windows) == 30 * 6
+    for codes in files:
+        seen = {c for w in windows if w.codes is codes for c in range(w.first, w.first + w.columns)}
+        assert seen == set(range(len(codes) // 4))
+    assert sum(len(batch.codes) for batch in task.batches(1)) == 6
+
+
+def test_a_view_that_begins_later_does_not_begin_with_bos() -> None:
+    """Guards against teaching the prior that sounds may begin in their middle."""
+    views = (CodeView(sequence(3, 0), from_start=False),)
+    task = PriorTask(CodeSequences((views,), (sequence(4, 3),)), torch.zeros(2, 9, 4), SETTINGS, print)
+    assert [w.start for w in task._train_windows(np.random.default_rng(0))] == [MID]
+
+
+def test_overfitting_is_known_sounds_better_and_held_out_worse() -> None:
+    best = Judged(2.0, {"known_loss": 1.5})
+    assert is_overfitting(Judged(2.2, {"known_loss": 1.2}), best)
+    assert not is_overfitting(Judged(2.01, {"known_loss": 1.2}), best)
+    assert not is_overfitting(Judged(2.2, {"known_loss": 1.6}), best)
+    assert overfitting_gap(best) == pytest.approx(0.5 / math.log(2))
 
 
 def test_validation_is_accurate_per_token() -> None:
@@ -87,16 +116,12 @@ def test_perplexity_of_a_diverged_loss_is_a_number() -> None:
     assert compute_perplexity(0.0) == 1.0
 
 
-def test_unigram_bits_of_uniform_codes() -> None:
-    codes = torch.arange(16).repeat(500)[:, None].expand(-1, 2)
-    assert unigram_bits([codes], [codes[:160]], 16) == pytest.approx(4.0, abs=1e-3)
-
-
 def test_the_codec_is_unchanged_to_the_bit(tiny_model: Path, tmp_path: Path) -> None:
     """Guards against moving averages or optimisers that touch the frozen codec."""
     path = tmp_path / "again.distill"
     path.write_bytes(tiny_model.read_bytes())
     before = read_contents(path, mapped=False)
+    assert before["has_codes"]
     events = list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True))
     after = read_contents(path, mapped=False)
     assert list(after["model_state_dict"]) == list(before["model_state_dict"])
@@ -122,3 +147,68 @@ def test_the_best_epoch_is_bundled(tiny_model: Path, tmp_path: Path) -> None:
     assert metadata is not None
     assert metadata.best_perplexity == done.best_perplexity
     assert metadata.epochs_trained == 12
+
+
+def test_the_prior_can_be_trained_again_without_the_recordings(tmp_path: Path) -> None:
+    """Guards against a model that is worth nothing once its folder is gone."""
+    folder, path = write_sounds(tmp_path / "sounds", 6), tmp_path / "m.distill"
+    list(train(folder, out=path, overrides=TINY_CODEC, device="cpu"))
+    list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu"))
+    shutil.rmtree(folder)
+    events = list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True, embed_codes=False))
+    assert any(isinstance(event, Warned) and "codes" in event.message for event in events)
+    assert not load_bundle(path).card.has_codes
+    with pytest.raises(DistillError, match="--dataset DIR"):
+        list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True))
+
+
+def test_embedded_codes_are_those_of_the_files(tiny_model: Path) -> None:
+    """Guards against codes that are kept under another file's name."""
+    loaded = load_bundle(tiny_model)
+    manifest = loaded.card.corpus_manifest
+    corpus = exhausted(reopen(manifest))
+    packed = read_contents(tiny_model, mapped=False)["codes"]
+    sequences = unpack_codes(packed, manifest, 16, 3)
+    for file in manifest.files:
+        mel = corpus.mel(file)
+        assert torch.equal(
+            packed[file.name].long(), encode_codes(loaded.codec, mel, level_of(mel), torch.device("cpu"))
+        )
+    again = pack_codes(sequences, manifest)
+    assert all(torch.equal(again[name], codes) for name, codes in packed.items())
+
+
+@pytest.mark.parametrize("damage", [{"hit 1.wav": torch.full((8, 3), 99).short()}, {"hit 1.wav": "text"}])
+def test_damaged_codes_are_named(tiny_model: Path, damage: dict[str, object]) -> None:
+    packed = {**read_contents(tiny_model, mapped=False)["codes"], **damage}
+    with pytest.raises(DistillError, match=r"hit 1\.wav"):
+        unpack_codes(packed, read_card(tiny_model).corpus_manifest, 16, 3)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit on the processor: optimiser, learning rate, dropout and the order of windows go on as they were."""
+    monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
+    overrides = {**TINY_PRIOR, "epochs": 6}
+    whole, cut = tmp_path / "whole.distill", tmp_path / "cut.distill"
+    for path in (whole, cut):
+        path.write_bytes(tiny_model.read_bytes())
+    list(train_prior_for(str(whole), overrides=overrides, device="cpu", overwrite=True))
+    running = train_prior_for(str(cut), overrides=overrides, device="cpu", overwrite=True)
+    for event in running:
+        if isinstance(event, PriorEpochMetrics) and event.epoch == 3:
+            break
+    running.close()
+    events = list(train_prior_for(str(cut), device="cpu", resume=True))
+    assert [event.epoch for event in events if isinstance(event, PriorEpochMetrics)] == [4, 5, 6]
+    first, second = (read_contents(path, mapped=False) for path in (whole, cut))
+    assert all(torch.equal(first["prior_state_dict"][name], t) for name, t in second["prior_state_dict"].items())
+    assert first["loss_curve_history"] == second["loss_curve_history"]
+    with pytest.raises(DistillError, match="no unfinished prior training"):
+        list(train_prior_for(str(cut), device="cpu", resume=True))
+
+
+def test_resume_takes_no_other_settings(tiny_model: Path) -> None:
+    with pytest.raises(DistillError, match="Leave out --epochs"):
+        list(train_prior_for(str(tiny_model), overrides={"epochs": 9}, device="cpu", resume=True))

@@ -19,7 +19,7 @@ from distill.audio.grouping import group, held_out
 from distill.audio.io import MAX_CHANNELS, MAX_SECONDS, SAMPLE_RATE, UnusableSound
 from distill.config import CorpusFacts, Frozen, SpectrogramConfig
 from distill.errors import DistillError
-from distill.events import Event, Progress
+from distill.events import Event, Progress, Warned
 
 MIN_FILES = 5
 NAMED_AT_MOST = 3
@@ -199,40 +199,60 @@ def _split(
 
 
 def reopen(
-    manifest: CorpusManifest, folder: Path | None = None, spectrogram: SpectrogramConfig = SPECTROGRAM
+    manifest: CorpusManifest,
+    folder: Path | None = None,
+    spectrogram: SpectrogramConfig = SPECTROGRAM,
+    allow_changed: bool = False,
 ) -> Generator[Event, None, Corpus]:
-    """The same sounds and split again: from the cache, else from `folder` or where they were. Returns the `Corpus`.
+    """The same sounds and split again, in `folder` or where they were. Returns the `Corpus`.
 
     In the folder a file is looked for by its name, then by its content.
 
+    Args:
+        allow_changed: go on with the files that are still there as they were; the manifest of the `Corpus` names them.
+
     Raises:
-        DistillError: a sound is missing or has changed, or the folder given is none.
+        DistillError: the folder is gone, a sound is missing or has changed, or too few are left.
     """
     cache = SoundCache(spectrogram)
     root = Path(manifest.folder) if folder is None else folder
-    found = SoundFolder(root) if folder is not None or root.is_dir() else None
+    if not root.is_dir():
+        raise DistillError(
+            f"The folder {root} with the sounds this model was trained on is not there: give the folder that holds them "
+            "now with --dataset DIR."
+        )
+    found = SoundFolder(root)
     paths: dict[str, Path] = {}
     missing: list[str] = []
     for done, file in enumerate(manifest.files, start=1):
-        named = found.sounds.get(file.name) if found else None
-        paths[file.name] = named or root / file.name
-        if cache.facts(file.sha256) is None:
-            path = (
-                named if named is not None and _holds(named, file.sha256) else found and found.by_hash.get(file.sha256)
-            )
-            if path:
-                paths[file.name] = path
+        named = found.sounds.get(file.name)
+        path = named if named is not None and _holds(named, file.sha256) else found.by_hash.get(file.sha256)
+        if path is None:
+            missing.append(f"{file.name} has changed" if named else f"{file.name} is gone")
+        else:
+            paths[file.name] = path
+            if cache.facts(file.sha256) is None:
                 _store(cache, file, path)
-            else:
-                missing.append(f"{file.name} has changed" if named else f"{file.name} is gone")
         yield Progress("opening sounds", done, len(manifest.files), file.name)
-    if missing:
-        more = f", and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+    if missing and not allow_changed:
         raise DistillError(
-            f"The sounds this model was trained on are not all in {root} ({', '.join(missing[:NAMED_AT_MOST])}{more}): "
-            "give the folder that holds them unchanged with --dataset DIR."
+            f"The sounds this model was trained on are not all in {root} ({_first_few(missing)}): give the folder that "
+            "holds them unchanged with --dataset DIR, or go on with those that are left with --allow-changed."
         )
+    if missing:
+        left = tuple(file for file in manifest.files if file.name in paths)
+        manifest = manifest.model_copy(update={"files": left})
+        if not manifest.train or not manifest.val:
+            raise DistillError(
+                f"Too few of the model's sounds are left in {root} ({_first_few(missing)}): put some back."
+            )
+        yield Warned(f"{len(missing)} of the model's sounds are left out: {_first_few(missing)}.")
     return Corpus(manifest, spectrogram, paths)
+
+
+def _first_few(names: list[str]) -> str:
+    more = f", and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return ", ".join(names[:NAMED_AT_MOST]) + more
 
 
 def _store(cache: SoundCache, file: CorpusFile, path: Path) -> SoundFacts:

@@ -36,6 +36,9 @@ Json = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a training of this model that was stopped or killed.")
+]
 Model = Annotated[str, typer.Argument(help="A model: its name in the library, or a path.", show_default=False)]
 Overrides = dict[str, Any]
 EventT = TypeVar("EventT", bound=Event)
@@ -92,6 +95,7 @@ def train(
         Path | None, typer.Option("--out", help="Write this .distill file.", show_default="NAME.distill in the library")
     ] = None,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     device: Device = "auto",
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
@@ -101,7 +105,7 @@ def train(
     from distill.events import CodecTrainingCompleteEvent, CorpusScanned
 
     stop = threading.Event()
-    events = run(studio.train(folder, name, out, overrides, device, overwrite, stop), stop)
+    events = run(studio.train(folder, name, out, overrides, device, overwrite, resume, stop), stop)
     scanned, done = last(events, CorpusScanned), last(events, CodecTrainingCompleteEvent)
     if as_json:
         emit(
@@ -128,7 +132,18 @@ def train_prior(
     dataset: Annotated[
         Path | None, typer.Option("--dataset", help="Where the sounds are now.", show_default="where they were")
     ] = None,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Go on with the sounds that are still there as they were.")
+    ] = False,
+    embed_codes: Annotated[
+        bool,
+        typer.Option(
+            "--embed-codes/--no-embed-codes",
+            help="Keep the codes of the recordings in the file: enough to train again, or to approximate them.",
+        ),
+    ] = True,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     device: Device = "auto",
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
@@ -138,7 +153,11 @@ def train_prior(
     from distill.events import PriorTrainingCompleteEvent
 
     stop = threading.Event()
-    events = run(studio.train_prior_for(model, dataset, overrides, device, overwrite, stop), stop)
+    overwrite = overwrite or (not resume and _agrees_to_replace(model))
+    work = studio.train_prior_for(
+        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop
+    )  # fmt: skip
+    events = run(work, stop)
     done = last(events, PriorTrainingCompleteEvent)
     if as_json:
         emit(
@@ -149,6 +168,8 @@ def train_prior(
             final_perplexity=done.final_perplexity,
             bits_per_code=done.bits_per_code,
             unigram_bits_per_code=done.unigram_bits_per_code,
+            ngram_bits_per_code=done.ngram_bits_per_code,
+            overfitting_gap=done.overfitting_gap,
             memorization={"flag": done.memorization_flag, "message": done.memorization_message},
             tokens_per_second=done.tokens_per_second,
             seconds=done.seconds,
@@ -307,6 +328,19 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _agrees_to_replace(model: str) -> bool:
+    """Ask, where someone can answer, before a prior is replaced."""
+    if not sys.stdin.isatty():
+        return False
+    from distill import studio
+
+    path, card = studio.info(model)
+    if card.prior_metadata is None:
+        return False
+    question = f"{path.name} has a prior of {card.prior_metadata.training_date}. Replace it once the new one is ready?"
+    return typer.confirm(question, err=True)
 
 
 def _spoken(model: str) -> str:

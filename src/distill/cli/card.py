@@ -42,11 +42,18 @@ def show_card(path: Path, card: BundleCard) -> None:
         table.add_row(
             "prior",
             f"held-out perplexity {prior.best_perplexity:.2f} at epoch {prior.best_epoch} of {prior.epochs_trained}; "
-            f"{prior.bits_per_code:.2f} bits per code, {prior.unigram_bits_per_code:.2f} by counting; {prior.training_date}",
+            f"{prior.bits_per_code:.2f} bits per code, {prior.unigram_bits_per_code:.2f} by counting codes, "
+            f"{prior.ngram_bits_per_code:.2f} by counting patterns; {prior.training_date}",
         )
         if card.prior_training_config is not None:
             table.add_row("", _settings(card.prior_training_config, card.settings_origin.get("prior", {})))
         table.add_row("", prior.memorization_message)
+        table.add_row(
+            "recordings",
+            "their codes are in the file and can be decoded to an approximation of them"
+            if card.has_codes
+            else "neither they nor their codes are in the file",
+        )
     console.print(table)
 
 

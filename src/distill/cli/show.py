@@ -128,6 +128,8 @@ class Screen:
             text = f"held-out error {event.val_mel_l1_db:.2f} dB{how}{mark}"
         else:
             text = f"held-out perplexity {event.val_perplexity:.2f} ({event.bits_per_code:.2f} bits per code){mark}"
+            if event.overfitting:
+                text += f", overfitting since epoch {event.best_epoch}"
             if event.memorization_flag and event.is_best:
                 text += f"\n  Memorization? {event.memorization_message}"
         self.say(
@@ -146,8 +148,9 @@ class Screen:
     def _prior_done(self, event: ev.PriorTrainingCompleteEvent) -> None:
         early = " (stopped early)" if event.stopped_early else ""
         self.say(
-            f"Prior ready after {duration(event.seconds)}{early}: held-out perplexity {event.best_perplexity:.2f} at epoch "
-            f"{event.best_epoch}; {event.bits_per_code:.2f} bits per code, {event.unigram_bits_per_code:.2f} by counting alone."
+            f"Prior ready after {duration(event.seconds)}{early}: "
+            f"held-out perplexity {event.best_perplexity:.2f} at epoch {event.best_epoch}; {event.bits_per_code:.2f} bits "
+            f"per code. Counting single codes {event.unigram_bits_per_code:.2f}, short patterns {event.ngram_bits_per_code:.2f}. Known sounds cost {event.overfitting_gap:.2f} bits less."
         )
         if event.memorization_flag:
             self.say(event.memorization_message, "bold yellow")

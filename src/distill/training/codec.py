@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from distill.bundle import HealthSnapshot, LossPoint, ModelMetadata, save_bundle
 from distill.config import CodecSettings, Resolved
 from distill.errors import DistillError
 from distill.events import (
+    CodebookHealth,
     CodecEpochMetrics,
     CodecStepMetrics,
     CodecTrainingCompleteEvent,
@@ -38,8 +40,10 @@ from distill.training.crops import CropBatch, CropSource
 from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
 from distill.training.health import judge_health
 from distill.training.muon import Muon
+from distill.training.unfinished import UnfinishedRun
 from distill.weights import start_from
 
+CODEC_STAGE = "codec"
 KMEANS_LATENTS = 12_000
 """Latents that the codebooks start from, drawn from the whole training set."""
 AUDIBLE_DB = -60.0
@@ -156,8 +160,8 @@ class CodecTask:
         """Mel error on the held-out files, and how the epoch used the codes."""
         quantising = self.objective.quantising
         score = mel_error(self.codec, self.corpus, self.corpus.manifest.val, device, quantising)
-        health = judge_health(self.objective.take_usage()) if quantising else None
-        return Judged(score, health, eligible=quantising)
+        health = judge_health(self.objective.take_usage()).to_dict() if quantising else None
+        return Judged(score, {"health": health}, eligible=quantising)
 
     def step_event(self, progressed: Progressed) -> Event:
         """One step."""
@@ -180,12 +184,26 @@ class CodecTask:
             quantising=judged.eligible,
             crops_per_second=progressed.items_per_second,
             seconds_left=progressed.seconds_left,
-            health=judged.details,
+            health=_health(judged),
         )
 
     def keep(self, best: Best) -> None:
         """Put the best codec so far on the disk."""
         self.on_best(best)
+
+    def progress(self) -> dict[str, Any]:
+        """Whether quantisation has begun, and the curve so far."""
+        return {"quantising": self.objective.quantising, "history": [point.model_dump() for point in self.history]}
+
+    def restore_progress(self, progress: dict[str, Any]) -> None:
+        """The inverse of `progress`."""
+        self.objective.quantising = progress["quantising"]
+        self.history = [LossPoint(**point) for point in progress["history"]]
+
+
+def _health(judged: Judged) -> CodebookHealth | None:
+    plain = judged.details["health"]
+    return None if plain is None else CodebookHealth.from_dict(plain)
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:
@@ -214,6 +232,16 @@ def mel_error(
     return sum(errors) / len(errors)
 
 
+def unfinished_codec(path: Path, corpus: Corpus, settings: CodecSettings, resume: bool) -> UnfinishedRun:
+    """Where the codec training of a model is put down."""
+    facts = {
+        "settings": settings.model_dump(),
+        "corpus": corpus.manifest.digest,
+        "version": distill.__version__,
+    }
+    return UnfinishedRun(path, CODEC_STAGE, facts, resume)
+
+
 def train_codec(
     corpus: Corpus,
     resolved: Resolved[CodecSettings],
@@ -221,6 +249,7 @@ def train_codec(
     name: str,
     device: str = "auto",
     stop: threading.Event | None = None,
+    resume: bool = False,
 ) -> Generator[Event, None, None]:
     """Train a codec and save it at `path`, the best epoch as it happens.
 
@@ -228,15 +257,16 @@ def train_codec(
         path: the `.distill` file to write.
         name: the model's name, as shown in the library.
         stop: set it to end the training after the current step, the best epoch kept.
+        resume: go on with the unfinished run of this model.
 
     Raises:
-        DistillError: the training was stopped before there was anything to keep.
+        DistillError: there is nothing to go on with, or the training was stopped before there was anything to keep.
     """
     settings = resolved.settings
     fabric = launch_fabric(device, settings.seed)
 
     def write(best: Best, epochs: int, seconds: float) -> None:
-        snapshot = HealthSnapshot.model_validate(best.judged.details.to_dict())
+        snapshot = HealthSnapshot.model_validate(best.judged.details["health"])
         prefix = "codec."
         save_bundle(
             path,
@@ -263,7 +293,7 @@ def train_codec(
 
     task = CodecTask(corpus, settings, lambda best: write(best, best.epoch, 0.0))
     yield TrainingStarted(
-        stage="codec",
+        stage=CODEC_STAGE,
         device=fabric.device.type,
         parameters=sum(p.numel() for p in task.codec.parameters()),
         epochs=settings.epochs,
@@ -272,7 +302,7 @@ def train_codec(
         settings=settings.model_dump(),
         origin=dict(resolved.origin),
     )
-    result = yield from fit(task, fabric, stop)
+    result = yield from fit(task, fabric, stop, unfinished_codec(path, corpus, settings, resume))
     if result.best is None:
         raise DistillError(
             "The training was stopped before the codec could be used, so nothing was saved. Run it again."
@@ -284,7 +314,7 @@ def train_codec(
         epochs=result.epochs,
         best_epoch=result.best.epoch,
         val_mel_l1_db=result.best.judged.score,
-        health=result.best.judged.details,
+        health=_health(result.best.judged),
         seconds=result.seconds,
         stopped_early=result.stopped_early,
     )

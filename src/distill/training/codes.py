@@ -1,34 +1,122 @@
-"""From a corpus to sequences of codes: every file encoded through the frozen codec, once."""
+"""From a corpus to sequences of codes: every file encoded through the frozen codec, once, before the prior trains."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import soxr
 import torch
 from torch import Tensor
 
-from distill.audio.corpus import Corpus
+from distill.audio.corpus import Corpus, CorpusFile, CorpusManifest
+from distill.audio.io import SAMPLE_RATE
+from distill.audio.mel import log_mel_blocks
+from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.encoding import encode_codes, level_of
-from distill.models.vqvae import ConvVQVAE
+from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE
+
+VIEW_SEMITONES = 1.0
+"""A view may be this much higher and faster, or lower and slower."""
+LONGEST_VIEW_SECONDS = 60.0
+"""Longer files need no further views: they have windows enough."""
+
+
+@dataclass(frozen=True)
+class CodeView:
+    """The codes of a file as it is, or as it might have been."""
+
+    codes: Tensor  # [S, Q] int64
+    from_start: bool = True
+    """Whether the codes begin where the file begins."""
 
 
 @dataclass(frozen=True)
 class CodeSequences:
     """The codes of whole files, on the CPU."""
 
-    train: tuple[Tensor, ...]  # one [S, Q] int64 for each training file
-    val: tuple[Tensor, ...]  # one for each held-out file
+    train: tuple[tuple[CodeView, ...], ...]
+    """For each training file its views, the file itself first."""
+    val: tuple[Tensor, ...]
+    """For each held-out file [S, Q]."""
+
+    @property
+    def train_codes(self) -> tuple[Tensor, ...]:
+        """For each training file [S, Q], as it is."""
+        return tuple(views[0].codes for views in self.train)
 
 
 def extract_code_sequences(
-    codec: ConvVQVAE, corpus: Corpus, device: torch.device
+    codec: ConvVQVAE, corpus: Corpus, device: torch.device, views: int = 1, seed: int = 0
 ) -> Generator[Event, None, CodeSequences]:
-    """Encode every file of the corpus once, in eval mode, without gradient."""
+    """Encode every file of the corpus, in eval mode, without gradient.
+
+    Args:
+        views: how many versions of each training file: itself, then by turns a little higher or lower, and begun a
+            fraction of a column later.
+    """
     codec.eval()
     files = corpus.manifest.files
-    found: dict[str, list[Tensor]] = {"train": [], "val": []}
+    train: list[tuple[CodeView, ...]] = []
+    val: list[Tensor] = []
     for done, file in enumerate(files, start=1):
         mel = corpus.mel(file)
-        found[file.split].append(encode_codes(codec, mel, level_of(mel), device).cpu())
+        level = level_of(mel)
+        codes = encode_codes(codec, mel, level, device).cpu()
+        if file.split == "val":
+            val.append(codes)
+        else:
+            found = [CodeView(codes)]
+            if file.seconds <= LONGEST_VIEW_SECONDS:
+                rng = np.random.default_rng((seed, done))
+                for other, from_start in _other_views(corpus, file, views - 1, rng):
+                    found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
+            train.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
-    return CodeSequences(tuple(found["train"]), tuple(found["val"]))
+    return CodeSequences(tuple(train), tuple(val))
+
+
+def _other_views(
+    corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Generator
+) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool]]:
+    """`count` log-mels [T, M] of versions of a file, and whether each begins where the file begins."""
+    mel = corpus.mel(file)
+    stored, peak = corpus.audio(file)
+    for number in range(count):
+        later = int(rng.integers(1, FRAMES_PER_COLUMN))
+        if number % 2 and len(mel) > 2 * FRAMES_PER_COLUMN:
+            yield mel[later:], False
+            continue
+        ratio = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0)
+        samples = np.asarray(stored, dtype=np.float32) * np.float32(peak)
+        other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
+        yield torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy(), True
+
+
+def pack_codes(sequences: CodeSequences, manifest: CorpusManifest) -> dict[str, Tensor]:
+    """The codes of the files as they are, by name, as small as they can be: [S, Q] int16."""
+    train, val = iter(sequences.train_codes), iter(sequences.val)
+    return {file.name: next(train if file.split == "train" else val).short() for file in manifest.files}
+
+
+def unpack_codes(packed: dict[str, Tensor], manifest: CorpusManifest, codebook_size: int, levels: int) -> CodeSequences:
+    """The inverse of `pack_codes`, without views.
+
+    Raises:
+        DistillError: the codes are not those of the manifest's files.
+    """
+    train, val = [], []
+    for file in manifest.files:
+        codes = packed.get(file.name)
+        fits = isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 and len(codes) > 0
+        if codes is None or not fits or codes.shape[1] != levels or len(codes) % BANDS:
+            raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+        if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
+            raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+        if file.split == "train":
+            train.append((CodeView(codes.long()),))
+        else:
+            val.append(codes.long())
+    return CodeSequences(tuple(train), tuple(val))

@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,7 +43,8 @@ class Judged:
     """What validation says: the score that decides which epoch is best (lower is better), and the task's own details."""
 
     score: float
-    details: Any
+    details: dict[str, Any]
+    """Plain values."""
     eligible: bool = True
     """False while the model is not yet what it will be (the codec before it quantises): never the best epoch."""
 
@@ -102,6 +103,24 @@ class Task(Protocol):
     def keep(self, best: Best) -> None:
         """Called when an epoch is the best so far, so that it is on the disk before anything else happens."""
 
+    def progress(self) -> dict[str, Any]:
+        """What else the task would need to go on after this epoch, as plain values."""
+
+    def restore_progress(self, progress: dict[str, Any]) -> None: ...
+
+
+class PutDown(Protocol):
+    """A place where an unfinished run is put down."""
+
+    def take_up(self) -> dict[str, Any] | None:
+        """What lies there, if anything."""
+
+    def save(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Put a state down; asked after every epoch, done as often as it is worth the time."""
+
+    def clear(self) -> None:
+        """The run is finished."""
+
 
 class WeightAverage:
     """Moving average of a module's parameters (Polyak averaging), taken in place of the weights for validation."""
@@ -149,67 +168,155 @@ def launch_fabric(device_name: str, seed: int) -> Fabric:
     return fabric
 
 
-def fit(task: Task, fabric: Fabric, stop: threading.Event | None = None) -> Generator[Event, None, FitResult]:
+class Run:
+    """A training under way: everything that changes, and how it is put down and taken up again."""
+
+    def __init__(self, task: Task, fabric: Fabric) -> None:
+        self.task = task
+        self.fabric = fabric
+        self.optimizers = task.optimizers()
+        self.highest_rates = [group["lr"] for group in self._groups()]
+        self.module, *self.wrapped = fabric.setup(task.objective, *self.optimizers)
+        self.average = WeightAverage(task.objective, task.average_decay)
+        self.total_steps = task.epochs * task.steps_per_epoch
+        self.started = time.monotonic()
+        self.training_seconds = 0.0
+        self.items = self.step = self.epoch = 0
+        self.best: Best | None = None
+        self.judged: Judged | None = None
+
+    def train_step(self, batch: Any) -> float:
+        """One step of the optimisers -> the loss before it."""
+        begun = time.monotonic()
+        for group, highest in zip(self._groups(), self.highest_rates, strict=True):
+            group["lr"] = learning_rate_at(self.step, self.total_steps, highest)
+        self.task.objective.train()
+        loss = self.module(self.fabric.to_device(batch))
+        self.fabric.backward(loss)
+        nn.utils.clip_grad_norm_(self.task.objective.parameters(), GRADIENT_NORM)
+        for optimizer in self.wrapped:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.average.update()
+        self.step += 1
+        self.items += self.task.items(batch)
+        value = float(loss.detach())
+        self.training_seconds += time.monotonic() - begun
+        return value
+
+    def judge(self, losses: list[float]) -> Event:
+        """Validate the averaged weights at the end of an epoch; keep them if they are the best so far."""
+        self.average.swap()
+        self.task.objective.eval()
+        judged = self.judged = self.task.validate(self.fabric.device)
+        better = self.best is None or judged.score < self.best.judged.score
+        if judged.eligible and math.isfinite(judged.score) and better:
+            self.best = Best(self.epoch, judged, _cpu_state(self.task.objective))
+        self.average.swap()
+        event = self.task.epoch_event(self.progressed(sum(losses) / len(losses)), judged, self.best)
+        if self.best is not None and self.best.epoch == self.epoch:
+            self.task.keep(self.best)
+        return event
+
+    def progressed(self, loss: float) -> Progressed:
+        """Where the run is."""
+        elapsed = time.monotonic() - self.started
+        return Progressed(
+            epoch=self.epoch,
+            epochs=self.task.epochs,
+            step=self.step,
+            total_steps=self.total_steps,
+            loss=loss,
+            learning_rate=self._groups()[0]["lr"],
+            items_per_second=self.items_per_second,
+            seconds_left=elapsed / max(self.step, 1) * (self.total_steps - self.step),
+        )
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The optimisers' parameter groups; new objects after a restore."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    @property
+    def items_per_second(self) -> float:
+        """Throughput of the training steps alone."""
+        return self.items / max(self.training_seconds, 1e-9)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, at the end of an epoch: plain values and tensors."""
+        best, judged = self.best, self.judged
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "items": self.items,
+            "training_seconds": self.training_seconds,
+            "elapsed_seconds": time.monotonic() - self.started,
+            "objective": self.task.objective.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "average": self.average.average,
+            "average_steps": self.average.steps,
+            "best": None if best is None else {"epoch": best.epoch, "judged": vars(best.judged), "state": best.state},
+            "judged": None if judged is None else vars(judged),
+            "randomness": torch.get_rng_state(),
+            "task": self.task.progress(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`: the weights that come out are those of a run that was never interrupted."""
+        self.epoch, self.step, self.items = state["epoch"], state["step"], state["items"]
+        self.training_seconds = state["training_seconds"]
+        self.started = time.monotonic() - state["elapsed_seconds"]
+        self.task.objective.load_state_dict(state["objective"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        for average, kept in zip(self.average.average, state["average"], strict=True):
+            average.copy_(kept)
+        self.average.steps = state["average_steps"]
+        best, judged = state["best"], state["judged"]
+        self.best = None if best is None else Best(best["epoch"], Judged(**best["judged"]), best["state"])
+        self.judged = None if judged is None else Judged(**judged)
+        torch.set_rng_state(state["randomness"])
+        self.task.restore_progress(state["task"])
+
+
+def fit(
+    task: Task,
+    fabric: Fabric,
+    stop: threading.Event | None = None,
+    put_down: PutDown | None = None,
+) -> Generator[Event, None, FitResult]:
     """Run a task to its end, or until `stop` is set.
 
     Whatever way it ends, closing included, the best epoch has gone through `task.keep`.
+
+    Args:
+        put_down: where the run is put down after its epochs, and what it goes on from if something lies there.
     """
-    optimizers = task.optimizers()
-    module, *wrapped_optimizers = fabric.setup(task.objective, *optimizers)
-    groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
-    average = WeightAverage(task.objective, task.average_decay)
-    total_steps = task.epochs * task.steps_per_epoch
-    started, training_seconds, items, step, epoch = time.monotonic(), 0.0, 0, 0, 0
-    best: Best | None = None
-    judged: Judged | None = None
+    run = Run(task, fabric)
+    state = put_down.take_up() if put_down is not None else None
+    if state is not None:
+        run.restore(state)
     stopped = False
-
-    def progressed(loss: float) -> Progressed:
-        elapsed = time.monotonic() - started
-        return Progressed(
-            epoch, task.epochs, step, total_steps, loss, groups[0][0]["lr"],
-            items / max(training_seconds, 1e-9), elapsed / max(step, 1) * (total_steps - step),
-        )  # fmt: skip
-
-    while epoch < task.epochs and not stopped:
-        epoch += 1
-        task.before_epoch(epoch, fabric.device)
-        losses = []
-        for batch in task.batches(epoch):
+    while run.epoch < task.epochs and not stopped:
+        run.epoch += 1
+        task.before_epoch(run.epoch, fabric.device)
+        losses: list[float] = []
+        for batch in task.batches(run.epoch):
             if stop is not None and stop.is_set():
                 stopped = True
                 break
-            begun = time.monotonic()
-            for group, highest in groups:
-                group["lr"] = learning_rate_at(step, total_steps, highest)
-            task.objective.train()
-            loss = module(fabric.to_device(batch))
-            fabric.backward(loss)
-            nn.utils.clip_grad_norm_(task.objective.parameters(), GRADIENT_NORM)
-            for optimizer in wrapped_optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-            average.update()
-            losses.append(float(loss.detach()))
-            step += 1
-            items += task.items(batch)
-            training_seconds += time.monotonic() - begun
-            yield task.step_event(progressed(losses[-1]))
+            losses.append(run.train_step(batch))
+            yield task.step_event(run.progressed(losses[-1]))
         if not losses:
+            run.epoch -= 1
             break
-        average.swap()
-        task.objective.eval()
-        judged = task.validate(fabric.device)
-        if judged.eligible and math.isfinite(judged.score) and (best is None or judged.score < best.judged.score):
-            best = Best(epoch, judged, _cpu_state(task.objective))
-        average.swap()
-        event = task.epoch_event(progressed(sum(losses) / len(losses)), judged, best)
-        if best is not None and best.epoch == epoch:
-            task.keep(best)
+        event = run.judge(losses)
+        if put_down is not None and not stopped:
+            put_down.save(run.state)
         yield event
-    return FitResult(
-        best, judged, epoch, time.monotonic() - started, stopped, items / max(training_seconds, 1e-9)
-    )  # fmt: skip
+    if put_down is not None and not stopped:
+        put_down.clear()
+    elapsed = time.monotonic() - run.started
+    return FitResult(run.best, run.judged, run.epoch, elapsed, stopped, run.items_per_second)
 
 
 def _cpu_state(module: nn.Module) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-from distill.audio.corpus import Corpus
+import distill
+from distill.audio.corpus import CorpusManifest
 from distill.bundle import LossPoint, PriorMetadata, load_bundle, read_contents, save_bundle
-from distill.config import PriorSettings, Resolved
+from distill.config import PriorConfig, PriorSettings, Resolved
 from distill.errors import DistillError
 from distill.events import (
     Event,
@@ -27,19 +28,28 @@ from distill.events import (
     Warned,
 )
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
-from distill.training.codes import CodeSequences, extract_code_sequences
+from distill.training.baselines import ngram_bits, unigram_bits
+from distill.training.codes import CodeSequences, pack_codes
 from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
 from distill.training.memorization import check_memorization
+from distill.training.unfinished import UnfinishedRun
 
+LN2 = math.log(2.0)
+PRIOR_STAGE = "prior"
 VALIDATION_BATCH = 32
+OVERFITTING_BITS = 0.1
+"""Bits per code over the best epoch's that count as clearly worse."""
+COMPARED_FILES = 32
+"""Training files whose loss is measured in eval mode beside the held-out files'."""
 
 
 class Window(NamedTuple):
-    """A place in the corpus: columns first .. first + columns - 1 of one sequence of codes."""
+    """A stretch of one sequence of codes: columns first .. first + columns - 1."""
 
-    sequence: int
+    codes: Tensor  # [S, Q], the whole sequence
     first: int
     columns: int
+    start: int  # BOS or MID
 
 
 class CodeBatch(NamedTuple):
@@ -80,16 +90,15 @@ class PriorTask:
     ) -> None:
         self.settings = settings
         self.on_best = on_best
-        self.train = sequences.train
-        self.val = sequences.val
+        self.sequences = sequences
         self.prior = CodePrior(settings.architecture(), codebooks)
         self.objective = PriorObjective(self.prior)
         self.epochs = settings.epochs
         self.learning_rate = settings.learning_rate
         self.window = settings.seq_len // settings.bands
-        self.windows = sum(math.ceil(self._columns(codes) / self.window) for codes in self.train)
-        self.steps_per_epoch = math.ceil(self.windows / settings.batch_size)
-        self.file_count = len(self.train) + len(self.val)
+        windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)
+        self.steps_per_epoch = math.ceil(windows / settings.batch_size)
+        self.file_count = len(sequences.train) + len(sequences.val)
         self.history: list[LossPoint] = []
 
     def optimizers(self) -> list[Optimizer]:
@@ -101,25 +110,25 @@ class PriorTask:
         """Nothing to prepare."""
 
     def batches(self, epoch: int) -> Iterator[CodeBatch]:
-        """Every file's codes once: the window at its beginning, and the others at new offsets."""
+        """Every file once, in one of its views: the window at its beginning, and the others at new offsets."""
         rng = np.random.default_rng((self.settings.seed, epoch))
         windows = list(self._train_windows(rng))
         order = rng.permutation(len(windows))
-        for first in range(0, len(order), self.settings.batch_size):
-            batch = make_batch(
-                [windows[i] for i in order[first : first + self.settings.batch_size]], self.train, self.settings
-            )
-            masked = rng.random(batch.codes.shape) < self.settings.token_masking
-            yield batch._replace(hidden=torch.from_numpy(masked))
+        for batch in range(self.steps_per_epoch):
+            chosen = order[batch :: self.steps_per_epoch]
+            made = make_batch([windows[i] for i in chosen], self.settings)
+            masked = rng.random(made.codes.shape) < self.settings.token_masking
+            yield made._replace(hidden=torch.from_numpy(masked))
 
     def items(self, batch: CodeBatch) -> int:
         """Tokens that are learned from."""
         return int((batch.targets != IGNORED).sum())
 
     def validate(self, device: torch.device) -> Judged:
-        """Loss on the held-out files."""
-        found = validate_prior_epoch(self.prior, self.val, device)
-        return Judged(found.loss, found)
+        """Loss on the held-out files, and beside it the loss on training files, both in eval mode."""
+        found = validate_prior_epoch(self.prior, self.sequences.val, device)
+        known = validate_prior_epoch(self.prior, self.sequences.train_codes[:COMPARED_FILES], device)
+        return Judged(found.loss, {"per_level": list(found.per_level), "known_loss": known.loss})
 
     def step_event(self, progressed: Progressed) -> Event:
         """One step."""
@@ -130,7 +139,8 @@ class PriorTask:
 
     def epoch_event(self, progressed: Progressed, judged: Judged, best: Best | None) -> Event:
         """One epoch."""
-        self.history.append(LossPoint(epoch=progressed.epoch, train_loss=progressed.loss, val=judged.score))
+        known = judged.details["known_loss"]
+        self.history.append(LossPoint(epoch=progressed.epoch, train_loss=known, val=judged.score))
         perplexity = compute_perplexity(judged.score)
         flag, message = check_memorization(perplexity, self.settings.codebook_size, self.file_count)
         return PriorEpochMetrics(
@@ -138,16 +148,18 @@ class PriorTask:
             epochs=progressed.epochs,
             train_loss=progressed.loss,
             val_loss=judged.score,
-            train_perplexity=compute_perplexity(progressed.loss),
+            train_perplexity=compute_perplexity(known),
             val_perplexity=perplexity,
-            val_perplexity_per_level=judged.details.per_level,
-            bits_per_code=judged.score / math.log(2.0),
+            val_perplexity_per_level=tuple(judged.details["per_level"]),
+            bits_per_code=judged.score / LN2,
             best_perplexity=compute_perplexity(best.judged.score) if best else math.inf,
             best_epoch=best.epoch if best else 0,
             is_best=best is not None and best.epoch == progressed.epoch,
             learning_rate=progressed.learning_rate,
             tokens_per_second=progressed.items_per_second,
             seconds_left=progressed.seconds_left,
+            overfitting_gap=overfitting_gap(judged),
+            overfitting=is_overfitting(judged, best.judged if best else judged),
             memorization_flag=flag,
             memorization_message=message,
         )
@@ -156,17 +168,25 @@ class PriorTask:
         """Put the best prior so far on the disk."""
         self.on_best(best)
 
+    def progress(self) -> dict[str, Any]:
+        """The curve so far."""
+        return {"history": [point.model_dump() for point in self.history]}
+
+    def restore_progress(self, progress: dict[str, Any]) -> None:
+        """The inverse of `progress`."""
+        self.history = [LossPoint(**point) for point in progress["history"]]
+
     def _columns(self, codes: Tensor) -> int:
         return len(codes) // self.settings.bands
 
     def _train_windows(self, rng: np.random.Generator) -> Iterator[Window]:
-        for number, codes in enumerate(self.train):
-            columns = self._columns(codes)
-            yield Window(number, 0, min(columns, self.window))
+        for views in self.sequences.train:
+            view = views[int(rng.integers(len(views)))]
+            columns = self._columns(view.codes)
+            yield Window(view.codes, 0, min(columns, self.window), BOS if view.from_start else MID)
             for place in range(1, math.ceil(columns / self.window)):
                 moved = place * self.window + int(rng.integers(-self.window + 1, self.window))
-                first = min(max(moved, 1), columns - self.window)
-                yield Window(number, first, self.window)
+                yield Window(view.codes, min(max(moved, 1), columns - self.window), self.window, MID)
 
 
 def compute_perplexity(loss: float) -> float:
@@ -174,19 +194,31 @@ def compute_perplexity(loss: float) -> float:
     return math.exp(min(loss, 20.0))
 
 
-def make_batch(windows: Sequence[Window], sequences: Sequence[Tensor], settings: PriorSettings) -> CodeBatch:
+def overfitting_gap(judged: Judged) -> float:
+    """Bits per code that held-out sounds cost more than known ones."""
+    gap: float = (judged.score - judged.details["known_loss"]) / LN2
+    return gap
+
+
+def is_overfitting(judged: Judged, best: Judged) -> bool:
+    """Whether, since the best epoch, known sounds got clearly better and held-out ones clearly worse."""
+    known_better = judged.details["known_loss"] < best.details["known_loss"]
+    return known_better and judged.score > best.score + OVERFITTING_BITS * LN2
+
+
+def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
     """Windows as one batch. The target after the last code of a file is EOS; inside a file there is none."""
     longest = max(window.columns for window in windows) * settings.bands
     codes = torch.zeros(len(windows), longest, settings.rvq_levels, dtype=torch.long)
     targets = torch.full((len(windows), longest + 1, settings.rvq_levels), IGNORED)
-    start = torch.tensor([MID if window.first else BOS for window in windows])
-    for row, (number, first, columns) in enumerate(windows):
-        last = (first + columns) * settings.bands
-        found = sequences[number][first * settings.bands : last]
+    for row, window in enumerate(windows):
+        last = (window.first + window.columns) * settings.bands
+        found = window.codes[window.first * settings.bands : last]
         codes[row, : len(found)] = found
         targets[row, : len(found)] = found
-        if last == len(sequences[number]):
+        if last == len(window.codes):
             targets[row, len(found), 0] = settings.codebook_size
+    start = torch.tensor([window.start for window in windows])
     return CodeBatch(codes, start, targets, torch.zeros_like(codes, dtype=torch.bool))
 
 
@@ -194,17 +226,17 @@ def make_batch(windows: Sequence[Window], sequences: Sequence[Tensor], settings:
 def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: torch.device) -> Perplexities:
     """Every code of every sequence predicted once, in windows laid end to end; accurate per token."""
     prior.eval()
-    settings = PriorSettings(**prior.config.model_dump())
+    settings = prior.config
     window = settings.seq_len // settings.bands
     windows = [
-        Window(number, first, min(window, len(codes) // settings.bands - first))
-        for number, codes in enumerate(sequences)
+        Window(codes, first, min(window, len(codes) // settings.bands - first), MID if first else BOS)
+        for codes in sequences
         for first in range(0, len(codes) // settings.bands, window)
     ]
     windows.sort(key=lambda place: place.columns)
     sums, counts = torch.zeros(settings.rvq_levels).double(), torch.zeros(settings.rvq_levels).double()
     for first in range(0, len(windows), VALIDATION_BATCH):
-        batch = make_batch(windows[first : first + VALIDATION_BATCH], sequences, settings)
+        batch = make_batch(windows[first : first + VALIDATION_BATCH], settings)
         logits = prior(batch.codes.to(device), batch.start.to(device))[:, :-1]
         targets = batch.targets[:, :-1].to(device)
         targets = targets.masked_fill(targets == prior.eos, IGNORED)
@@ -215,42 +247,56 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
     return Perplexities(float(sums.sum() / counts.sum()), per_level)
 
 
-def unigram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int) -> float:
-    """Bits per code of guessing by how often each code of a level was seen in training (add 0.5)."""
-    total = 0.0
-    heard, asked = torch.cat(list(train)), torch.cat(list(val))
-    for level in range(heard.shape[1]):
-        counts = torch.bincount(heard[:, level], minlength=codebook_size).double() + 0.5
-        total -= float((counts / counts.sum()).log2()[asked[:, level]].mean())
-    return total / heard.shape[1]
-
-
 def train_prior(
     path: Path,
-    corpus: Corpus,
+    sequences: CodeSequences,
+    manifest: CorpusManifest,
     resolved: Resolved[PriorSettings],
     device: str = "auto",
     stop: threading.Event | None = None,
+    embed_codes: bool = True,
+    resume: bool = False,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in `path` and bundle it in place, the best epoch as it happens.
 
     Args:
         path: a `.distill` file; its codec's weights are passed on to the bit.
-        corpus: the files the codec was trained on, with the same split.
+        sequences: the codes of the files that the codec was trained on, with the same split.
+        manifest: what those files are.
         stop: set it to end the training after the current step, the best epoch kept.
+        embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
+        resume: go on with the unfinished run of this model.
     """
     settings = resolved.settings
     fabric = launch_fabric(device, settings.seed)
-    codec = load_bundle(path, fabric.device).codec
     contents = read_contents(path, mapped=False)
-    sequences = yield from extract_code_sequences(codec, corpus, fabric.device)
-    unigram = unigram_bits(sequences.train, sequences.val, settings.codebook_size)
+    codebooks = load_bundle(path).codec.codebooks()
+    size = settings.codebook_size
+    unigram = unigram_bits(sequences.train_codes, sequences.val, size)
+    ngram = ngram_bits(sequences.train_codes, sequences.val, size, settings.bands)
 
-    def write(best: Best, last_loss: float, epochs: int, seconds: float, tokens_per_second: float) -> None:
+    def described(best: Best, last: Judged, epochs: int, seconds: float, tokens_per_second: float) -> PriorMetadata:
         perplexity = compute_perplexity(best.judged.score)
-        flag, message = check_memorization(perplexity, settings.codebook_size, task.file_count)
+        flag, message = check_memorization(perplexity, size, task.file_count)
+        return PriorMetadata(
+            epochs_trained=epochs,
+            best_epoch=best.epoch,
+            final_perplexity=compute_perplexity(last.score),
+            best_perplexity=perplexity,
+            bits_per_code=best.judged.score / LN2,
+            unigram_bits_per_code=unigram,
+            ngram_bits_per_code=ngram,
+            overfitting_gap=overfitting_gap(best.judged),
+            tokens_per_second=tokens_per_second,
+            seconds=seconds,
+            memorization_flag=flag,
+            memorization_message=message,
+            training_date=datetime.now(UTC).isoformat(timespec="seconds"),
+            corpus_digest=manifest.digest,
+        )
+
+    def write(best: Best, metadata: PriorMetadata) -> None:
         prefix = "prior."
-        history = dict(contents["loss_curve_history"], prior=[point.model_dump() for point in task.history])
         save_bundle(
             path,
             {
@@ -260,29 +306,20 @@ def train_prior(
                 "prior_config": settings.architecture(),
                 "prior_training_config": settings,
                 "settings_origin": dict(contents["settings_origin"], prior=resolved.origin),
-                "loss_curve_history": history,
-                "prior_metadata": PriorMetadata(
-                    epochs_trained=epochs,
-                    best_epoch=best.epoch,
-                    final_perplexity=compute_perplexity(last_loss),
-                    best_perplexity=perplexity,
-                    bits_per_code=best.judged.score / math.log(2.0),
-                    unigram_bits_per_code=unigram,
-                    tokens_per_second=tokens_per_second,
-                    seconds=seconds,
-                    memorization_flag=flag,
-                    memorization_message=message,
-                    training_date=datetime.now(UTC).isoformat(timespec="seconds"),
-                    corpus_digest=corpus.manifest.digest,
+                "loss_curve_history": dict(
+                    contents["loss_curve_history"], prior=[point.model_dump() for point in task.history]
                 ),
+                "prior_metadata": metadata,
+                "has_codes": embed_codes,
+                "codes": pack_codes(sequences, manifest) if embed_codes else {},
             },
         )
 
     task = PriorTask(
-        sequences, codec.codebooks(), settings, lambda best: write(best, best.judged.score, best.epoch, 0.0, 0.0)
+        sequences, codebooks, settings, lambda best: write(best, described(best, best.judged, best.epoch, 0.0, 0.0))
     )
     yield TrainingStarted(
-        stage="prior",
+        stage=PRIOR_STAGE,
         device=fabric.device.type,
         parameters=sum(p.numel() for p in task.prior.parameters()),
         epochs=settings.epochs,
@@ -291,32 +328,23 @@ def train_prior(
         settings=settings.model_dump(),
         origin=dict(resolved.origin),
     )
-    result = yield from fit(task, fabric, stop)
+    facts = {"settings": settings.model_dump(), "corpus": manifest.digest, "version": distill.__version__}
+    result = yield from fit(task, fabric, stop, UnfinishedRun(path, PRIOR_STAGE, facts, resume))
     if result.best is None or result.last is None:
         raise DistillError(
             "The training was stopped before its first epoch ended, so no prior was saved. Run it again."
         )
-    write(result.best, result.last.score, result.epochs, result.seconds, result.items_per_second)
+    found = described(result.best, result.last, result.epochs, result.seconds, result.items_per_second)
+    write(result.best, found)
     yield Saved(str(path), "model")
-    best_bits = result.best.judged.score / math.log(2.0)
-    if best_bits >= unigram:
+    baseline, name = min((unigram, "counting single codes"), (ngram, "counting short patterns"))
+    if found.bits_per_code >= baseline:
         yield Warned(
-            f"The prior predicts held-out sounds no better ({best_bits:.2f} bits per code) than counting codes does "
-            f"({unigram:.2f}): what it generates will be close to random. More recordings or more --epochs may help."
+            f"The prior predicts held-out sounds no better ({found.bits_per_code:.2f} bits per code) than {name} does "
+            f"({baseline:.2f}): what it generates will be close to random. More recordings or more --epochs may help."
         )
-    perplexity = compute_perplexity(result.best.judged.score)
-    flag, message = check_memorization(perplexity, settings.codebook_size, task.file_count)
     yield PriorTrainingCompleteEvent(
         model=str(path),
-        epochs_trained=result.epochs,
-        best_epoch=result.best.epoch,
-        best_perplexity=perplexity,
-        final_perplexity=compute_perplexity(result.last.score),
-        bits_per_code=best_bits,
-        unigram_bits_per_code=unigram,
-        memorization_flag=flag,
-        memorization_message=message,
-        tokens_per_second=result.items_per_second,
-        seconds=result.seconds,
         stopped_early=result.stopped_early,
+        **found.model_dump(exclude={"training_date", "corpus_digest"}),
     )

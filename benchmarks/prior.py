@@ -1,0 +1,411 @@
+#!/usr/bin/env python3
+"""The prior against the recipe it started from, a plain GPT, and itself without a cache: quality, time and memory.
+
+    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth] [--threads N] [--json]
+
+Compare the ratios, which come from one run; the absolute times belong to this machine. Every `NAME_ratio` is the median
+of its repetitions and `NAME_ratio_spread` the [lowest, highest] of them.
+
+quality  `bits_per_code`, `seconds`: trained through the library with the settings `train-prior` would choose, each row
+         of the file being one whole sound. Judged on codes 1 .. S * Q - 1 of each row in flattened order (code 0 is
+         left out), best epoch by validation. `reference_bits_per_code`, `reference_seconds`: the reference recipe
+         (`reference_prior.py`), also at its best epoch by validation. Seconds include validation after every epoch.
+train    `train_ratio`, `nanogpt_ratio`: tokens/s of training steps (forward, backward, clipping, optimiser) of our
+         prior at 256 x 4 x 4, over `nn.TransformerEncoder` with a mask in float32, and over a GPT in the style of
+         nanoGPT under the same autocast as ours. A row counts S * Q tokens for all three.
+sample   `sampling_ratio_batch1`, `sampling_ratio_batch16`: tokens/s of `sample_codes` at 256 x 4 x 4, over running the
+         same model on the whole sequence so far for every token; same drawing, same seeds, one thread for both.
+growth   `growth_ratio`: time of an epoch of 10 times the codes over that of the codes; `peak_mib`: of own processes.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from distill.config import CorpusFacts, PriorSettings, prior_auto, resolve
+from distill.device import one_thread
+from distill.events import Event, PriorEpochMetrics
+from distill.models.prior import BOS, CodePrior
+from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes
+from distill.training.baselines import ngram_bits, unigram_bits
+from distill.training.codes import CodeSequences, CodeView
+from distill.training.fit import GRADIENT_NORM, Best, fit, launch_fabric
+from distill.training.prior import PriorTask
+from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
+
+DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
+SAMPLE_RATE = 48_000
+CROP_SECONDS = 1.024
+BATCH = 32
+BANDS = 8
+REPETITIONS = 5
+GROWTH = 10
+EQUAL_SIZE = {"hidden_size": 256, "num_layers": 4, "num_heads": 4}
+JOBS = ("ours", "ours_10x", "reference")
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A prior-training problem."""
+
+    path: Path | None  # None: made here
+    train: Tensor  # [N, S, Q] int64
+    val: Tensor  # [N, S, Q] int64
+    codebooks: Tensor  # [Q, K, D]
+    files: int
+    seconds: float  # of sound in `train`
+
+    @property
+    def codebook_size(self) -> int:
+        return self.codebooks.shape[1]
+
+    def repeated(self, times: int) -> "Codes":
+        """The same codes several times over."""
+        return replace(self, train=self.train.repeat(times, 1, 1), val=self.val.repeat(times, 1, 1))
+
+
+def load_codes(path: Path | None) -> Codes:
+    """Codes from a file of the shape of `reference_codes.npz`; where there is none, made ones."""
+    if path is None and not DEFAULT_CODES.exists():
+        return made_codes()
+    path = path or DEFAULT_CODES
+    with np.load(path) as found:
+        arrays = {name: found[name] for name in found.files}
+    train, val = (torch.from_numpy(arrays[name].astype(np.int64)) for name in ("train_codes", "val_codes"))
+    positions, levels = train.shape[1:]
+    size = 1 + int(max(train.max(), val.max()))
+    codebooks = torch.from_numpy(arrays["codebooks"]).float() if "codebooks" in arrays else None
+    if codebooks is None or codebooks.ndim != 3 or codebooks.shape[0] < levels or codebooks.shape[1] < size:
+        print(f"{path.name}: no usable codebooks; the prior gets vectors of zeros.", file=sys.stderr)
+        codebooks = torch.zeros(levels, size, 1)
+    names = [arrays[name] for name in ("train_file", "val_file") if name in arrays]
+    files = len(np.unique(np.concatenate(names))) if len(names) == 2 else len(train) + len(val)
+    samples = arrays.get("train_samples")
+    seconds = len(train) * positions / 48 if samples is None else float(samples.sum()) / SAMPLE_RATE
+    return Codes(path, train, val, codebooks[:levels], files, seconds)
+
+
+def made_codes(rows: int = 166, columns: int = 6, levels: int = 3, size: int = 128) -> Codes:
+    """Rows that mostly repeat one of a few patterns, so that there is something to learn."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, size, (40, 2, BANDS, levels))
+    order = (np.arange(columns) + rng.integers(0, 2, (rows, 1))) % 2
+    codes = patterns[rng.integers(0, 40, (rows, 1)), order]
+    codes = np.where(rng.random(codes.shape) < 0.3, rng.integers(0, size, codes.shape), codes)
+    flat = torch.from_numpy(codes.reshape(rows, columns * BANDS, levels))
+    codebooks = torch.nn.functional.normalize(torch.from_numpy(rng.standard_normal((levels, size, 32))).float(), dim=-1)
+    train = rows * 5 // 7
+    return Codes(None, flat[:train], flat[train:], codebooks, rows, train * CROP_SECONDS)
+
+
+def settings_for(codes: Codes, seed: int = 0, **overrides: Any) -> PriorSettings:
+    """What `train-prior` would choose for these codes: every row is a crop."""
+    positions, levels = codes.train.shape[1:]
+    crops = round(len(codes.train) * max(1.0, positions / 48))
+    fixed = {
+        "codebook_size": codes.codebook_size,
+        "codebook_dim": codes.codebooks.shape[2],
+        "rvq_levels": levels,
+        "seq_len": positions,
+        "bands": math.gcd(positions, BANDS),
+    }
+    automatic = prior_auto(CorpusFacts(codes.files, codes.seconds, crops))
+    return resolve(PriorSettings, automatic, {**overrides, "seed": seed}, fixed).settings
+
+
+def task_for(codes: Codes, settings: PriorSettings, kept: list[Best] | None = None) -> PriorTask:
+    """The library's own training task on these codes; the best epochs go to `kept`."""
+    best = [] if kept is None else kept
+    sequences = CodeSequences(tuple((CodeView(row),) for row in codes.train), tuple(codes.val))
+    return PriorTask(sequences, codes.codebooks, settings, best.append)
+
+
+@torch.no_grad()
+def bits_per_code(prior: CodePrior, codes: Tensor) -> float:
+    """Mean bits of codes 1 .. S * Q - 1 of every row of `codes` [N, S, Q]."""
+    prior.eval()
+    parts = [prior(part, torch.full((len(part),), BOS))[:, :-1].log_softmax(-1) for part in codes.split(BATCH)]
+    found = torch.cat(parts).gather(-1, codes[..., None])[..., 0]  # [N, S, Q]
+    return -float(found.flatten(1)[:, 1:].double().mean()) / math.log(2.0)
+
+
+def spread(name: str, ratios: Sequence[float]) -> dict[str, Any]:
+    """A ratio under its name, and its lowest and highest repetition."""
+    return {name: statistics.median(ratios), f"{name}_spread": [min(ratios), max(ratios)]}
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Wall-clock seconds of one call."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def quality(codes: Codes, seeds: int) -> dict[str, Any]:
+    """Bits per code of ours and of the reference recipe, and how long each took."""
+    bits, seconds, epochs, last_bits, size = [], [], [], [], 0
+    for seed in range(seeds):
+        settings = settings_for(codes, seed)
+        kept: list[Best] = []
+        begun = time.monotonic()
+        fabric = launch_fabric("cpu", seed)
+        task = task_for(codes, settings, kept)
+        for _ in fit(task, fabric):
+            pass
+        seconds.append(time.monotonic() - begun)
+        last_bits.append(bits_per_code(task.prior, codes.val))
+        task.objective.load_state_dict(kept[-1].state)
+        bits.append(bits_per_code(task.prior, codes.val))
+        epochs.append(kept[-1].epoch)
+        size = sum(p.numel() for p in task.prior.parameters())
+    reference = train_reference(codes.train, codes.val, codes.codebook_size, seed=0)
+    chosen = settings.model_dump(include={"hidden_size", "num_layers", "num_heads", "epochs", "learning_rate"})
+    return {
+        "bits_per_code": {"median": statistics.median(bits), "seeds": bits},
+        "reference_bits_per_code": reference.bits,
+        "unigram_bits_per_code": unigram_bits(list(codes.train), list(codes.val), codes.codebook_size),
+        "ngram_bits_per_code": ngram_bits(list(codes.train), list(codes.val), codes.codebook_size, settings.bands),
+        "seconds": statistics.median(seconds),
+        "seconds_spread": [min(seconds), max(seconds)],
+        "reference_seconds": reference.seconds,
+        "epoch_taken": "the best by validation, ours and reference",
+        "best_epoch": epochs,
+        "last_epoch_bits_per_code": last_bits,
+        "reference_best_epoch": reference.best_epoch,
+        "reference_epochs": reference.epochs,
+        "reference_last_epoch_bits_per_code": reference.last_bits,
+        "settings": chosen,
+        "parameters": size,
+    }
+
+
+def library_step(codes: Codes, fabric: Fabric) -> Callable[[], None]:
+    """One training step of our prior as `fit` does it, on one fixed batch."""
+    enough = codes.repeated(-(-BATCH // len(codes.train)))
+    task = task_for(enough, settings_for(enough, batch_size=BATCH, dropout=0.2, **EQUAL_SIZE))
+    batch = fabric.to_device(next(iter(task.batches(1))))
+    task.objective.train()
+    module, *optimizers = fabric.setup(task.objective, *task.optimizers())
+
+    def step() -> None:
+        fabric.backward(module(batch))
+        nn.utils.clip_grad_norm_(task.objective.parameters(), GRADIENT_NORM)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return step
+
+
+def training_speed(codes: Codes) -> dict[str, Any]:
+    """Training throughput at equal size, batch and sequence; the three take turns."""
+    fabric = launch_fabric("cpu", 0)
+    tokens = codes.repeated(-(-BATCH // len(codes.train))).train[:BATCH].flatten(1)
+    positions, levels = codes.train.shape[1:]
+    autocast = torch.bfloat16 if fabric._precision.precision == "bf16-mixed" else torch.float32
+    reference = ReferencePrior(codes.codebook_size, positions, levels).train()
+    reference_adam = reference_optimizer(reference)
+    gpt = GptPrior(codes.codebook_size, positions * levels).train()
+    gpt_adam = torch.optim.AdamW(gpt.parameters(), 1e-3, weight_decay=0.1, betas=(0.9, 0.95), fused=True)
+    steps: dict[str, tuple[int, Callable[[], Any]]] = {
+        "ours": (4, library_step(codes, fabric)),
+        "nanogpt": (2, lambda: train_step(gpt, gpt_adam, tokens, autocast)),
+        "reference": (1, lambda: train_step(reference, reference_adam, tokens, torch.float32)),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in steps}
+    for repetition in range(REPETITIONS + 1):
+        for name, (count, step) in steps.items():
+            seconds = timed(lambda count=count, step=step: [step() for _ in range(count)])
+            if repetition:  # the first is the warm-up
+                speeds[name].append(count * tokens.numel() / seconds)
+    ours = speeds["ours"]
+    return {
+        **spread("train_ratio", [a / b for a, b in zip(ours, speeds["reference"], strict=True)]),
+        **spread("nanogpt_ratio", [a / b for a, b in zip(ours, speeds["nanogpt"], strict=True)]),
+        "training_tokens_per_second": {name: statistics.median(values) for name, values in speeds.items()},
+        "training_precision": {"ours": str(autocast), "nanogpt": str(autocast), "reference": "torch.float32"},
+    }
+
+
+@torch.inference_mode()
+def sample_again_and_again(prior: CodePrior, batch: int, logits_out: list[Tensor]) -> Tensor:
+    """Codes [B, S, Q], each drawn after running the whole sequence so far; EOS is never drawn."""
+    config = prior.config
+    generators = [clip_generator(seed) for seed in range(batch)]
+    start = torch.full((batch,), BOS)
+    codes = torch.zeros((batch, config.seq_len, config.rvq_levels), dtype=torch.long)
+    for position in range(config.seq_len):
+        for level in range(config.rvq_levels):
+            seen = codes[:, : position + (level > 0)]  # the levels above are still 0, and not looked at
+            logits = prior(seen, start)[:, position, level]
+            logits_out.append(logits.clone())
+            logits[:, prior.eos] = float("-inf")
+            codes[:, position, level] = draw(logits, SamplingOptions(), generators)
+    return codes
+
+
+def sample_with_cache(prior: CodePrior, batch: int) -> Tensor:
+    """The same by the library."""
+    generators = [clip_generator(seed) for seed in range(batch)]
+    columns = prior.config.seq_len // prior.config.bands
+    drawn: list[Tensor] = []
+    for drawn in sample_codes(prior, generators, columns, may_end=False):  # noqa: B007
+        pass
+    return torch.stack(drawn)
+
+
+@torch.inference_mode()
+def cached_logits(prior: CodePrior, codes: Tensor) -> list[Tensor]:
+    """Logits [B, V] of every code in flattened order, by the cache, the codes [B, S, Q] being given."""
+    state = prior.begin(torch.full((len(codes),), BOS), codes[:, :0])
+    found = []
+    for position in range(codes.shape[1]):
+        levels = prior.next_position(state)
+        found.append(next(levels).clone())
+        for level in range(codes.shape[2]):
+            logits = levels.send(codes[:, position, level])
+            if level + 1 < codes.shape[2]:
+                found.append(logits.clone())
+    return found
+
+
+def sampling_speed(codes: Codes, batch: int) -> dict[str, Any]:
+    """Cached sampling against none; the two take turns."""
+    torch.manual_seed(0)
+    prior = CodePrior(settings_for(codes, **EQUAL_SIZE).architecture(), codes.codebooks).eval()
+    logits: list[Tensor] = []
+    plain = sample_again_and_again(prior, batch, logits)
+    cached = cached_logits(prior, plain)
+    infinite = all(torch.equal(a.isinf(), b.isinf()) for a, b in zip(logits, cached, strict=True))
+    differences = [float((a - b)[a.isfinite()].abs().max()) for a, b in zip(logits, cached, strict=True)]
+    same_codes = torch.equal(plain, sample_with_cache(prior, batch))
+    cached_seconds, plain_seconds = [], []
+    for _ in range(REPETITIONS):
+        cached_seconds.append(timed(lambda: sample_with_cache(prior, batch)))
+        plain_seconds.append(timed(lambda: sample_again_and_again(prior, batch, [])))
+    name, tokens = f"batch{batch}", plain.numel()
+    return {
+        **spread(f"sampling_ratio_{name}", [b / a for a, b in zip(cached_seconds, plain_seconds, strict=True)]),
+        f"sampling_tokens_per_second_{name}": {
+            "cached": tokens / statistics.median(cached_seconds),
+            "whole_sequence": tokens / statistics.median(plain_seconds),
+        },
+        f"sampling_same_codes_{name}": same_codes,
+        f"sampling_largest_logit_difference_{name}": max(differences) if infinite else math.inf,
+    }
+
+
+def next_epoch(events: Generator[Event, None, Any]) -> None:
+    """Advance a training by one epoch."""
+    for event in events:
+        if isinstance(event, PriorEpochMetrics):
+            return
+
+
+def growth(codes: Codes, threads: int) -> dict[str, Any]:
+    """Time of an epoch of the corpus and of ten times the corpus, side by side; peak memory in own processes."""
+    fabric = launch_fabric("cpu", 0)
+    long = 10 * REPETITIONS  # more epochs than are run: the learning rate does not matter here
+    settings = settings_for(codes, epochs=long)
+    once, tenfold = (fit(task_for(codes.repeated(times), settings), fabric) for times in (1, GROWTH))
+    next_epoch(once)
+    next_epoch(tenfold)
+    times: list[tuple[float, float]] = []
+    for _ in range(REPETITIONS):
+        few = timed(lambda: [next_epoch(once) for _ in range(4)]) / 4
+        times.append((few, timed(lambda: next_epoch(tenfold))))
+    return {
+        **spread("growth_ratio", [many / few for few, many in times]),
+        "epoch_seconds": {"1x": statistics.median(a for a, _ in times), "10x": statistics.median(b for _, b in times)},
+        "peak_mib": {job: peak_of(job, codes, threads) for job in JOBS},
+    }
+
+
+def peak_of(job: str, codes: Codes, threads: int) -> dict[str, float]:
+    """Peak memory of two epochs of a training in its own process; `before` is what Python and the libraries take."""
+    line = [sys.executable, __file__, "--job", job, "--threads", str(threads)]
+    if codes.path:
+        line += ["--codes", str(codes.path)]
+    return json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
+
+
+def run_job(job: str, codes: Codes) -> dict[str, float]:
+    """What `peak_of` starts."""
+    before = peak_mib()
+    if job == "reference":
+        train_reference(codes.train, codes.val, codes.codebook_size, seed=0, epochs=2)
+    else:
+        grown = codes.repeated(GROWTH if job == "ours_10x" else 1)
+        for _ in fit(task_for(grown, settings_for(codes, epochs=2)), launch_fabric("cpu", 0)):
+            pass
+    return {"before": before, "peak": peak_mib()}
+
+
+def peak_mib() -> float:
+    """Most memory this process has had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def rounded(value: Any) -> Any:
+    """Five significant digits are enough."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: rounded(one) for name, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codes", type=Path, help="a file of the shape of reference_codes.npz")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of ours (the reference is trained once)")
+    parser.add_argument("--only", choices=("quality", "train", "sample", "growth"))
+    parser.add_argument("--threads", type=int, help="of torch; sampling always takes one")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    codes = load_codes(given.codes)
+    if given.job:
+        print(json.dumps(run_job(given.job, codes)))
+        return
+    threads = torch.get_num_threads()
+    results: dict[str, Any] = {
+        "codes": str(codes.path or "made by the benchmark"),
+        "train_shape": list(codes.train.shape),
+        "val_shape": list(codes.val.shape),
+        "codebook_size": codes.codebook_size,
+        "threads": threads,
+        "torch": torch.__version__,
+    }
+    if given.only in (None, "quality"):
+        results |= quality(codes, given.seeds)
+    if given.only in (None, "train"):
+        results |= training_speed(codes)
+    if given.only in (None, "sample"):
+        with one_thread():
+            for batch in (1, 16):
+                results |= sampling_speed(codes, batch)
+    if given.only in (None, "growth"):
+        results |= growth(codes, threads)
+    results = rounded(results)
+    print(json.dumps(results) if given.json else "\n".join(f"{name}: {value}" for name, value in results.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What counting alone predicts: the figures a prior has to beat to be worth its name."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+ADDED = 0.5
+"""Added to every count of the unigram model."""
+
+
+def unigram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int) -> float:
+    """Bits per code of guessing by how often each code of a level was seen in training.
+
+    Args:
+        train, val: sequences of codes [S, Q].
+    """
+    total = 0.0
+    heard, asked = torch.cat(list(train)), torch.cat(list(val))
+    for level in range(heard.shape[1]):
+        counts = torch.bincount(heard[:, level], minlength=codebook_size).double() + ADDED
+        total -= float((counts / counts.sum()).log2()[asked[:, level]].mean())
+    return total / heard.shape[1]
+
+
+def ngram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int) -> float:
+    """Bits per code of a smoothed n-gram model (Witten and Bell's interpolation, 1991).
+
+    A code is predicted from longer and longer contexts, each interpolated with the one before: the level; the code one
+    column earlier in the same band and level; and, with that, the code of the level below at the same position (for
+    the first level, that of the band below).
+
+    Args:
+        train, val: sequences of codes [S, Q].
+    """
+    levels = train[0].shape[1]
+    bits, asked = 0.0, 0
+    for level in range(levels):
+        heard = _contexts(train, level, codebook_size, bands)
+        wanted = _contexts(val, level, codebook_size, bands)
+        chance = torch.full((len(wanted.code),), 1.0 / codebook_size, dtype=torch.double)
+        for context, seen in zip(wanted.contexts, heard.contexts, strict=True):
+            chance = _interpolated(chance, context, wanted.code, seen, heard.code, codebook_size)
+        bits -= float(chance.log2().sum())
+        asked += len(chance)
+    return bits / asked
+
+
+class _Contexts:
+    """Codes of one level [N], and for each the number of its context, from short to long."""
+
+    def __init__(self, code: Tensor, contexts: list[Tensor]) -> None:
+        self.code = code
+        self.contexts = contexts
+
+
+def _contexts(sequences: Sequence[Tensor], level: int, size: int, bands: int) -> _Contexts:
+    codes, before, below = [], [], []
+    for sequence in sequences:
+        own = sequence[:, level]
+        nothing = torch.full((bands,), size)
+        codes.append(own)
+        before.append(torch.cat([nothing, own])[: len(own)])
+        if level:
+            below.append(sequence[:, level - 1])
+        else:
+            lower = torch.cat([nothing[:1], own])[: len(own)]
+            below.append(torch.where(torch.arange(len(own)) % bands == 0, size, lower))
+    code, earlier, lower = torch.cat(codes), torch.cat(before), torch.cat(below)
+    return _Contexts(code, [torch.zeros_like(code), earlier, earlier * (size + 1) + lower])
+
+
+def _interpolated(shorter: Tensor, context: Tensor, code: Tensor, seen: Tensor, heard: Tensor, size: int) -> Tensor:
+    """Witten-Bell: (count(context, code) + kinds(context) * shorter) / (count(context) + kinds(context))."""
+    pair, pairs = context * size + code, seen * size + heard
+    distinct, counts = torch.unique(pairs, return_counts=True)
+    of_pair = _looked_up(distinct, counts, pair)
+    contexts, totals = torch.unique(seen, return_counts=True)
+    of_context = _looked_up(contexts, totals, context)
+    owners, kinds = torch.unique(distinct // size, return_counts=True)
+    of_kind = _looked_up(owners, kinds, context)
+    known = of_context > 0
+    mixed = (of_pair + of_kind * shorter) / (of_context + of_kind).clamp_min(1)
+    return torch.where(known, mixed, shorter)
+
+
+def _looked_up(keys: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
+    """The value of each wanted key, 0 where it is unknown; `keys` are sorted."""
+    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    return torch.where(keys[place] == wanted, values[place], 0).double()

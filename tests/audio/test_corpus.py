@@ -16,7 +16,7 @@ from distill.audio.io import read_audio
 from distill.audio.mel import log_mel
 from distill.config import SpectrogramConfig
 from distill.errors import DistillError
-from distill.events import Event, Progress
+from distill.events import Event, Progress, Warned
 
 
 def hit(seed: int, samples: int = 12_000) -> np.ndarray:

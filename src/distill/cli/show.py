@@ -148,9 +148,10 @@ class Screen:
     def _prior_done(self, event: ev.PriorTrainingCompleteEvent) -> None:
         early = " (stopped early)" if event.stopped_early else ""
         self.say(
-            f"Prior ready after {duration(event.seconds)}{early}: "
-            f"held-out perplexity {event.best_perplexity:.2f} at epoch {event.best_epoch}; {event.bits_per_code:.2f} bits "
-            f"per code. Counting single codes {event.unigram_bits_per_code:.2f}, short patterns {event.ngram_bits_per_code:.2f}. Known sounds cost {event.overfitting_gap:.2f} bits less."
+            f"Prior ready after {duration(event.seconds)}{early}: held-out perplexity {event.best_perplexity:.2f} at epoch "
+            f"{event.best_epoch}; {event.bits_per_code:.2f} bits per code. Counting single codes gives "
+            f"{event.unigram_bits_per_code:.2f}, short patterns {event.ngram_bits_per_code:.2f}; known sounds cost "
+            f"{event.overfitting_gap:.2f} bits less."
         )
         if event.memorization_flag:
             self.say(event.memorization_message, "bold yellow")

@@ -20,6 +20,7 @@ from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card, re
 from distill.config import CodecSettings, PriorSettings, Resolved, codec_auto, flag_name, prior_auto, resolve
 from distill.device import choose_device, one_thread
 from distill.errors import DistillError
+from distill.evaluation import evaluate_sounds
 from distill.events import (
     CorpusScanned,
     Event,
@@ -228,6 +229,23 @@ def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "aut
         sounds.append(sound)
         yield sound
     yield ReconstructionCompleteEvent(str(path), tuple(sounds))
+
+
+def evaluate(model: str, dataset: Path | None = None, device: str = "auto") -> Generator[Event, None, None]:
+    """Measure the codec: on its own held-out files, or on every usable sound in `dataset` if that is another folder."""
+    path = find_model(model)
+    chosen = choose_device(device)
+    loaded = load_bundle(path, chosen)
+    manifest = loaded.card.corpus_manifest
+    corpus = yield from scan(dataset or Path(manifest.folder))
+    trained_on = {file.sha256 for file in manifest.train}
+    fresh = [file for file in corpus.manifest.files if file.sha256 not in trained_on]
+    if not fresh:
+        raise DistillError(
+            f"{path} has learned from every sound in {corpus.manifest.folder}. Give others with --corpus DIR."
+        )
+    sounds = [(file.name, Path(corpus.manifest.folder) / file.name) for file in fresh]
+    yield from evaluate_sounds(loaded, sounds, GriffinLim(loaded.card.spectrogram_config), chosen)
 
 
 def info(model: str) -> tuple[Path, BundleCard]:

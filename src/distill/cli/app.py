@@ -248,6 +248,35 @@ def reconstruct(
 
 
 @app.command()
+def evaluate(
+    model: Model,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            "--corpus", help="A folder of sounds; those it was trained on are left out.", show_default="the model's own"
+        ),
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure what the codec and the synthesis lose, on sounds the model has not learned from."""
+    from distill import studio
+    from distill.evaluation import EvaluationCompleteEvent
+
+    done = last(run(studio.evaluate(model, corpus, device)), EvaluationCompleteEvent).to_dict()
+    if as_json:
+        emit(**done)
+    else:
+        levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
+        print(f"{done['files']} sounds at {done['bits_per_second']:.0f} bits per second")
+        print(
+            f"codec: {done['mel_l1_db']:.2f} dB (levels 1, 1-2, ...: {levels}; unquantised {done['mel_l1_db_unquantised']:.2f})"
+        )
+        print(f"codec and synthesis: {done['wave_mel_l1_db']:.2f} dB, STFT distance {done['wave_mrstft']:.2f}")
+        print(f"synthesis alone: {done['synthesis_mel_l1_db']:.2f} dB, STFT distance {done['synthesis_mrstft']:.2f}")
+
+
+@app.command()
 def info(model: Model, as_json: Json = False) -> None:
     """Show what a model's file says of itself."""
     from distill import studio

@@ -17,8 +17,8 @@ OVERLAP_COLUMNS = 8
 
 
 LEVEL_FRAMES = 4096
-SILENCE_MARGIN_DB = 4.0
-"""How far over the codec's floor a cell still counts as silence: its errors there are of this size."""
+SILENCE_MARGIN_DB = 1.0
+"""How far over the codec's floor a cell still counts as silence."""
 
 Mel = npt.NDArray[np.floating[Any]]
 

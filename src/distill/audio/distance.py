@@ -1,0 +1,46 @@
+"""How far one waveform is from another, in the two measures that the project is judged by."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from distill.audio.mel import log_mel
+from distill.config import SpectrogramConfig
+
+RESOLUTIONS = (512, 1024, 2048)
+MAGNITUDE_FLOOR = 1e-4
+AUDIBLE_DB = 60.0
+"""How far under the original's loudest mel cell a difference still counts."""
+
+
+@lru_cache(maxsize=8)
+def _window(size: int) -> Tensor:
+    return torch.hann_window(size)
+
+
+def _magnitude(samples: Tensor, size: int) -> Tensor:
+    """[N] -> STFT magnitude [size / 2 + 1, T], a quarter of the window apart, zeros around the sound."""
+    spectrum = torch.stft(samples, size, size // 4, window=_window(size), pad_mode="constant", return_complex=True)
+    return spectrum.abs()
+
+
+def multi_resolution_stft_distance(original: Tensor, made: Tensor) -> float:
+    """Spectral convergence plus mean |difference of the logarithm| of STFT magnitudes, mean over three resolutions.
+
+    After Yamamoto, Song & Kim (2020). Samples [N] of equal length; 0 is equal, 1.2 is Griffin-Lim from a mel.
+    """
+    total = 0.0
+    for size in RESOLUTIONS:
+        a, b = _magnitude(original, size), _magnitude(made, size)
+        convergence = float((a - b).norm() / a.norm().clamp_min(1e-9))
+        logarithm = float((a.clamp_min(MAGNITUDE_FLOOR).log() - b.clamp_min(MAGNITUDE_FLOOR).log()).abs().mean())
+        total += convergence + logarithm
+    return total / len(RESOLUTIONS)
+
+
+def audible_mel_distance(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float:
+    """Mean |difference| in dB of log-mels of samples [N], both floored `AUDIBLE_DB` under the original's loudest cell."""
+    a, b = log_mel(original, config), log_mel(made, config)
+    floor = float(a.max()) - AUDIBLE_DB
+    return float((a.clamp_min(floor) - b.clamp_min(floor)).abs().mean())

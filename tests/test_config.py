@@ -83,3 +83,9 @@ def test_flags_are_spelled_like_the_fields() -> None:
 def test_a_config_refuses_unknown_keys() -> None:
     with pytest.raises(ValueError, match="extra"):
         PriorConfig.model_validate({"hidden_size": 64, "colour": "red"})
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(2.0, 16), (5.0, 32), (20.0, 128), (51.0, 256), (90_000.0, 256)])
+def test_the_codebook_grows_with_the_sound_there_is(seconds: float, size: int) -> None:
+    """Guards against codebooks that a small corpus cannot fill."""
+    assert codec_auto(CorpusFacts(files=9, seconds=seconds, crops=9))["codebook_size"] == size

@@ -5,6 +5,7 @@ A setting that is not overridden is "auto" or has a plain default; `resolve` alw
 which of them the user set. No torch here.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypeVar
@@ -178,6 +179,11 @@ class CorpusFacts:
     crops: int
     """Crops of 1.024 s that they fill, at least one for each file: what an epoch of the codec goes through."""
 
+    @property
+    def positions(self) -> float:
+        """Positions of codes in the training files."""
+        return self.seconds * POSITIONS_PER_SECOND
+
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
@@ -190,6 +196,10 @@ class Resolved(Generic[SettingsT]):
     origin: dict[str, Origin]
 
 
+POSITIONS_PER_SECOND = 46.875
+"""8 bands for every 16 frames of 512 samples at 48 kHz."""
+POSITIONS_PER_CODE = 6.0
+"""Positions that each code of a level should have, so that no code stays without use."""
 PRIOR_STEPS = 110
 """Optimiser steps of the prior in a training of default length."""
 CODEC_CROPS = 5_000
@@ -199,7 +209,7 @@ Rule = Callable[[CorpusFacts], dict[str, Any]]
 
 
 def codec_auto(facts: CorpusFacts, pretrained: bool = True) -> dict[str, Any]:
-    """Codebook by the corpus, epochs by crops, so that small and large corpora take similar time.
+    """Codebook by the corpus's positions, epochs by its crops, so that small and large corpora take similar time.
 
     Args:
         pretrained: whether the codec starts from the program's own weights, which smaller steps do not spoil.
@@ -207,7 +217,7 @@ def codec_auto(facts: CorpusFacts, pretrained: bool = True) -> dict[str, Any]:
     gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.01, "warmup_share": 0.1}
     bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
     return {
-        "codebook_size": 64 if facts.files <= 20 else 128 if facts.files <= 100 else 256,
+        "codebook_size": 2 ** _clamp(int(math.log2(max(facts.positions / POSITIONS_PER_CODE, 1.0))), 4, 8),
         "epochs": _clamp(round(CODEC_CROPS / max(facts.crops, 1)), 10, 300),
         **(gentle if pretrained else bold),
     }

@@ -48,8 +48,9 @@ def _annotation(name: str, field: FieldInfo) -> Any:
     extra = field.json_schema_extra
     advanced = isinstance(extra, dict) and bool(extra.get("advanced"))
     shown = "auto" if is_auto(field) else str(field.default)
+    flag = flag_name(name)
     option = typer.Option(
-        flag_name(name),
+        f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
         help=f"{field.description} {_bounds(field)}",
         show_default=shown,
         rich_help_panel=ADVANCED_PANEL if advanced else TRAINING_PANEL,

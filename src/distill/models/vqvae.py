@@ -27,9 +27,9 @@ BANDS = 8
 """Latent rows: positions in one column, from low to high frequency."""
 FRAMES_PER_COLUMN = 16
 """Spectrogram frames that one column of codes describes (0.17 s)."""
-FLOOR_DB = -80.0
+FLOOR_DB = -110.0
 """What lies further under a file's loudest cell is silence to the codec."""
-CENTRE_DB, SCALE_DB = -40.0, 20.0
+CENTRE_DB, SCALE_DB = -50.0, 25.0
 CODEBOOK_DECAY = 0.97
 """Decay of the moving averages behind the codebooks, per step."""
 DEAD_CODE_THRESHOLD = 1.0

@@ -36,7 +36,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from distill.config import CorpusFacts, PriorSettings, prior_auto, resolve
-from distill.device import one_thread
+from distill.device import one_thread, training_precision
 from distill.events import Event, PriorEpochMetrics
 from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes
@@ -215,7 +215,7 @@ def training_speed(codes: Codes) -> dict[str, Any]:
     fabric = launch_fabric("cpu", 0)
     tokens = codes.repeated(-(-BATCH // len(codes.train))).train[:BATCH].flatten(1)
     positions, levels = codes.train.shape[1:]
-    autocast = torch.bfloat16 if fabric._precision.precision == "bf16-mixed" else torch.float32
+    autocast = torch.bfloat16 if training_precision(fabric.device) == "bf16-mixed" else torch.float32
     reference = ReferencePrior(codes.codebook_size, positions, levels).train()
     reference_adam = reference_optimizer(reference)
     gpt = GptPrior(codes.codebook_size, positions * levels).train()

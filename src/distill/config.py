@@ -156,7 +156,7 @@ class PriorSettings(PriorConfig):
         auto=True, advanced=True, ge=0.5, le=8.0,
     )  # fmt: skip
     views: int = knob(
-        4, "How many versions of every file are learned from: itself, and others a little higher, lower or later.",
+        16, "How many versions of every file are learned from: itself, and others a little higher, lower or later.",
         auto=True, advanced=True, ge=1, le=32,
     )  # fmt: skip
     token_masking: float = knob(0.3, "Share of past codes hidden in training; more guards against memorization.",
@@ -200,8 +200,10 @@ POSITIONS_PER_SECOND = 46.875
 """8 bands for every 16 frames of 512 samples at 48 kHz."""
 POSITIONS_PER_CODE = 6.0
 """Positions that each code of a level should have, so that no code stays without use."""
-PRIOR_STEPS = 110
+PRIOR_STEPS = 220
 """Optimiser steps of the prior in a training of default length."""
+VIEWED_SECONDS = 1_500.0
+"""Seconds of sound, all views together, that the prior learns from where there is less."""
 CODEC_CROPS = 5_000
 """Crops that the codec learns from in a training of default length."""
 
@@ -228,9 +230,9 @@ def prior_auto(facts: CorpusFacts) -> dict[str, Any]:
     steps_per_epoch = -(-facts.crops // PriorSettings.model_fields["batch_size"].default)
     return {
         **get_adaptive_prior_config(facts.files),
-        "epochs": _clamp(round(PRIOR_STEPS / steps_per_epoch), 8, 80),
+        "epochs": _clamp(round(PRIOR_STEPS / steps_per_epoch), 8, 120),
         "context_seconds": 1.024,
-        "views": 4,
+        "views": _clamp(round(VIEWED_SECONDS / max(facts.seconds, 1.0)), 1, 16),
     }
 
 

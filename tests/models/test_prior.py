@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from distill.config import PriorConfig
 from distill.models.prior import BOS, MID, CodePrior, flatten_codes, unflatten_codes
+from distill.models.stepping import Stepper
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=3
@@ -58,18 +59,19 @@ def test_a_later_token_changes_no_earlier_logit(prior: CodePrior, changed: int) 
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 7, 15])
-def test_cached_steps_equal_the_plain_forward(prior: CodePrior, prefix: int) -> None:
-    """Guards against a cache that is off by one, and against wrong places after a prefix."""
-    codes, start = draw_codes(3, SMALL.seq_len), torch.tensor([BOS, MID, BOS])
+@pytest.mark.parametrize("batch", [1, 3, 6])
+def test_cached_steps_equal_the_plain_forward(prior: CodePrior, prefix: int, batch: int) -> None:
+    """Guards against a cache that is off by one, wrong places after a prefix, and tables folded wrongly."""
+    codes, start = draw_codes(batch, SMALL.seq_len), torch.tensor([BOS, MID] * 3)[:batch]
     plain = prior(codes, start).softmax(-1)
-    state = prior.begin(start, codes[:, :prefix])
+    state, stepper = prior.begin(start, codes[:, :prefix]), Stepper(prior, batch)
     for position in range(prefix, SMALL.seq_len):
-        levels = prior.next_position(state)
+        levels = stepper.step(state)
         logits = next(levels)
         for level in range(SMALL.rvq_levels):
             torch.testing.assert_close(logits.softmax(-1), plain[:, position, level], atol=1e-5, rtol=1e-4)
             logits = levels.send(codes[:, position, level])
-    torch.testing.assert_close(next(prior.next_position(state)).softmax(-1), plain[:, -1, 0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(next(stepper.step(state)).softmax(-1), plain[:, -1, 0], atol=1e-5, rtol=1e-4)
 
 
 def test_shorter_windows_are_prefixes_of_longer_ones(prior: CodePrior) -> None:

@@ -68,7 +68,11 @@ def test_a_sequence_ends_where_eos_is_drawn(prior: CodePrior) -> None:
         for parameter in eager.heads[0].parameters():
             parameter.zero_()
         eager.heads[0].free.bias[eager.eos] = 1.2  # e^1.2 against 11 codes: an end every fourth column or so
-    lengths = [len(codes) for codes in draw_all(eager, list(range(24)), 12)]
+    generators = [clip_generator(seed) for seed in range(24)]
+    lengths = [len(codes) for codes in list(sample_codes(eager, generators, 12))[-1]]
+    alone = clip_generator(3)
+    list(sample_codes(eager, [alone], 12))
+    assert torch.rand(1, generator=alone) == torch.rand(1, generator=generators[3])  # whoever went on longer beside it
     assert len(set(lengths)) > 2
     assert all(length % SMALL.bands == 0 and length > 0 for length in lengths)
 

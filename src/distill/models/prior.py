@@ -62,8 +62,8 @@ class LayerCache(NamedTuple):
 class Continuation:
     """A batch of sequences that is being sampled."""
 
-    codes: Tensor  # [B, S_max, Q], drawn up to `length`
-    start: Tensor  # [B], BOS or MID
+    codes: Tensor  # [B, S + 2, Q], drawn up to `length`; the last place is never drawn
+    started: Tensor  # [B, H], what BOS or MID adds to every input
     caches: list[LayerCache]
     length: int = 0
     """Positions that are complete."""
@@ -92,16 +92,14 @@ class Block(nn.Module):
         self.feed_in = nn.Linear(width, 4 * width)
         self.feed_out = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, cache: LayerCache | None = None, first: int = 0) -> Tensor:
-        """[B, P, H] for positions first .. first + P - 1; after the first call with a cache, P is 1."""
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """[B, P, H] for positions 0 .. P - 1; a cache is filled with their keys and values."""
         batch, count, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, count, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, P, d]
         if cache is not None:
-            last = first + count
-            cache.keys[:, :, first:last], cache.values[:, :, first:last] = k, v
-            k, v = cache.keys[:, :, :last], cache.values[:, :, :last]
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=count > 1)
+            cache.keys[:, :, :count], cache.values[:, :, :count] = k, v
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self._drop(self.attention_out(attended.transpose(1, 2).reshape(batch, count, width)))
         fed: Tensor = self.feed_out(F.gelu(self.feed_in(self.feed_norm(x))))
         return x + self._drop(fed)
@@ -157,7 +155,7 @@ class LevelHead(nn.Module):
 
 
 class CodePrior(nn.Module):
-    """Causal transformer over codes: `forward` for training, `begin` and `next_position` with a cache for sampling."""
+    """Causal transformer over codes: `forward` for training, `begin` and a `Stepper` for sampling."""
 
     vectors: Tensor
     source_slot: Tensor
@@ -173,6 +171,7 @@ class CodePrior(nn.Module):
         self.eos = size
         self.vocabulary = size + 1
         self.outside, self.hidden = size + 1, size + 2  # markers: no such position; hidden in training
+        self.nowhere = config.seq_len + 1  # a place in `Continuation.codes` that always holds `outside`
         entries = size + 3
         sources = 1 + len(NEIGHBOURS)
         self.register_buffer("vectors", torch.zeros(levels, entries, dim))
@@ -222,35 +221,24 @@ class CodePrior(nn.Module):
             logits.append(levels.send(following[..., level]))
         return torch.stack(logits, dim=2)
 
+    @torch.no_grad()
     def begin(self, start: Tensor, prefix: Tensor) -> Continuation:
-        """Start sampling a window after `prefix` [B, P, Q] (P may be 0, and is less than `seq_len`)."""
+        """Start sampling a window after `prefix` [B, P, Q] (P may be 0, and is less than `seq_len`).
+
+        The positions that follow are drawn by a `Stepper`.
+        """
         config = self.config
         batch, length, levels = prefix.shape
-        codes = torch.full((batch, config.seq_len + 1, levels), self.outside, device=prefix.device)
+        codes = torch.full((batch, config.seq_len + 2, levels), self.outside, device=prefix.device)
         codes[:, :length] = prefix
         shape = (batch, config.num_heads, config.seq_len + 1, config.hidden_size // config.num_heads)
-        caches = [
-            LayerCache(codes.new_zeros(shape, dtype=torch.float32), codes.new_zeros(shape, dtype=torch.float32))
-            for _ in self.blocks
-        ]
-        state = Continuation(codes, start, caches, length)
+        caches = [LayerCache(self.vectors.new_zeros(shape), self.vectors.new_zeros(shape)) for _ in self.blocks]
         if length:
-            self._trunk(state, torch.arange(length, device=prefix.device))
-        return state
-
-    def next_position(self, state: Continuation) -> Generator[Tensor, Tensor, None]:
-        """The next position, level by level: yields logits [B, V], is sent the chosen codes [B] of that level."""
-        at = state.length
-        x, around = self._trunk(state, torch.tensor([at], device=state.codes.device))
-        levels = self._levels(x, around)
-        logits = next(levels)
-        for level in range(self.config.rvq_levels):
-            chosen = yield logits[:, 0]
-            state.codes[:, at, level] = chosen
-            if level + 1 < self.config.rvq_levels:
-                logits = levels.send(chosen[:, None])
-        state.length = at + 1
-        yield logits[:, 0]
+            around = self._surroundings(codes, torch.arange(length, device=prefix.device))
+            x = self._embed(around, start)
+            for block, cache in zip(self.blocks, caches, strict=True):
+                x = block(x, cache)
+        return Continuation(codes, self.start(start), caches, length)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Weight decay for matrices and code tables; none for tables of places, norms and biases."""
@@ -259,16 +247,6 @@ class CodePrior(nn.Module):
         chosen = {id(p) for p in decayed}
         others = [p for p in self.parameters() if id(p) not in chosen]
         return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-    def _trunk(self, state: Continuation, positions: Tensor) -> tuple[Tensor, Surroundings]:
-        """Run `positions` [P] through the blocks into the cache -> [B, P, H]."""
-        around = self._surroundings(state.codes, positions)
-        x = self._embed(around, state.start)
-        first = int(positions[0])
-        for block, cache in zip(self.blocks, state.caches, strict=True):
-            x = block(x, cache, first)
-        normed: Tensor = self.norm(x)
-        return normed, around
 
     def _surroundings(self, codes: Tensor, positions: Tensor) -> Surroundings:
         """Gather what each of `positions` [P] may look at from `codes` [B, S, Q]."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from distill.models.prior import BOS, MID, CodePrior
+from distill.models.stepping import Stepper
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,32 @@ def probabilities(logits: Tensor, options: SamplingOptions) -> Tensor:
     return chances
 
 
-def draw(logits: Tensor, options: SamplingOptions, generators: Sequence[torch.Generator]) -> Tensor:
-    """One token [B] from logits [B, V]; each row has its own generator and uses one number of it."""
+def draw(
+    logits: Tensor,
+    options: SamplingOptions,
+    generators: Sequence[torch.Generator],
+    going_on: Tensor | None = None,
+) -> Tensor:
+    """One token [B] from logits [B, V]; each row has its own generator and uses one number of it.
+
+    Args:
+        going_on: [B] bool; the others draw code 0 and use no number, so that what a row does next depends on it alone.
+    """
     chances = probabilities(logits, options).cpu()
-    points = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in generators])
+    active = [True] * len(generators) if going_on is None else going_on.tolist()
+    points = torch.tensor(
+        [
+            torch.rand((), generator=generator, dtype=torch.float64).item() if goes_on else 0.0
+            for generator, goes_on in zip(generators, active, strict=True)
+        ],
+        dtype=torch.float64,
+    )
     cumulative = chances.cumsum(-1)
     points = points * cumulative[:, -1]
     drawn = torch.searchsorted(cumulative, points[:, None], right=True)[:, 0]
     last_possible = (chances > 0).double().cumsum(-1).argmax(-1)
-    return torch.minimum(drawn, last_possible).to(logits.device)
+    drawn = torch.minimum(drawn, last_possible)
+    return drawn.masked_fill(~torch.tensor(active), 0).to(logits.device)
 
 
 @torch.inference_mode()
@@ -83,6 +101,7 @@ def sample_codes(
     batch = len(generators)
     codes = torch.zeros((batch, max_columns * bands, config.rvq_levels), dtype=torch.long, device=device)
     length = torch.full((batch,), max_columns, device=device)  # in columns
+    stepper = Stepper(prior, batch)
     state = prior.begin(torch.full((batch,), BOS, device=device), codes[:, :0])
     for column in range(max_columns):
         if state.length == config.seq_len:
@@ -90,12 +109,12 @@ def sample_codes(
             prefix = codes[:, (column - kept) * bands : column * bands]
             state = prior.begin(torch.full((batch,), MID, device=device), prefix)
         for position in range(column * bands, (column + 1) * bands):
-            levels = prior.next_position(state)
+            levels = stepper.step(state)
             logits = next(levels)
             if position % bands == 0 and (not may_end or column == 0):
                 logits[:, prior.eos] = float("-inf")
             for level in range(config.rvq_levels):
-                drawn = draw(logits, options, generators)
+                drawn = draw(logits, options, generators, length > column)
                 ended = drawn == prior.eos
                 length = torch.where(ended, length.clamp(max=column), length)
                 drawn = drawn.masked_fill(ended, 0)

@@ -40,6 +40,7 @@ from distill.device import one_thread, training_precision
 from distill.events import Event, PriorEpochMetrics
 from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes
+from distill.models.stepping import Stepper
 from distill.training.baselines import ngram_bits, unigram_bits
 from distill.training.codes import CodeSequences, CodeView
 from distill.training.fit import GRADIENT_NORM, Best, fit, launch_fabric
@@ -270,10 +271,10 @@ def sample_with_cache(prior: CodePrior, batch: int) -> Tensor:
 @torch.inference_mode()
 def cached_logits(prior: CodePrior, codes: Tensor) -> list[Tensor]:
     """Logits [B, V] of every code in flattened order, by the cache, the codes [B, S, Q] being given."""
-    state = prior.begin(torch.full((len(codes),), BOS), codes[:, :0])
+    state, stepper = prior.begin(torch.full((len(codes),), BOS), codes[:, :0]), Stepper(prior, len(codes))
     found = []
     for position in range(codes.shape[1]):
-        levels = prior.next_position(state)
+        levels = stepper.step(state)
         found.append(next(levels).clone())
         for level in range(codes.shape[2]):
             logits = levels.send(codes[:, position, level])

@@ -100,6 +100,30 @@ def test_generating_again_overwrites_nothing(distill: Run, tiny_model: Path, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-seed1-2.wav", "tiny-seed1.wav"]
 
 
+def test_evaluate_says_what_is_lost_where(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    """Guards against scores of training files: only sounds that were not learned from count."""
+    code, out, _ = distill("evaluate", tiny_model, "--json")
+    assert code == 0
+    own = json.loads(out)
+    held_out = {file.name for file in read_card(tiny_model).corpus_manifest.val}
+    assert {sound["name"] for sound in own["sounds"]} == held_out
+    assert len(own["mel_l1_db_per_levels"]) == 3
+    assert own["mel_l1_db"] == pytest.approx(own["mel_l1_db_per_levels"][-1])
+    assert own["bits_per_second"] == pytest.approx(8 * 48_000 / 512 / 16 * 3 * 4)
+    assert own["synthesis_mrstft"] < own["wave_mrstft"]
+    code, out, _ = distill("evaluate", tiny_model, "--corpus", write_sounds(tmp_path / "other", 5), "--json")
+    assert code == 0
+    assert json.loads(out)["files"] < 5  # the same hits as in the corpus, most of them learned from
+
+
+def test_switches_can_be_switched_both_ways(distill: Run, sounds: Path, tmp_path: Path) -> None:
+    flags = [*CODEC_FLAGS, "--no-pretrained", "--json"]
+    assert distill("train", sounds, "--out", tmp_path / "m.distill", *flags)[0] == 0
+    card = read_card(tmp_path / "m.distill")
+    assert card.training_config.pretrained is False
+    assert card.settings_origin["codec"]["pretrained"] == "set"
+
+
 def test_sources_of_equal_name_get_a_suffix(distill: Run, tiny_model: Path, sounds: Path, tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
@@ -141,6 +165,10 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["train", "{sounds}", "--out", "{tmp}/m.wav"], ".distill"),
     (["train", "{sounds}", "--device", "toaster"], "--device toaster"),
     (["train", "{sounds}", "--out", "{model}"], "--overwrite"),
+    (["train", "{sounds}", "--out", "{tmp}/m.distill", "--resume"], "no unfinished codec training"),
+    (["train-prior", "{model}", "--resume"], "no unfinished prior training"),
+    (["train-prior", "{codec}", "--dataset", "{few}"], "--dataset"),
+    (["evaluate", "{model}", "--corpus", "{tmp}/nowhere"], "nowhere"),
     (["train-prior", "unknown"], "unknown"),
     (["train-prior", "{model}"], "--overwrite"),
     (["train-prior", "{model}", "--overwrite", "--heads", "3", "--hidden-size", "32"], "--heads 3"),

@@ -60,7 +60,7 @@ class Stepper:
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
         self.index = torch.where(prior.source_exists, prior.source_index, prior.nowhere).unbind(0)
         self.vectors = prior.vectors.flatten(0, 1)
-        self.parts = (prior.vocabulary, dim, len(NEIGHBOURS), len(NEIGHBOURS))
+        self.parts = [prior.vocabulary, dim, len(NEIGHBOURS), len(NEIGHBOURS)]
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
         self.heads = [self._head(level, head) for level, head in enumerate(prior.heads) if isinstance(head, LevelHead)]
 

@@ -104,6 +104,9 @@ class CodecSettings(VQVAEConfig):
         0.1, "Share of the training spent as a plain autoencoder before quantisation starts.",
         auto=True, advanced=True, ge=0.0, le=0.9,
     )  # fmt: skip
+    patience: int = knob(
+        0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
+    )
     seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
 
     def architecture(self) -> VQVAEConfig:
@@ -161,6 +164,9 @@ class PriorSettings(PriorConfig):
     )  # fmt: skip
     token_masking: float = knob(0.3, "Share of past codes hidden in training; more guards against memorization.",
                                 advanced=True, ge=0.0, le=0.9)  # fmt: skip
+    patience: int = knob(
+        0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
+    )
     seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
 
     def architecture(self) -> PriorConfig:

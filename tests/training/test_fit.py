@@ -50,6 +50,7 @@ class Task:
         self.epochs = len(scores)
         self.scores = scores
         self.average_decay = average_decay
+        self.patience = 0
         self.kept: list[Best] = []
         self.seen: list[float] = []
 
@@ -118,6 +119,17 @@ def test_the_best_epoch_is_kept_not_the_last() -> None:
     assert result.best.epoch == 2
     assert float(result.best.state["weight"]) == pytest.approx(task.seen[1])
     assert [best.epoch for best in task.kept] == [1, 2]
+
+
+def test_patience_ends_a_run_that_brings_nothing_better() -> None:
+    """Guards against stopping one epoch early or late, and against stopping before there is a best."""
+    task = Task([300.0, 300.0, 300.0, 5.0, 4.0, 6.0, 7.0, 8.0, 9.0])
+    task.patience = 2
+    _, result = finish(task)
+    assert result.epochs == 7
+    assert result.stopped_early
+    assert result.best is not None
+    assert result.best.epoch == 5
 
 
 def test_an_epoch_that_is_not_eligible_is_never_best() -> None:

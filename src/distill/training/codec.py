@@ -116,6 +116,7 @@ class CodecTask:
         self.codec.typical_level_db.fill_(statistics.median(self.source.levels))
         self.objective = CodecObjective(self.codec, settings.commitment_weight)
         self.epochs = settings.epochs
+        self.patience = settings.patience
         self.first_quantised_epoch = 1 + min(round(settings.epochs * settings.warmup_share), settings.epochs - 1)
         self.history: list[LossPoint] = []
         self.steps_per_epoch = math.ceil(corpus.manifest.facts().crops / settings.batch_size)

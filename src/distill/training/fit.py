@@ -80,6 +80,8 @@ class Task(Protocol):
 
     epochs: int
     steps_per_epoch: int
+    patience: int
+    """Epochs without a new best after which the run ends; 0: it never does."""
     average_decay: float
     """Decay per step of the moving average of the weights that is validated and kept; 0: the weights themselves."""
 
@@ -218,6 +220,10 @@ class Run:
             self.task.keep(self.best)
         return event
 
+    def out_of_patience(self) -> bool:
+        """Whether the best epoch is too long ago."""
+        return bool(self.task.patience) and self.best is not None and self.epoch - self.best.epoch >= self.task.patience
+
     def progressed(self, loss: float) -> Progressed:
         """Where the run is."""
         elapsed = time.monotonic() - self.started
@@ -296,7 +302,7 @@ def fit(
     if state is not None:
         run.restore(state)
     stopped = False
-    while run.epoch < task.epochs and not stopped:
+    while run.epoch < task.epochs and not stopped and not run.out_of_patience():
         run.epoch += 1
         task.before_epoch(run.epoch, fabric.device)
         losses: list[float] = []
@@ -316,7 +322,8 @@ def fit(
     if put_down is not None and not stopped:
         put_down.clear()
     elapsed = time.monotonic() - run.started
-    return FitResult(run.best, run.judged, run.epoch, elapsed, stopped, run.items_per_second)
+    early = run.epoch < task.epochs
+    return FitResult(run.best, run.judged, run.epoch, elapsed, early, run.items_per_second)
 
 
 def _cpu_state(module: nn.Module) -> dict[str, Tensor]:

@@ -94,6 +94,7 @@ class PriorTask:
         self.prior = CodePrior(settings.architecture(), codebooks)
         self.objective = PriorObjective(self.prior)
         self.epochs = settings.epochs
+        self.patience = settings.patience
         self.learning_rate = settings.learning_rate
         self.window = settings.seq_len // settings.bands
         windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)

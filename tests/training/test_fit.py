@@ -174,7 +174,7 @@ def test_the_average_is_what_is_judged_and_kept() -> None:
         oracle_average = oracle_average * decay + parameter.detach() * (1 - decay)
     finish(task)
     assert task.seen[1] == pytest.approx(float(oracle_average), rel=1e-2)
-    assert task.objective.weight.item() == pytest.approx(float(parameter), rel=1e-2)
+    assert task.objective.weight.item() == pytest.approx(parameter.item(), rel=1e-2)
 
 
 def test_swapping_twice_changes_nothing() -> None:

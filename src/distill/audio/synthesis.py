@@ -48,6 +48,7 @@ class GriffinLim:
     def __init__(self, config: SpectrogramConfig, iterations: int = ITERATIONS) -> None:
         self.config = config
         self.iterations = iterations
+        _inverse_filters(config)  # takes a second, which belongs to loading and not to the first sound
 
     @torch.no_grad()
     def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
@@ -71,17 +72,19 @@ class GriffinLim:
         window = torch.hann_window(n_fft, device=magnitude.device)
         length = magnitude.shape[1] * hop
         magnitude = torch.nn.functional.pad(magnitude, (0, 1))  # a last frame, centred on the end
-        angle = torch.rand(magnitude.shape, generator=generator) * (2 * torch.pi)
-        phase = torch.polar(torch.ones_like(angle), angle).to(magnitude.device)
-        before = torch.zeros_like(phase)
+        angle = (torch.rand(magnitude.shape, generator=generator) * (2 * torch.pi)).to(magnitude.device)
+        spectrum = torch.polar(magnitude, angle)
+        before = torch.zeros_like(torch.view_as_real(spectrum))
         for _ in range(self.iterations):
-            samples = torch.istft(magnitude * phase, n_fft, hop, window=window, length=length)
+            samples = torch.istft(spectrum, n_fft, hop, window=window, length=length)
             samples[: len(known)] = known
             rebuilt = torch.stft(samples, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
-            phase = rebuilt - before * (MOMENTUM / (1.0 + MOMENTUM))
-            phase = phase / phase.abs().clamp_min(1e-16)
-            before = rebuilt
-        return torch.istft(magnitude * phase, n_fft, hop, window=window, length=length)
+            now = torch.view_as_real(rebuilt)  # real arithmetic: twice as fast as complex on a processor
+            ahead = torch.sub(now, before, alpha=MOMENTUM / (1.0 + MOMENTUM))
+            scale = magnitude * ahead.square().sum(-1).clamp_min(1e-32).rsqrt()
+            spectrum = torch.view_as_complex(ahead * scale[..., None])
+            before = now
+        return torch.istft(spectrum, n_fft, hop, window=window, length=length)
 
 
 def finish(samples: Tensor, sample_rate: int) -> Tensor:

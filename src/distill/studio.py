@@ -18,7 +18,7 @@ from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import GriffinLim, finish
 from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card, read_contents
 from distill.config import CodecSettings, PriorSettings, Resolved, codec_auto, flag_name, prior_auto, resolve
-from distill.device import choose_device, one_thread
+from distill.device import choose_device, threads
 from distill.errors import DistillError
 from distill.evaluation import evaluate_sounds
 from distill.events import (
@@ -192,7 +192,7 @@ def sample_pieces(
     fill = options.exact if options.exact is not None else wanted > prior.config.seq_len // bands
     finished = [torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)] * len(generators)
     open_clips = list(range(len(generators)))
-    with one_thread():
+    with threads(1):  # small batches: threads would wait for each other
         while open_clips:
             missing = [wanted - len(finished[i]) // bands for i in open_clips]
             drawn: list[Tensor] = []

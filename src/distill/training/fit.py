@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from distill.device import choose_device, training_precision
+from distill.device import choose_device, threads, training_precision, training_threads
 from distill.events import Event
 
 WARMUP_SHARE = 0.05
@@ -297,6 +297,14 @@ def fit(
     Args:
         put_down: where the run is put down after its epochs, and what it goes on from if something lies there.
     """
+    with threads(training_threads()):
+        result = yield from _fit(task, fabric, stop, put_down)
+    return result
+
+
+def _fit(
+    task: Task, fabric: Fabric, stop: threading.Event | None, put_down: PutDown | None
+) -> Generator[Event, None, FitResult]:
     run = Run(task, fabric)
     state = put_down.take_up() if put_down is not None else None
     if state is not None:

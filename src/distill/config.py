@@ -6,7 +6,7 @@ which of them the user set. No torch here.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -212,8 +212,6 @@ VIEWED_SECONDS = 1_500.0
 """Seconds of sound, all views together, that the prior learns from where there is less."""
 CODEC_CROPS = 5_000
 """Crops that the codec learns from in a training of default length."""
-
-Rule = Callable[[CorpusFacts], dict[str, Any]]
 
 
 def codec_auto(facts: CorpusFacts, pretrained: bool = True) -> dict[str, Any]:

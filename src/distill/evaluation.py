@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill.audio.distance import audible_mel_distance, multi_resolution_stft_distance
+from distill.audio.distance import AUDIBLE_DB, audible_mel_distance, multi_resolution_stft_distance
 from distill.audio.io import SAMPLE_RATE, read_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import Synthesiser, finish
@@ -17,7 +17,7 @@ from distill.bundle import LoadedVQModel
 from distill.events import Event, Progress
 from distill.models.encoding import decode_codes, encode_codes, encode_mel, level_of
 from distill.models.sampling import clip_generator
-from distill.models.vqvae import BANDS
+from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def evaluate_sounds(
         yield Progress("measuring", done, len(sounds), name)
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config
-    columns_per_second = spectrogram.sample_rate / spectrogram.hop_length / 16
+    columns_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN
     bits = columns_per_second * BANDS * config.rvq_levels * torch.tensor(config.codebook_size).log2().item()
     yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits)
 
@@ -87,7 +87,7 @@ def _score(
     codes = encode_codes(codec, frames, level, device)
 
     def error(made: Tensor) -> float:
-        floor = level - 60.0
+        floor = level - AUDIBLE_DB
         return float((made.cpu()[:, : mel.shape[1]].clamp_min(floor) - mel.clamp_min(floor)).abs().mean())
 
     made = decode_codes(codec, codes, level).cpu()[:, : mel.shape[1]]

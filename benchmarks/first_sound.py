@@ -26,12 +26,12 @@ import numpy as np
 import torch
 
 from distill.audio.corpus import Corpus, CorpusFile, reopen
+from distill.audio.distance import audible_difference
 from distill.audio.io import read_audio
 from distill.audio.mel import log_mel
 from distill.bundle import load_bundle
 from distill.config import SpectrogramConfig
 from distill.models.encoding import decode_codes, encode_codes
-from distill.training.codec import audible_error
 
 SPECTROGRAM = SpectrogramConfig()
 SECOND = SPECTROGRAM.crop_frames
@@ -55,7 +55,7 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     """Mean audible error in dB of two log-mels [M, T] under their levels, over the first's frames; the second is fitted."""
     missing = max(0, a.shape[1] - b.shape[1])
     b = torch.nn.functional.pad(b, (0, missing), value=SPECTROGRAM.floor_db)[:, : a.shape[1]]
-    return float(audible_error(b, a).mean())
+    return float(audible_difference(a, b).mean())
 
 
 def opened(model: Path) -> tuple[Corpus, Any]:

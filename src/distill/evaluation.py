@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill.audio.distance import AUDIBLE_DB, audible_mel_distance, multi_resolution_stft_distance
+from distill.audio.distance import audible_difference, audible_mel_distance, multi_resolution_stft_distance
 from distill.audio.io import SAMPLE_RATE, read_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import Synthesiser, finish
@@ -87,8 +87,7 @@ def _score(
     codes = encode_codes(codec, frames, level, device)
 
     def error(made: Tensor) -> float:
-        floor = level - AUDIBLE_DB
-        return float((made.cpu()[:, : mel.shape[1]].clamp_min(floor) - mel.clamp_min(floor)).abs().mean())
+        return float(audible_difference(mel, made.cpu()[:, : mel.shape[1]], level).mean())
 
     made = decode_codes(codec, codes, level).cpu()[:, : mel.shape[1]]
     per_levels = []

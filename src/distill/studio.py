@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distill.audio.corpus import CorpusManifest, reopen, scan
+from distill.audio.distance import audible_difference
 from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import GriffinLim, finish
@@ -36,7 +37,7 @@ from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
-from distill.training.codec import CODEC_STAGE, audible_error, train_codec
+from distill.training.codec import CODEC_STAGE, train_codec
 from distill.training.codes import extract_code_sequences, unpack_codes
 from distill.training.prior import PRIOR_STAGE, train_prior
 from distill.training.unfinished import UnfinishedRun
@@ -222,7 +223,7 @@ def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "aut
         waveform = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
         target = unused_path(out / f"{source.stem}.wav")
         write_audio(target, waveform.numpy())
-        error = float(audible_error(made - level, mel - level).mean())
+        error = float(audible_difference(mel, made, level).mean())
         sound = SoundWritten(
             str(target), len(samples) / SAMPLE_RATE, number, len(files), source=str(source), mel_l1_db=error
         )

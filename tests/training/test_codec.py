@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from distill.audio.corpus import Corpus, scan
+from distill.audio.distance import audible_difference
 from distill.bundle import read_contents
 from distill.config import CodecSettings
 from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent
 from distill.models.vqvae import FLOOR_DB
 from distill.studio import train
 from distill.training import crops, unfinished
-from distill.training.codec import CodecTask, audible_error, reconstruction_loss
+from distill.training.codec import CodecTask, reconstruction_loss
 from distill.training.crops import CropBatch, CropSource, augment
 from distill.training.health import judge_health
 from tiny import TINY_CODEC, exhausted
@@ -36,7 +37,7 @@ def test_what_cannot_be_heard_counts_little() -> None:
     """Guards against a codec that spends its codes on noise 70 dB under the sound."""
     mel = torch.full((1, 1, 128, 96), -78.0)
     assert float(reconstruction_loss(mel + 10.0, mel, torch.tensor([96]))) == pytest.approx(1.0)
-    assert float(audible_error(mel + 10.0, mel).max()) == 0.0
+    assert float(audible_difference(mel, mel + 10.0).max()) == 0.0
 
 
 def test_crops_are_the_files_own_sound(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

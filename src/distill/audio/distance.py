@@ -39,8 +39,17 @@ def multi_resolution_stft_distance(original: Tensor, made: Tensor) -> float:
     return total / len(RESOLUTIONS)
 
 
+def audible_difference(original: Tensor, made: Tensor, loudest_db: float = 0.0) -> Tensor:
+    """|difference| in dB of two log-mels, cell by cell, both floored `AUDIBLE_DB` under the original's loudest cell.
+
+    Args:
+        loudest_db: that cell; 0 for log-mels that are in dB under it already.
+    """
+    floor = loudest_db - AUDIBLE_DB
+    return (made.clamp_min(floor) - original.clamp_min(floor)).abs()
+
+
 def audible_mel_distance(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float:
     """Mean |difference| in dB of log-mels of samples [N], both floored `AUDIBLE_DB` under the original's loudest cell."""
     a, b = log_mel(original, config), log_mel(made, config)
-    floor = float(a.max()) - AUDIBLE_DB
-    return float((a.clamp_min(floor) - b.clamp_min(floor)).abs().mean())
+    return float(audible_difference(a, b, float(a.max())).mean())

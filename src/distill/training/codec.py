@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 
 import distill
 from distill.audio.corpus import Corpus, CorpusFile
+from distill.audio.distance import audible_difference
 from distill.bundle import HealthSnapshot, LossPoint, ModelMetadata, save_bundle
 from distill.config import CodecSettings, Resolved
 from distill.errors import DistillError
@@ -46,8 +47,6 @@ from distill.weights import start_from
 CODEC_STAGE = "codec"
 KMEANS_LATENTS = 12_000
 """Latents that the codebooks start from, drawn from the whole training set."""
-AUDIBLE_DB = -60.0
-"""Errors below this, under the file's loudest cell, are not heard beside it."""
 INAUDIBLE_WEIGHT = 0.1
 """What errors below `AUDIBLE_DB` still count in training, so that the codec's silence is silent."""
 
@@ -82,18 +81,13 @@ class CodecObjective(nn.Module):
         return counts
 
 
-def audible_error(made: Tensor, mel: Tensor) -> Tensor:
-    """|difference| in dB of two log-mels under the file's level, of what is loud enough to be heard."""
-    return (made.clamp_min(AUDIBLE_DB) - mel.clamp_min(AUDIBLE_DB)).abs()
-
-
 def reconstruction_loss(made: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
     """Mean error in dB over the frames of sound [B, 1, M, T]; what comes after the end counts for nothing.
 
     A crop counts by the square root of its frames: between all crops alike and all frames alike.
     """
     valid = valid_frames(frames, mel.shape[-1])
-    error = audible_error(made, mel) + INAUDIBLE_WEIGHT * (made - mel).abs()
+    error = audible_difference(mel, made) + INAUDIBLE_WEIGHT * (made - mel).abs()
     per_crop = (error * valid).sum((1, 2, 3)) / (frames * mel.shape[-2])
     weight = frames.sqrt()
     mean: Tensor = (per_crop * weight).sum() / weight.sum()
@@ -229,7 +223,7 @@ def mel_error(
         padded = codec.pad_to_columns(mel.T.to(device))[None, None]
         frames = torch.tensor([len(mel)], device=device)
         made = codec(padded, frames).mel if quantising else codec.autoencode(padded, frames)
-        errors.append(float(audible_error(made, padded)[..., : len(mel)].mean()))
+        errors.append(float(audible_difference(padded, made)[..., : len(mel)].mean()))
     return sum(errors) / len(errors)
 
 

@@ -104,6 +104,10 @@ class CodecSettings(VQVAEConfig):
         0.1, "Share of the training spent as a plain autoencoder before quantisation starts.",
         auto=True, advanced=True, ge=0.0, le=0.9,
     )  # fmt: skip
+    level_dropout: float = knob(
+        0.0, "Share of crops decoded from fewer than all levels, so that fewer levels decode well too.",
+        advanced=True, ge=0.0, le=1.0,
+    )  # fmt: skip
     patience: int = knob(
         0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
     )

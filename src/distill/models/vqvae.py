@@ -31,7 +31,7 @@ FLOOR_DB = -110.0
 """What lies further under a file's loudest cell is silence to the codec."""
 CENTRE_DB, SCALE_DB = -50.0, 25.0
 CODEBOOK_DECAY = 0.97
-"""Decay of the moving averages behind the codebooks, per step."""
+"""Decay per step of the moving averages behind the codebooks, until `set_codebook_decay` says otherwise."""
 DEAD_CODE_THRESHOLD = 1.0
 """A code used less often than this per step, in the moving average, is put back among the current latents."""
 EXPANSION = 3
@@ -255,21 +255,31 @@ class ConvVQVAE(nn.Module):
         patches: Tensor = self.decoder(self.from_latent(grid))
         return join_patches(patches, 4).permute(0, 3, 1, 2).float() * SCALE_DB + CENTRE_DB
 
-    def quantise(self, latents: Tensor, valid: Tensor) -> Quantised:
-        """[B, S, D], [B, S] bool -> codes and quantised latents; what is not valid touches neither loss nor codebooks."""
+    def quantise(self, latents: Tensor, valid: Tensor, kept_levels: Tensor | None = None) -> Quantised:
+        """[B, S, D], [B, S] bool -> codes and quantised latents; what is not valid touches neither loss nor codebooks.
+
+        Args:
+            kept_levels: [B], how many levels of each the latents are made of (quantizer dropout); None: all. The codes
+                and the codebooks' averages are of all levels in any case.
+        """
         packed = latents[valid][None]  # [1, N, D]
         with torch.autocast(latents.device.type, enabled=False):
             quantised, codes, losses = self.quantizer(packed)
+            if kept_levels is not None:
+                kept = kept_levels[:, None].expand_as(valid)[valid]  # [N]
+                dropped = torch.arange(codes.shape[-1], device=codes.device) >= kept[:, None]
+                fewer = self.quantizer.get_output_from_indices(codes.masked_fill(dropped, -1))
+                quantised = packed + (fewer - packed).detach()
         spread = torch.zeros_like(latents).masked_scatter(valid[..., None], quantised[0])
         all_codes = codes.new_full((*latents.shape[:2], codes.shape[-1]), -1)
         all_codes[valid] = codes[0]
         return Quantised(spread, all_codes, losses.sum())
 
-    def forward(self, mel: Tensor, frames: Tensor) -> VQVAEOutput:
+    def forward(self, mel: Tensor, frames: Tensor, kept_levels: Tensor | None = None) -> VQVAEOutput:
         """[B, 1, M, T] dB, [B] frames of sound in each -> reconstruction through the quantiser."""
         latents = self.encode(mel)
         valid = valid_positions(frames, mel.shape[-1] // FRAMES_PER_COLUMN)
-        quantised = self.quantise(latents, valid)
+        quantised = self.quantise(latents, valid, kept_levels)
         return VQVAEOutput(self.decode(quantised.latents), quantised.codes, quantised.commitment_loss)
 
     def autoencode(self, mel: Tensor, frames: Tensor) -> Tensor:
@@ -291,6 +301,11 @@ class ConvVQVAE(nn.Module):
         """The vectors behind the codes, [Q, K, D]."""
         books: Tensor = self.quantizer.codebooks
         return books
+
+    def set_codebook_decay(self, decay: float) -> None:
+        """Decay per step of the moving averages behind the codebooks, in a training that follows."""
+        for level in self.quantizer.layers:
+            level._codebook.decay = decay
 
     @staticmethod
     def pad_to_columns(mel: Tensor) -> Tensor:

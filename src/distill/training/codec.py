@@ -47,6 +47,8 @@ from distill.weights import start_from
 CODEC_STAGE = "codec"
 KMEANS_LATENTS = 12_000
 """Latents that the codebooks start from, drawn from the whole training set."""
+CODEBOOK_DECAYS = (0.97, 0.99)
+"""Bounds of the decay of the codebooks' moving averages per step: small corpora the first, large ones the second."""
 INAUDIBLE_WEIGHT = 0.1
 """What errors below `AUDIBLE_DB` still count in training, so that the codec's silence is silent."""
 
@@ -56,10 +58,11 @@ class CodecObjective(nn.Module):
 
     usage: Tensor
 
-    def __init__(self, codec: ConvVQVAE, commitment_weight: float) -> None:
+    def __init__(self, codec: ConvVQVAE, commitment_weight: float, level_dropout: float = 0.0) -> None:
         super().__init__()
         self.codec = codec
         self.commitment_weight = commitment_weight
+        self.level_dropout = level_dropout
         self.quantising = False
         shape = (codec.config.rvq_levels, codec.config.codebook_size + 1)
         self.register_buffer("usage", torch.zeros(shape, dtype=torch.long), persistent=False)
@@ -68,17 +71,30 @@ class CodecObjective(nn.Module):
         mel, frames = batch
         if not self.quantising:
             return reconstruction_loss(self.codec.autoencode(mel, frames), mel, frames) / SCALE_DB
-        output: VQVAEOutput = self.codec(mel, frames)
+        kept_levels = self._kept_levels(len(frames)).to(frames.device) if self.level_dropout else None
+        output: VQVAEOutput = self.codec(mel, frames, kept_levels)
         codes = output.codes.flatten(0, 1).T + 1  # [Q, B * S], 0: not valid
         self.usage.scatter_add_(1, codes, torch.ones_like(codes))
         loss = reconstruction_loss(output.mel, mel, frames) / SCALE_DB
         return loss + self.commitment_weight * output.commitment_loss
+
+    def _kept_levels(self, crops: int) -> Tensor:
+        """[B] levels that each crop is decoded from: a share of them from fewer than all (quantizer dropout)."""
+        levels = self.codec.config.rvq_levels
+        fewer = torch.randint(1, levels, (crops,))
+        return torch.where(torch.rand(crops) < self.level_dropout, fewer, levels)
 
     def take_usage(self) -> Tensor:
         """How often each code was used since the last call, [Q, K]."""
         counts = self.usage[:, 1:].cpu().clone()
         self.usage.zero_()
         return counts
+
+
+def codebook_decay(steps_per_epoch: int) -> float:
+    """Decay of the codebooks' moving averages: they reach back over about one epoch, within bounds."""
+    fastest, slowest = CODEBOOK_DECAYS
+    return min(max(1.0 - 1.0 / steps_per_epoch, fastest), slowest)
 
 
 def reconstruction_loss(made: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
@@ -108,12 +124,13 @@ class CodecTask:
         if settings.pretrained:
             start_from(self.codec, "codec")
         self.codec.typical_level_db.fill_(statistics.median(self.source.levels))
-        self.objective = CodecObjective(self.codec, settings.commitment_weight)
+        self.objective = CodecObjective(self.codec, settings.commitment_weight, settings.level_dropout)
         self.epochs = settings.epochs
         self.patience = settings.patience
         self.first_quantised_epoch = 1 + min(round(settings.epochs * settings.warmup_share), settings.epochs - 1)
         self.history: list[LossPoint] = []
         self.steps_per_epoch = math.ceil(corpus.manifest.facts().crops / settings.batch_size)
+        self.codec.set_codebook_decay(codebook_decay(self.steps_per_epoch))
 
     def optimizers(self) -> list[Optimizer]:
         """Muon for the inner matrices, AdamW for the rest."""

@@ -25,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from distill.config import CorpusFacts, PriorSettings, prior_auto, resolve
-from distill.device import one_thread, training_precision
-from distill.events import Event, PriorEpochMetrics
+from distill.device import threads, training_precision, training_threads
 from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes
 from distill.models.stepping import Stepper
 from distill.training.baselines import ngram_bits, unigram_bits
 from distill.training.codes import CodeSequences, CodeView
-from distill.training.fit import GRADIENT_NORM, Best, fit, launch_fabric
-from distill.training.prior import PriorTask
+from distill.training.fit import GRADIENT_NORM, Best, Run, fit, launch_fabric
+from distill.training.prior import PriorTask, train_prior_epoch
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
@@ -309,35 +308,36 @@ def sampling_speed(codes: Codes, batch: int) -> dict[str, Any]:
     }
 
 
-def next_epoch(events: Generator[Event, None, Any]) -> None:
-    """Advance a training by one epoch."""
-    for event in events:
-        if isinstance(event, PriorEpochMetrics):
-            return
+def whole_epoch(task: PriorTask, run: Run) -> None:
+    """One epoch as `fit` goes through it: its steps, and validation."""
+    for _ in train_prior_epoch(run):
+        pass
+    task.validate(run.fabric.device)
 
 
-def growth(codes: Codes, threads: int) -> dict[str, Any]:
+def growth(codes: Codes, thread_count: int) -> dict[str, Any]:
     """Time of an epoch of the corpus and of ten times the corpus, side by side; peak memory in own processes."""
     fabric = launch_fabric("cpu", 0)
     long = 10 * REPETITIONS  # more epochs than are run: the learning rate does not matter here
-    settings = settings_for(codes, epochs=long)
-    once, tenfold = (fit(task_for(codes.repeated(times), settings), fabric) for times in (1, GROWTH))
-    next_epoch(once)
-    next_epoch(tenfold)
+    tasks = [task_for(codes.repeated(times), settings_for(codes, epochs=long)) for times in (1, GROWTH)]
+    runs = [Run(task, fabric) for task in tasks]
     times: list[tuple[float, float]] = []
-    for _ in range(REPETITIONS):
-        few = timed(lambda: [next_epoch(once) for _ in range(4)]) / 4
-        times.append((few, timed(lambda: next_epoch(tenfold))))
+    with threads(training_threads()):
+        for task, run in zip(tasks, runs, strict=True):
+            whole_epoch(task, run)  # the warm-up
+        for _ in range(REPETITIONS):
+            few = timed(lambda: [whole_epoch(tasks[0], runs[0]) for _ in range(4)]) / 4
+            times.append((few, timed(lambda: whole_epoch(tasks[1], runs[1]))))
     return {
         **spread("growth_ratio", [many / few for few, many in times]),
         "epoch_seconds": {"1x": statistics.median(a for a, _ in times), "10x": statistics.median(b for _, b in times)},
-        "peak_mib": {job: peak_of(job, codes, threads) for job in JOBS},
+        "peak_mib": {job: peak_of(job, codes, thread_count) for job in JOBS},
     }
 
 
-def peak_of(job: str, codes: Codes, threads: int) -> dict[str, float]:
+def peak_of(job: str, codes: Codes, thread_count: int) -> dict[str, float]:
     """Peak memory of two epochs of a training in its own process; `before` is what Python and the libraries take."""
-    line = [sys.executable, __file__, "--job", job, "--threads", str(threads)]
+    line = [sys.executable, __file__, "--job", job, "--threads", str(thread_count)]
     if codes.path:
         line += ["--codes", str(codes.path)]
     return json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
@@ -385,13 +385,13 @@ def main() -> None:
     if given.job:
         print(json.dumps(run_job(given.job, codes)))
         return
-    threads = torch.get_num_threads()
+    thread_count = torch.get_num_threads()
     results: dict[str, Any] = {
         "codes": str(codes.path or "made by the benchmark"),
         "train_shape": list(codes.train.shape),
         "val_shape": list(codes.val.shape),
         "codebook_size": codes.codebook_size,
-        "threads": threads,
+        "threads": thread_count,
         "torch": torch.__version__,
     }
     if given.only in (None, "quality"):
@@ -399,11 +399,11 @@ def main() -> None:
     if given.only in (None, "train"):
         results |= training_speed(codes)
     if given.only in (None, "sample"):
-        with one_thread():
+        with threads(1):
             for batch in (1, 16):
                 results |= sampling_speed(codes, batch)
     if given.only in (None, "growth"):
-        results |= growth(codes, threads)
+        results |= growth(codes, thread_count)
     results = rounded(results)
     print(json.dumps(results) if given.json else "\n".join(f"{name}: {value}" for name, value in results.items()))
 

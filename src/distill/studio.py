@@ -129,7 +129,9 @@ def train_prior_for(
         manifest = corpus.manifest
         views, seed = resolved.settings.views, resolved.settings.seed
         sequences = yield from extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
-    yield from train_prior(path, sequences, manifest, resolved, device, stop, embed_codes, resume)
+    yield from train_prior(
+        path, loaded.codec.codebooks(), sequences, manifest, resolved, device, stop, embed_codes, resume
+    )
 
 
 def resolve_prior(card: BundleCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:

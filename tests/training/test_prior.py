@@ -21,13 +21,12 @@ from distill.training.codes import CodeSequences, CodeView, pack_codes, unpack_c
 from distill.training.fit import Judged
 from distill.training.prior import (
     PriorTask,
-    Window,
     compute_perplexity,
     is_overfitting,
-    make_batch,
     overfitting_gap,
     validate_prior_epoch,
 )
+from distill.training.windows import Window, make_batch
 from tiny import TINY_CODEC, TINY_PRIOR, exhausted, write_sounds
 
 SETTINGS = PriorSettings(

@@ -16,17 +16,14 @@ from torch.optim import AdamW, Optimizer
 import distill
 from distill.audio.corpus import Corpus, CorpusFile
 from distill.audio.distance import audible_difference
-from distill.bundle import HealthSnapshot, LossPoint, ModelMetadata, save_bundle
+from distill.bundle import HealthSnapshot, LossPoint, ModelMetadata
 from distill.config import CodecSettings, Resolved
-from distill.errors import DistillError
 from distill.events import (
     CodebookHealth,
     CodecEpochMetrics,
     CodecStepMetrics,
     CodecTrainingCompleteEvent,
     Event,
-    Saved,
-    TrainingStarted,
 )
 from distill.models.encoding import PIECE_COLUMNS, level_of
 from distill.models.vqvae import (
@@ -38,10 +35,10 @@ from distill.models.vqvae import (
     valid_positions,
 )
 from distill.training.crops import CropBatch, CropSource
-from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
+from distill.training.fit import Best, Judged, Progressed, launch_fabric
 from distill.training.health import judge_health
 from distill.training.muon import Muon
-from distill.training.unfinished import UnfinishedRun
+from distill.training.stage import Stage, Trained, train_stage
 from distill.weights import start_from
 
 CODEC_STAGE = "codec"
@@ -244,16 +241,6 @@ def mel_error(
     return sum(errors) / len(errors)
 
 
-def unfinished_codec(path: Path, corpus: Corpus, settings: CodecSettings, resume: bool) -> UnfinishedRun:
-    """Where the codec training of a model is put down."""
-    facts = {
-        "settings": settings.model_dump(),
-        "corpus": corpus.manifest.digest,
-        "version": distill.__version__,
-    }
-    return UnfinishedRun(path, CODEC_STAGE, facts, resume)
-
-
 def train_codec(
     corpus: Corpus,
     resolved: Resolved[CodecSettings],
@@ -276,57 +263,35 @@ def train_codec(
     """
     settings = resolved.settings
     fabric = launch_fabric(device, settings.seed)
+    stage = Stage(CODEC_STAGE, path, resolved, corpus.manifest)
 
-    def write(best: Best, epochs: int, seconds: float) -> None:
-        snapshot = HealthSnapshot.model_validate(best.judged.details["health"])
-        prefix = "codec."
-        save_bundle(
-            path,
-            {
-                "model_state_dict": {k.removeprefix(prefix): v for k, v in best.state.items() if k.startswith(prefix)},
-                "vqvae_config": settings.architecture(),
-                "spectrogram_config": corpus.spectrogram,
-                "training_config": settings,
-                "settings_origin": {"codec": resolved.origin},
-                "codebook_health_snapshot": snapshot,
-                "loss_curve_history": {"codec": [point.model_dump() for point in task.history]},
-                "corpus_manifest": corpus.manifest,
-                "metadata": ModelMetadata(
-                    name=name,
-                    created=datetime.now(UTC).isoformat(timespec="seconds"),
-                    distill_version=distill.__version__,
-                    epochs=epochs,
-                    best_epoch=best.epoch,
-                    val_mel_l1_db=best.judged.score,
-                    seconds=seconds,
-                ),
-            },
-        )
+    def sections(trained: Trained) -> dict[str, Any]:
+        return {
+            "model_state_dict": trained.weights("codec"),
+            "vqvae_config": settings.architecture(),
+            "spectrogram_config": corpus.spectrogram,
+            "training_config": settings,
+            "codebook_health_snapshot": HealthSnapshot.model_validate(trained.best.judged.details["health"]),
+            "corpus_manifest": corpus.manifest,
+            "metadata": ModelMetadata(
+                name=name,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                distill_version=distill.__version__,
+                epochs=trained.epochs,
+                best_epoch=trained.best.epoch,
+                val_mel_l1_db=trained.best.judged.score,
+                seconds=trained.seconds,
+            ),
+        }
 
-    task = CodecTask(corpus, settings, lambda best: write(best, best.epoch, 0.0))
-    yield TrainingStarted(
-        stage=CODEC_STAGE,
-        device=fabric.device.type,
-        parameters=sum(p.numel() for p in task.codec.parameters()),
-        epochs=settings.epochs,
-        train_files=len(corpus.manifest.train),
-        val_files=len(corpus.manifest.val),
-        settings=settings.model_dump(),
-        origin=dict(resolved.origin),
-    )
-    result = yield from fit(task, fabric, stop, unfinished_codec(path, corpus, settings, resume))
-    if result.best is None:
-        raise DistillError(
-            "The training was stopped before the codec could be used, so nothing was saved. Run it again."
-        )
-    write(result.best, result.epochs, result.seconds)
-    yield Saved(str(path), "model")
+    task = CodecTask(corpus, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best))))
+    trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
     yield CodecTrainingCompleteEvent(
         model=str(path),
-        epochs=result.epochs,
-        best_epoch=result.best.epoch,
-        val_mel_l1_db=result.best.judged.score,
-        health=_health(result.best.judged),
-        seconds=result.seconds,
-        stopped_early=result.stopped_early,
+        epochs=trained.epochs,
+        best_epoch=trained.best.epoch,
+        val_mel_l1_db=trained.best.judged.score,
+        health=_health(trained.best.judged),
+        seconds=trained.seconds,
+        stopped_early=trained.stopped_early,
     )

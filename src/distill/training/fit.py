@@ -186,6 +186,20 @@ class Run:
         self.items = self.step = self.epoch = 0
         self.best: Best | None = None
         self.judged: Judged | None = None
+        self.stopped = False
+
+    def train_epoch(self, stop: threading.Event | None = None) -> Generator[Event, None, list[float]]:
+        """The steps of the next epoch, as events -> their losses; fewer where `stop` was set."""
+        self.epoch += 1
+        self.task.before_epoch(self.epoch, self.fabric.device)
+        losses: list[float] = []
+        for batch in self.task.batches(self.epoch):
+            self.stopped = stop is not None and stop.is_set()
+            if self.stopped:
+                break
+            losses.append(self.train_step(batch))
+            yield self.task.step_event(self.progressed(losses[-1]))
+        return losses
 
     def train_step(self, batch: Any) -> float:
         """One step of the optimisers -> the loss before it."""
@@ -309,25 +323,16 @@ def _fit(
     state = put_down.take_up() if put_down is not None else None
     if state is not None:
         run.restore(state)
-    stopped = False
-    while run.epoch < task.epochs and not stopped and not run.out_of_patience():
-        run.epoch += 1
-        task.before_epoch(run.epoch, fabric.device)
-        losses: list[float] = []
-        for batch in task.batches(run.epoch):
-            if stop is not None and stop.is_set():
-                stopped = True
-                break
-            losses.append(run.train_step(batch))
-            yield task.step_event(run.progressed(losses[-1]))
+    while run.epoch < task.epochs and not run.stopped and not run.out_of_patience():
+        losses = yield from run.train_epoch(stop)
         if not losses:
             run.epoch -= 1
             break
         event = run.judge(losses)
-        if put_down is not None and not stopped:
+        if put_down is not None and not run.stopped:
             put_down.save(run.state)
         yield event
-    if put_down is not None and not stopped:
+    if put_down is not None and not run.stopped:
         put_down.clear()
     elapsed = time.monotonic() - run.started
     early = run.epoch < task.epochs

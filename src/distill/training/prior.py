@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,26 +13,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-import distill
 from distill.audio.corpus import CorpusManifest
-from distill.bundle import LossPoint, PriorMetadata, load_bundle, read_contents, save_bundle
+from distill.bundle import LossPoint, PriorMetadata, read_contents
 from distill.config import PriorConfig, PriorSettings, Resolved
-from distill.errors import DistillError
 from distill.events import (
     Event,
     PriorEpochMetrics,
     PriorStepMetrics,
     PriorTrainingCompleteEvent,
-    Saved,
-    TrainingStarted,
     Warned,
 )
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.training.baselines import ngram_bits, unigram_bits
 from distill.training.codes import CodeSequences, pack_codes
-from distill.training.fit import Best, Judged, Progressed, fit, launch_fabric
+from distill.training.fit import Best, Judged, Progressed, Run, launch_fabric
 from distill.training.memorization import check_memorization
-from distill.training.unfinished import UnfinishedRun
+from distill.training.stage import LossCurve, Stage, Trained, train_stage
+from distill.training.windows import CodeBatch, Window, make_batch
 
 LN2 = math.log(2.0)
 PRIOR_STAGE = "prior"
@@ -41,24 +38,6 @@ OVERFITTING_BITS = 0.1
 """Bits per code over the best epoch's that count as clearly worse."""
 COMPARED_FILES = 32
 """Training files whose loss is measured in eval mode beside the held-out files'."""
-
-
-class Window(NamedTuple):
-    """A stretch of one sequence of codes: columns first .. first + columns - 1."""
-
-    codes: Tensor  # [S, Q], the whole sequence
-    first: int
-    columns: int
-    start: int  # BOS or MID
-
-
-class CodeBatch(NamedTuple):
-    """Windows as the prior reads them, and what it should say."""
-
-    codes: Tensor  # [B, S, Q], 0 after the end
-    start: Tensor  # [B], BOS or MID
-    targets: Tensor  # [B, S + 1, Q], IGNORED after the end
-    hidden: Tensor  # [B, S, Q] bool, past codes the prior must do without
 
 
 class Perplexities(NamedTuple):
@@ -100,7 +79,7 @@ class PriorTask:
         windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)
         self.steps_per_epoch = math.ceil(windows / settings.batch_size)
         self.file_count = len(sequences.train) + len(sequences.val)
-        self.history: list[LossPoint] = []
+        self.history = LossCurve()
 
     def optimizers(self) -> list[Optimizer]:
         """AdamW; weight decay on matrices and code tables."""
@@ -171,11 +150,11 @@ class PriorTask:
 
     def progress(self) -> dict[str, Any]:
         """The curve so far."""
-        return {"history": [point.model_dump() for point in self.history]}
+        return {"history": self.history.plain()}
 
     def restore_progress(self, progress: dict[str, Any]) -> None:
         """The inverse of `progress`."""
-        self.history = [LossPoint(**point) for point in progress["history"]]
+        self.history.restore(progress["history"])
 
     def _columns(self, codes: Tensor) -> int:
         return len(codes) // self.settings.bands
@@ -207,20 +186,16 @@ def is_overfitting(judged: Judged, best: Judged) -> bool:
     return known_better and judged.score > best.score + OVERFITTING_BITS * LN2
 
 
-def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
-    """Windows as one batch. The target after the last code of a file is EOS; inside a file there is none."""
-    longest = max(window.columns for window in windows) * settings.bands
-    codes = torch.zeros(len(windows), longest, settings.rvq_levels, dtype=torch.long)
-    targets = torch.full((len(windows), longest + 1, settings.rvq_levels), IGNORED)
-    for row, window in enumerate(windows):
-        last = (window.first + window.columns) * settings.bands
-        found = window.codes[window.first * settings.bands : last]
-        codes[row, : len(found)] = found
-        targets[row, : len(found)] = found
-        if last == len(window.codes):
-            targets[row, len(found), 0] = settings.codebook_size
-    start = torch.tensor([window.start for window in windows])
-    return CodeBatch(codes, start, targets, torch.zeros_like(codes, dtype=torch.bool))
+def train_prior_epoch(run: Run, stop: threading.Event | None = None) -> Generator[Event, None, float]:
+    """One epoch of a prior, of a `Run` of a `PriorTask`, without validation: for a loop of one's own, and for measuring.
+
+    `fit` goes through the same steps.
+
+    Returns:
+        The mean loss of its steps in nats per code; NaN if it was stopped before the first.
+    """
+    losses = yield from run.train_epoch(stop)
+    return sum(losses) / len(losses) if losses else math.nan
 
 
 @torch.no_grad()
@@ -250,6 +225,7 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
 
 def train_prior(
     path: Path,
+    codebooks: Tensor,
     sequences: CodeSequences,
     manifest: CorpusManifest,
     resolved: Resolved[PriorSettings],
@@ -262,90 +238,93 @@ def train_prior(
 
     Args:
         path: a `.distill` file; its codec's weights are passed on to the bit.
+        codebooks: [Q, K, D], the codec's.
         sequences: the codes of the files that the codec was trained on, with the same split.
         manifest: what those files are.
         stop: set it to end the training after the current step, the best epoch kept.
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resume: go on with the unfinished run of this model.
+
+    Raises:
+        DistillError: there is nothing to go on with, or the training was stopped before its first epoch ended.
     """
     settings = resolved.settings
     fabric = launch_fabric(device, settings.seed)
-    contents = read_contents(path, mapped=False)
-    codebooks = load_bundle(path).codec.codebooks()
-    size = settings.codebook_size
-    unigram = unigram_bits(sequences.train_codes, sequences.val, size)
-    ngram = ngram_bits(sequences.train_codes, sequences.val, size, settings.bands)
+    stage = Stage(PRIOR_STAGE, path, resolved, manifest, read_contents(path, mapped=False))
+    baselines = Baselines.of(sequences, settings)
 
-    def described(best: Best, last: Judged, epochs: int, seconds: float, tokens_per_second: float) -> PriorMetadata:
-        perplexity = compute_perplexity(best.judged.score)
-        flag, message = check_memorization(perplexity, size, task.file_count)
-        return PriorMetadata(
-            epochs_trained=epochs,
-            best_epoch=best.epoch,
-            final_perplexity=compute_perplexity(last.score),
-            best_perplexity=perplexity,
-            bits_per_code=best.judged.score / LN2,
-            unigram_bits_per_code=unigram,
-            ngram_bits_per_code=ngram,
-            overfitting_gap=overfitting_gap(best.judged),
-            tokens_per_second=tokens_per_second,
-            seconds=seconds,
-            memorization_flag=flag,
-            memorization_message=message,
-            training_date=datetime.now(UTC).isoformat(timespec="seconds"),
-            corpus_digest=manifest.digest,
-        )
-
-    def write(best: Best, metadata: PriorMetadata) -> None:
-        prefix = "prior."
-        save_bundle(
-            path,
-            {
-                **contents,
-                "has_prior": True,
-                "prior_state_dict": {k.removeprefix(prefix): v for k, v in best.state.items() if k.startswith(prefix)},
-                "prior_config": settings.architecture(),
-                "prior_training_config": settings,
-                "settings_origin": dict(contents["settings_origin"], prior=resolved.origin),
-                "loss_curve_history": dict(
-                    contents["loss_curve_history"], prior=[point.model_dump() for point in task.history]
-                ),
-                "prior_metadata": metadata,
-                "has_codes": embed_codes,
-                "codes": pack_codes(sequences, manifest) if embed_codes else {},
-            },
-        )
+    def sections(trained: Trained) -> dict[str, Any]:
+        return {
+            "has_prior": True,
+            "prior_state_dict": trained.weights("prior"),
+            "prior_config": settings.architecture(),
+            "prior_training_config": settings,
+            "prior_metadata": describe_prior(trained, settings, manifest, baselines),
+            "has_codes": embed_codes,
+            "codes": pack_codes(sequences, manifest) if embed_codes else {},
+        }
 
     task = PriorTask(
-        sequences, codebooks, settings, lambda best: write(best, described(best, best.judged, best.epoch, 0.0, 0.0))
+        sequences, codebooks, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best)))
     )
-    yield TrainingStarted(
-        stage=PRIOR_STAGE,
-        device=fabric.device.type,
-        parameters=sum(p.numel() for p in task.prior.parameters()),
-        epochs=settings.epochs,
-        train_files=len(sequences.train),
-        val_files=len(sequences.val),
-        settings=settings.model_dump(),
-        origin=dict(resolved.origin),
-    )
-    facts = {"settings": settings.model_dump(), "corpus": manifest.digest, "version": distill.__version__}
-    result = yield from fit(task, fabric, stop, UnfinishedRun(path, PRIOR_STAGE, facts, resume))
-    if result.best is None or result.last is None:
-        raise DistillError(
-            "The training was stopped before its first epoch ended, so no prior was saved. Run it again."
-        )
-    found = described(result.best, result.last, result.epochs, result.seconds, result.items_per_second)
-    write(result.best, found)
-    yield Saved(str(path), "model")
-    baseline, name = min((unigram, "counting single codes"), (ngram, "counting short patterns"))
-    if found.bits_per_code >= baseline:
-        yield Warned(
-            f"The prior predicts held-out sounds no better ({found.bits_per_code:.2f} bits per code) than {name} does "
-            f"({baseline:.2f}): what it generates will be close to random. More recordings or more --epochs may help."
-        )
+    trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
+    found = describe_prior(trained, settings, manifest, baselines)
+    if found.bits_per_code >= baselines.best:
+        yield Warned(no_better_than_counting(found.bits_per_code, baselines))
     yield PriorTrainingCompleteEvent(
         model=str(path),
-        stopped_early=result.stopped_early,
+        stopped_early=trained.stopped_early,
         **found.model_dump(exclude={"training_date", "corpus_digest"}),
+    )
+
+
+class Baselines(NamedTuple):
+    """Bits per code of the held-out files by counting alone."""
+
+    unigram: float
+    ngram: float
+
+    @classmethod
+    def of(cls, sequences: CodeSequences, settings: PriorConfig) -> Self:
+        """Counted in the training files as they are."""
+        heard, asked, size = sequences.train_codes, sequences.val, settings.codebook_size
+        return cls(unigram_bits(heard, asked, size), ngram_bits(heard, asked, size, settings.bands))
+
+    @property
+    def best(self) -> float:
+        """What a prior has to beat."""
+        return min(self)
+
+
+def no_better_than_counting(bits_per_code: float, baselines: Baselines) -> str:
+    """What to say of a prior that has learned less than counting gives."""
+    how = "counting single codes" if baselines.unigram <= baselines.ngram else "counting short patterns"
+    return (
+        f"The prior predicts held-out sounds no better ({bits_per_code:.2f} bits per code) than {how} does "
+        f"({baselines.best:.2f}): what it generates will be close to random. More recordings or more --epochs may help."
+    )
+
+
+def describe_prior(
+    trained: Trained, settings: PriorConfig, manifest: CorpusManifest, baselines: Baselines
+) -> PriorMetadata:
+    """What the model's file says of its prior."""
+    best = trained.best.judged
+    perplexity = compute_perplexity(best.score)
+    flag, message = check_memorization(perplexity, settings.codebook_size, len(manifest.files))
+    return PriorMetadata(
+        epochs_trained=trained.epochs,
+        best_epoch=trained.best.epoch,
+        final_perplexity=compute_perplexity(trained.last.score),
+        best_perplexity=perplexity,
+        bits_per_code=best.score / LN2,
+        unigram_bits_per_code=baselines.unigram,
+        ngram_bits_per_code=baselines.ngram,
+        overfitting_gap=overfitting_gap(best),
+        tokens_per_second=trained.items_per_second,
+        seconds=trained.seconds,
+        memorization_flag=flag,
+        memorization_message=message,
+        training_date=datetime.now(UTC).isoformat(timespec="seconds"),
+        corpus_digest=manifest.digest,
     )

@@ -89,3 +89,11 @@ def test_a_config_refuses_unknown_keys() -> None:
 def test_the_codebook_grows_with_the_sound_there_is(seconds: float, size: int) -> None:
     """Guards against codebooks that a small corpus cannot fill."""
     assert codec_auto(CorpusFacts(files=9, seconds=seconds, crops=9))["codebook_size"] == size
+
+
+def test_a_preset_decides_the_length_of_the_training() -> None:
+    """Guards against presets that do nothing, and against epochs that ignore the batch size."""
+    epochs = {name: codec_auto(FACTS, {"preset": name})["epochs"] for name in ("draft", "standard", "thorough")}
+    assert epochs["standard"] == codec_auto(FACTS)["epochs"]
+    assert epochs["draft"] < epochs["standard"] < epochs["thorough"]
+    assert epochs["thorough"] == pytest.approx(4 * epochs["standard"], rel=0.1)

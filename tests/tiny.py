@@ -17,6 +17,7 @@ TINY_CODEC = {
     "codebook_dim": 8,
     "warmup_share": 0.25,
     "pretrained": False,
+    "preview_every": 0,
 }
 TINY_PRIOR = {"epochs": 3, "hidden_size": 32, "num_layers": 1, "num_heads": 2}
 

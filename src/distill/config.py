@@ -81,8 +81,15 @@ class VQVAEConfig(Frozen):
     )  # fmt: skip
 
 
+Preset = Literal["draft", "standard", "thorough"]
+
+
 class CodecSettings(VQVAEConfig):
     """Stage 1, `distill train`: the codec's architecture and how it is trained."""
+
+    preset: Preset = knob(
+        "standard", "How much time the training gets: draft takes 0.4 of standard, thorough 4 times as much."
+    )
 
     epochs: int = knob(
         40, "How often the codec goes through as many crops as the corpus holds.", auto=True, ge=1, le=10_000
@@ -111,6 +118,10 @@ class CodecSettings(VQVAEConfig):
     patience: int = knob(
         0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
     )
+    preview_every: int = knob(
+        10, "After how many epochs a held-out sound is written as audio and picture; 0: never.",
+        auto=True, ge=0, le=10_000,
+    )  # fmt: skip
     seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
 
     def architecture(self) -> VQVAEConfig:
@@ -214,22 +225,30 @@ PRIOR_STEPS = 220
 """Optimiser steps of the prior in a training of default length."""
 VIEWED_SECONDS = 1_500.0
 """Seconds of sound, all views together, that the prior learns from where there is less."""
-CODEC_CROPS = 5_000
+CODEC_CROPS: dict[Preset, int] = {"draft": 2_400, "standard": 6_000, "thorough": 24_000}
 """Crops that the codec learns from in a training of default length."""
+PREVIEWS = 5
+"""Previews in a training of default length."""
 
 
-def codec_auto(facts: CorpusFacts, pretrained: bool = True) -> dict[str, Any]:
+def codec_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Codebook by the corpus's positions, epochs by its crops, so that small and large corpora take similar time.
 
     Args:
-        pretrained: whether the codec starts from the program's own weights, which smaller steps do not spoil.
+        overrides: what the user set: preset, batch size and epochs decide how long the training is; whether the codec
+            starts from the program's own weights decides the step sizes, because smaller steps do not spoil those.
     """
+    chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
+    batch_size = chosen.get("batch_size", CodecSettings.model_fields["batch_size"].default)
+    crops_per_epoch = batch_size * math.ceil(facts.crops / batch_size)
+    epochs = _clamp(round(CODEC_CROPS[chosen.get("preset", "standard")] / crops_per_epoch), 10, 2_000)
     gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.01, "warmup_share": 0.1}
     bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
     return {
         "codebook_size": 2 ** _clamp(int(math.log2(max(facts.positions / POSITIONS_PER_CODE, 1.0))), 4, 8),
-        "epochs": _clamp(round(CODEC_CROPS / max(facts.crops, 1)), 10, 300),
-        **(gentle if pretrained else bold),
+        "epochs": epochs,
+        "preview_every": max(1, chosen.get("epochs", epochs) // PREVIEWS),
+        **(gentle if chosen.get("pretrained", True) else bold),
     }
 
 

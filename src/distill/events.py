@@ -195,6 +195,19 @@ class Warned(Event):
 
 
 @dataclass(frozen=True)
+class PreviewWritten(Event):
+    """A held-out sound as the model in training makes it, on the disk while the training goes on."""
+
+    stage: str
+    epoch: int
+    """0: the sound itself, for comparison."""
+    source: str
+    """The held-out file's name."""
+    audio: str
+    picture: str
+
+
+@dataclass(frozen=True)
 class SoundWritten(Event):
     """One generated or reconstructed sound is on the disk."""
 

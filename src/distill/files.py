@@ -1,5 +1,6 @@
 """Where files live, and how they are replaced: whole or not at all."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ def library_dir() -> Path:
 def cache_dir() -> Path:
     """The folder for decoded audio and spectrograms, safe to delete: `$DISTILL_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("DISTILL_CACHE") or platformdirs.user_cache_dir("distill", appauthor=False))
+
+
+def preview_dir(model: Path) -> Path:
+    """The folder for the previews of a model's training, in the cache."""
+    return cache_dir() / "previews" / hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from distill.device import choose_device, threads
 from distill.errors import DistillError
 from distill.evaluation import evaluate_sounds
 from distill.events import (
+    CodebookHealth,
     CorpusScanned,
     Event,
     GenerationCompleteEvent,
@@ -37,6 +38,7 @@ from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
+from distill.pictures import usage_heatmap
 from distill.training.codec import CODEC_STAGE, train_codec
 from distill.training.codes import extract_code_sequences, unpack_codes
 from distill.training.prior import PRIOR_STAGE, train_prior
@@ -85,7 +87,7 @@ def train(
     kept = UnfinishedRun(path, CODEC_STAGE, {}, resume).kept_facts()["settings"] if resume else None
     corpus = yield from scan(folder)
     yield _scanned(corpus.manifest)
-    automatic = codec_auto(corpus.manifest.facts(), chosen.get("pretrained") is not False)
+    automatic = codec_auto(corpus.manifest.facts(), chosen)
     resolved = resolve(CodecSettings, automatic, chosen) if kept is None else resolve(CodecSettings, {}, kept)
     yield from train_codec(corpus, resolved, path, path.stem, device, stop, resume)
 
@@ -255,6 +257,11 @@ def info(model: str) -> tuple[Path, BundleCard]:
     """What a model's file says of itself; loads no weights."""
     path = find_model(model)
     return path, read_card(path)
+
+
+def draw_usage(card: BundleCard, picture: Path) -> None:
+    """Draw how often each code of a model is used, as a PNG."""
+    usage_heatmap(CodebookHealth.from_dict(card.codebook_health_snapshot.model_dump()), picture)
 
 
 def _to_samples(

@@ -127,3 +127,16 @@ def test_codebooks_start_even_from_fewer_latents_than_codes(codec: ConvVQVAE) ->
     """Guards against a crash of k-means on five very short sounds."""
     codec.start_codebooks(torch.randn(5, 8), 100.0, seed=0)
     assert all(bool(level._codebook.embed.isfinite().all()) for level in codec.quantizer.layers)
+
+
+def test_dropped_levels_are_not_decoded_but_still_learned(codec: ConvVQVAE) -> None:
+    """Guards against quantizer dropout that decodes dropped levels, or leaves their codebooks without averages."""
+    codec.train()
+    latents, valid = torch.randn(2, 16, SMALL.codebook_dim), torch.ones(2, 16, dtype=torch.bool)
+    before = codec.quantizer.layers[-1]._codebook.cluster_size.clone()
+    made = codec.quantise(latents, valid, torch.tensor([1, SMALL.rvq_levels]))
+    assert bool((made.codes >= 0).all())
+    assert not torch.equal(before, codec.quantizer.layers[-1]._codebook.cluster_size)
+    fewer = made.codes.clone()
+    fewer[0, :, 1:] = -1
+    assert torch.allclose(made.latents, codec.quantizer.get_output_from_indices(fewer), atol=1e-5)

@@ -8,14 +8,16 @@ import torch
 
 from distill.audio.corpus import Corpus, scan
 from distill.audio.distance import audible_difference
+from distill.audio.io import read_audio
 from distill.bundle import read_contents
 from distill.config import CodecSettings
-from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent
+from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent, PreviewWritten, Warned
 from distill.models.vqvae import FLOOR_DB
 from distill.studio import train
 from distill.training import crops, unfinished
-from distill.training.codec import CodecTask, reconstruction_loss
+from distill.training.codec import CodecTask, codebook_decay, reconstruction_loss
 from distill.training.crops import CropBatch, CropSource, augment
+from distill.training.fit import Progressed
 from distill.training.health import judge_health
 from tiny import TINY_CODEC, exhausted
 
@@ -126,3 +128,44 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     list(train(sounds, out=cut, device="cpu", resume=True))
     first, second = (read_contents(path, mapped=False)["model_state_dict"] for path in (whole, cut))
     assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
+
+
+def test_previews_are_the_same_sound_every_few_epochs(sounds: Path, tmp_path: Path) -> None:
+    """Guards against previews of changing sounds, of the wrong length, or of epochs that are not quantised yet."""
+    overrides = {**TINY_CODEC, "epochs": 6, "preview_every": 2}
+    events = list(train(sounds, out=tmp_path / "m.distill", overrides=overrides, device="cpu"))
+    previews = [event for event in events if isinstance(event, PreviewWritten)]
+    assert [preview.epoch for preview in previews] == [
+        0,
+        4,
+        6,
+    ]  # the sound itself first; epoch 2 is a plain autoencoder
+    assert len({preview.source for preview in previews}) == 1
+    original, *made = (read_audio(Path(preview.audio))[0] for preview in previews)
+    assert np.abs(original - read_audio(sounds / previews[0].source)[0]).max() < 1e-3
+    assert all(len(one) == len(original) and np.abs(one).max() > 0.01 for one in made)
+    assert all(Path(preview.picture).read_bytes().startswith(b"\x89PNG") for preview in previews)
+
+
+def test_collapse_is_warned_of_once(corpus: Corpus) -> None:
+    """Guards against a codec that says everything with three codes and nobody told."""
+    task = CodecTask(corpus, CodecSettings(preview_every=0), lambda best: None)
+    task.objective.quantising = True
+    task.objective.usage[:, 1:4] = 5
+    judged = task.validate(torch.device("cpu"))
+    progressed = Progressed(1, 9, 1, 9, 1.0, 1e-3, 1.0, 1.0)
+    told = [*task.epoch_events(progressed, judged, None), *task.epoch_events(progressed, judged, None)]
+    assert [type(event) for event in told] == [CodecEpochMetrics, Warned, CodecEpochMetrics]
+    assert "Level 1 uses only 2%" in told[1].message  # type: ignore[attr-defined]
+
+
+def test_quantizer_dropout_draws_fewer_levels_for_its_share(corpus: Corpus) -> None:
+    task = CodecTask(corpus, CodecSettings(preview_every=0, level_dropout=0.5), lambda best: None)
+    kept = task.objective._kept_levels(2000)
+    assert set(kept.tolist()) == {1, 2, 3}
+    assert float((kept < 3).float().mean()) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(1, 0.97), (50, 0.98), (1000, 0.99)])
+def test_codebooks_average_over_about_an_epoch(steps: int, decay: float) -> None:
+    assert codebook_decay(steps) == pytest.approx(decay)

@@ -1,7 +1,7 @@
 """The one loop: it learns, keeps the best epoch, and ends cleanly however it is ended."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -74,8 +74,8 @@ class Task:
     def step_event(self, progressed: Progressed) -> Event:
         return Stepped()
 
-    def epoch_event(self, progressed: Progressed, judged: Judged, best: Best | None) -> Event:
-        return Ended()
+    def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
+        return [Ended()]
 
     def keep(self, best: Best) -> None:
         self.kept.append(best)

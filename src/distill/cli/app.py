@@ -277,12 +277,20 @@ def evaluate(
 
 
 @app.command()
-def info(model: Model, as_json: Json = False) -> None:
+def info(
+    model: Model,
+    heatmap: Annotated[
+        Path | None, typer.Option("--heatmap", help="Draw how often each code is used, as this PNG file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show what a model's file says of itself."""
     from distill import studio
     from distill.cli.card import show_card
 
     path, card = studio.info(model)
+    if heatmap is not None:
+        studio.draw_usage(card, heatmap)
     if as_json:
         emit(model=str(path), **card.model_dump(mode="json"))
     else:

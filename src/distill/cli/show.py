@@ -68,6 +68,8 @@ class Screen:
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():
                 self.say(f"Saved {event.what} {event.path}", "green")
+            case ev.PreviewWritten():
+                self.say(f"Preview of {event.source}: {event.audio}", "dim")
             case ev.SoundWritten():
                 error = "" if event.mel_l1_db is None else f", {event.mel_l1_db:.1f} dB from the original"
                 self.say(f"{event.path} ({event.seconds:.2f} s{error})")

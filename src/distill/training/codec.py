@@ -3,7 +3,7 @@
 import math
 import statistics
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from distill.events import (
     CodecStepMetrics,
     CodecTrainingCompleteEvent,
     Event,
+    Warned,
 )
 from distill.models.encoding import PIECE_COLUMNS, level_of
 from distill.models.vqvae import (
@@ -36,8 +37,9 @@ from distill.models.vqvae import (
 )
 from distill.training.crops import CropBatch, CropSource
 from distill.training.fit import Best, Judged, Progressed, launch_fabric
-from distill.training.health import judge_health
+from distill.training.health import COLLAPSED, judge_health
 from distill.training.muon import Muon
+from distill.training.preview import CodecPreviews
 from distill.training.stage import Stage, Trained, train_stage
 from distill.weights import start_from
 
@@ -112,10 +114,20 @@ class CodecTask:
 
     average_decay = 0.99
 
-    def __init__(self, corpus: Corpus, settings: CodecSettings, on_best: Callable[[Best], None]) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        settings: CodecSettings,
+        on_best: Callable[[Best], None],
+        previews: CodecPreviews | None = None,
+    ) -> None:
         self.corpus = corpus
         self.settings = settings
         self.on_best = on_best
+        self.previews = previews if settings.preview_every else None
+        self.previewed: list[Event] = [self.previews.begin()] if self.previews is not None else []
+        self.warned = False
+        self.epoch = 0
         self.source = CropSource(corpus)
         self.codec = ConvVQVAE(settings.architecture(), corpus.spectrogram)
         if settings.pretrained:
@@ -140,6 +152,7 @@ class CodecTask:
 
     def before_epoch(self, epoch: int, device: torch.device) -> None:
         """Start quantising when its time has come, from k-means over latents of the whole training set."""
+        self.epoch = epoch
         if epoch < self.first_quantised_epoch or self.objective.quantising:
             return
         self.objective.eval()
@@ -170,6 +183,9 @@ class CodecTask:
         quantising = self.objective.quantising
         score = mel_error(self.codec, self.corpus, self.corpus.manifest.val, device, quantising)
         health = judge_health(self.objective.take_usage()).to_dict() if quantising else None
+        every = self.settings.preview_every
+        if self.previews is not None and quantising and self.epoch % every == 0:
+            self.previewed.append(self.previews.write(self.codec, self.epoch, device))
         return Judged(score, {"health": health}, eligible=quantising)
 
     def step_event(self, progressed: Progressed) -> Event:
@@ -179,10 +195,11 @@ class CodecTask:
             p.epoch, p.step, p.total_steps, p.loss, p.learning_rate, p.seconds_left, self.objective.quantising
         )
 
-    def epoch_event(self, progressed: Progressed, judged: Judged, best: Best | None) -> Event:
-        """One epoch."""
+    def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
+        """One epoch; after it, once, that codes go unused, and the preview if one was due."""
         self.history.append(LossPoint(epoch=progressed.epoch, train_loss=progressed.loss, val=judged.score))
-        return CodecEpochMetrics(
+        health = _health(judged)
+        metrics = CodecEpochMetrics(
             epoch=progressed.epoch,
             epochs=progressed.epochs,
             train_loss=progressed.loss,
@@ -193,8 +210,14 @@ class CodecTask:
             quantising=judged.eligible,
             crops_per_second=progressed.items_per_second,
             seconds_left=progressed.seconds_left,
-            health=_health(judged),
+            health=health,
         )
+        told: list[Event] = [metrics, *self.previewed]
+        self.previewed.clear()
+        if health is not None and health.verdict == COLLAPSED and not self.warned:
+            self.warned = True
+            told.append(Warned(f"Epoch {progressed.epoch}: {health.message}"))
+        return told
 
     def keep(self, best: Best) -> None:
         """Put the best codec so far on the disk."""
@@ -284,7 +307,8 @@ def train_codec(
             ),
         }
 
-    task = CodecTask(corpus, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best))))
+    previews = CodecPreviews(corpus, path, CODEC_STAGE)
+    task = CodecTask(corpus, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best))), previews)
     trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
     yield CodecTrainingCompleteEvent(
         model=str(path),

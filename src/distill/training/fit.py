@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,7 +100,8 @@ class Task(Protocol):
 
     def step_event(self, progressed: Progressed) -> Event: ...
 
-    def epoch_event(self, progressed: Progressed, judged: Judged, best: Best | None) -> Event: ...
+    def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
+        """What to say of an epoch: its metrics first, then previews, warnings and the like."""
 
     def keep(self, best: Best) -> None:
         """Called when an epoch is the best so far, so that it is on the disk before anything else happens."""
@@ -220,7 +221,7 @@ class Run:
         self.training_seconds += time.monotonic() - begun
         return value
 
-    def judge(self, losses: list[float]) -> Event:
+    def judge(self, losses: list[float]) -> Sequence[Event]:
         """Validate the averaged weights at the end of an epoch; keep them if they are the best so far."""
         self.average.swap()
         self.task.objective.eval()
@@ -229,10 +230,10 @@ class Run:
         if judged.eligible and math.isfinite(judged.score) and better:
             self.best = Best(self.epoch, judged, _cpu_state(self.task.objective))
         self.average.swap()
-        event = self.task.epoch_event(self.progressed(sum(losses) / len(losses)), judged, self.best)
+        events = self.task.epoch_events(self.progressed(sum(losses) / len(losses)), judged, self.best)
         if self.best is not None and self.best.epoch == self.epoch:
             self.task.keep(self.best)
-        return event
+        return events
 
     def out_of_patience(self) -> bool:
         """Whether the best epoch is too long ago."""
@@ -328,10 +329,10 @@ def _fit(
         if not losses:
             run.epoch -= 1
             break
-        event = run.judge(losses)
+        events = run.judge(losses)
         if put_down is not None and not run.stopped:
             put_down.save(run.state)
-        yield event
+        yield from events
     if put_down is not None and not run.stopped:
         put_down.clear()
     elapsed = time.monotonic() - run.started

@@ -7,6 +7,8 @@ from torch import Tensor
 from distill.events import CodebookHealth, LevelHealth
 
 WARNING_UTILISATION = 0.30
+COLLAPSED = "collapse"
+"""The verdict on levels that use fewer codes than that."""
 HEALTHY_UTILISATION = 0.70
 
 
@@ -22,7 +24,7 @@ def judge_health(counts: Tensor) -> CodebookHealth:
         )
     worst = min(levels, key=lambda level: level.utilisation)
     if worst.utilisation < WARNING_UTILISATION:
-        verdict = "collapse"
+        verdict = COLLAPSED
         message = (
             f"Level {worst.level} uses only {worst.utilisation:.0%} of its codes: the codec describes your sounds with "
             "very few words. Try a smaller --codebook-size, more epochs or more recordings."

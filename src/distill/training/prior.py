@@ -117,13 +117,13 @@ class PriorTask:
             p.epoch, p.step, p.total_steps, p.loss, p.learning_rate, p.seconds_left, p.items_per_second
         )
 
-    def epoch_event(self, progressed: Progressed, judged: Judged, best: Best | None) -> Event:
+    def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
         """One epoch."""
         known = judged.details["known_loss"]
         self.history.append(LossPoint(epoch=progressed.epoch, train_loss=known, val=judged.score))
         perplexity = compute_perplexity(judged.score)
         flag, message = check_memorization(perplexity, self.settings.codebook_size, self.file_count)
-        return PriorEpochMetrics(
+        metrics = PriorEpochMetrics(
             epoch=progressed.epoch,
             epochs=progressed.epochs,
             train_loss=progressed.loss,
@@ -143,6 +143,7 @@ class PriorTask:
             memorization_flag=flag,
             memorization_message=message,
         )
+        return [metrics]
 
     def keep(self, best: Best) -> None:
         """Put the best prior so far on the disk."""

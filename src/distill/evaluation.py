@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill.audio.distance import audible_difference, audible_mel_distance, multi_resolution_stft_distance
+from distill.audio.distance import (
+    audible_difference,
+    audible_mel_distance,
+    multi_resolution_stft_distance,
+    onset_correlation,
+)
 from distill.audio.io import SAMPLE_RATE, read_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import Synthesiser, finish
@@ -35,6 +40,8 @@ class SoundScores:
     wave_mel_l1_db: float
     """Codec and synthesis: mel of the waveform against the original's."""
     wave_mrstft: float
+    wave_onset_correlation: float | None
+    """None for a sound without an attack."""
     synthesis_mel_l1_db: float
     """Synthesis alone, from the original's own mel."""
     synthesis_mrstft: float
@@ -56,10 +63,15 @@ class EvaluationCompleteEvent(Event):
             "model": self.model,
             "files": len(self.sounds),
             "bits_per_second": self.bits_per_second,
-            **{name: mean(getattr(sound, name) for sound in self.sounds) for name in names},
+            **{name: _mean([getattr(sound, name) for sound in self.sounds]) for name in names},
             "mel_l1_db_per_levels": [mean(level) for level in levels],
             "sounds": [asdict(sound) for sound in self.sounds],
         }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
 
 
 def evaluate_sounds(
@@ -107,6 +119,7 @@ def _score(
         mel_l1_db_unquantised=error(unquantised),
         wave_mel_l1_db=audible_mel_distance(samples, wave, config),
         wave_mrstft=multi_resolution_stft_distance(samples, wave),
+        wave_onset_correlation=onset_correlation(samples, wave, config),
         synthesis_mel_l1_db=audible_mel_distance(samples, alone, config),
         synthesis_mrstft=multi_resolution_stft_distance(samples, alone),
     )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distill.audio.distance import audible_mel_distance, multi_resolution_stft_distance
+from distill.audio.distance import audible_mel_distance, multi_resolution_stft_distance, onset_correlation
 from distill.config import SpectrogramConfig
 
 CONFIG = SpectrogramConfig()
@@ -33,3 +33,21 @@ def test_other_noise_is_far_and_silence_farther() -> None:
     other, silence = noise(1), torch.zeros(24_000)
     assert 0.5 < multi_resolution_stft_distance(noise(0), other) < multi_resolution_stft_distance(noise(0), silence)
     assert audible_mel_distance(noise(0), silence, CONFIG) > 30
+
+
+def clicks(*seconds: float) -> torch.Tensor:
+    sound = torch.zeros(48_000)
+    for second in seconds:
+        start = round(second * 48_000)
+        sound[start : start + 2400] = noise(3)[:2400] * torch.linspace(1.0, 0.0, 2400)
+    return sound
+
+
+def test_attacks_in_their_places_correlate_and_moved_ones_do_not() -> None:
+    """The first attack is at the first sample, where an envelope without a margin would miss it."""
+    original = clicks(0.0, 0.3, 0.7)
+    assert onset_correlation(original, 0.3 * original, CONFIG) == pytest.approx(1.0, abs=0.01)
+    late = onset_correlation(original, clicks(0.15, 0.5, 0.9), CONFIG)
+    assert late is not None
+    assert late < 0.3
+    assert onset_correlation(torch.zeros(48_000), original, CONFIG) is None

@@ -1,4 +1,4 @@
-"""How far one waveform is from another, in the two measures that the project is judged by."""
+"""How far one waveform is from another, in the measures that the project is judged by."""
 
 from functools import lru_cache
 
@@ -10,6 +10,9 @@ from distill.config import SpectrogramConfig
 
 RESOLUTIONS = (512, 1024, 2048)
 MAGNITUDE_FLOOR = 1e-4
+ONSET_RANGE_DB = 80.0
+ONSET_MARGIN = 4096
+"""Zeros before a sound, so that an attack at its first sample counts."""
 AUDIBLE_DB = 60.0
 """How far under the original's loudest mel cell a difference still counts."""
 
@@ -53,3 +56,21 @@ def audible_mel_distance(original: Tensor, made: Tensor, config: SpectrogramConf
     """Mean |difference| in dB of log-mels of samples [N], both floored `AUDIBLE_DB` under the original's loudest cell."""
     a, b = log_mel(original, config), log_mel(made, config)
     return float(audible_difference(a, b, float(a.max())).mean())
+
+
+def onset_correlation(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float | None:
+    """Pearson correlation of the onset envelopes of samples [N]: 1 where every attack is in its place.
+
+    The envelope is the mean over bands of what a log-mel, floored `ONSET_RANGE_DB` under its maximum, rises from frame to
+    frame. None where one of the two never rises.
+    """
+    a, b = (_onset_envelope(samples, config) for samples in (original, made))
+    if float(a.std()) < 1e-6 or float(b.std()) < 1e-6:
+        return None
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+
+
+def _onset_envelope(samples: Tensor, config: SpectrogramConfig) -> Tensor:
+    """[N] -> [T - 1] dB a frame."""
+    mel = log_mel(torch.nn.functional.pad(samples, (ONSET_MARGIN, 0)), config)
+    return mel.clamp_min(float(mel.max()) - ONSET_RANGE_DB).diff(dim=-1).clamp_min(0.0).mean(0)

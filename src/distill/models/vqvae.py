@@ -215,6 +215,20 @@ def build_decoder(config: VQVAEConfig) -> nn.Sequential:
     )
 
 
+def build_quantizer(config: VQVAEConfig) -> ResidualVQ:
+    """[B, S, D] -> quantised [B, S, D], codes [B, S, Q], commitment losses [1, Q]."""
+    return ResidualVQ(
+        dim=config.codebook_dim,
+        num_quantizers=config.rvq_levels,
+        codebook_size=config.codebook_size,
+        decay=CODEBOOK_DECAY,
+        threshold_ema_dead_code=DEAD_CODE_THRESHOLD,
+        commitment_weight=1.0,
+        rotation_trick=False,
+        kmeans_init=False,
+    )
+
+
 class ConvVQVAE(nn.Module):
     """The codec. Spectrograms go in and come out in dB under the file's level."""
 
@@ -231,16 +245,7 @@ class ConvVQVAE(nn.Module):
         self.to_latent = nn.Linear(config.channels, config.codebook_dim)
         self.from_latent = Convolution(config.codebook_dim, config.channels, 3)
         self.decoder = build_decoder(config)
-        self.quantizer = ResidualVQ(
-            dim=config.codebook_dim,
-            num_quantizers=config.rvq_levels,
-            codebook_size=config.codebook_size,
-            decay=CODEBOOK_DECAY,
-            threshold_ema_dead_code=DEAD_CODE_THRESHOLD,
-            commitment_weight=1.0,
-            rotation_trick=False,
-            kmeans_init=False,
-        )
+        self.quantizer = build_quantizer(config)
 
     def encode(self, mel: Tensor) -> Tensor:
         """[B, 1, M, T] dB -> latents [B, S, D]; T must be a whole number of columns (see `pad_to_columns`)."""

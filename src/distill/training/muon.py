@@ -9,15 +9,20 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from distill.device import multiplies_bfloat16
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, chosen by its authors for speed, not for an exact result."""
 ITERATIONS = 5
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearest matrix [R, C] whose singular values are about 1, by Newton-Schulz iteration in bfloat16."""
+    """The nearest matrix [R, C] whose singular values are about 1, by Newton-Schulz iteration.
+
+    It needs few digits: bfloat16 where the hardware is faster with it.
+    """
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if multiplies_bfloat16(matrix.device) else matrix.float()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

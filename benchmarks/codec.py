@@ -17,7 +17,8 @@ autoencoder  `quantisation_cost`: the codec's held-out mel error over that of a 
 few          Utilisation of each level on the five shortest files of each folder.
 speed        `throughput_ratio`: crops per CPU-second of the training loop over those of its first version (`first_codec.py`:
              wider layers that reach the same error, channels-first in float32, every crop read and analysed anew),
-             interleaved, one thread, data included; `precision`: what the processor multiplies fastest; `data_share`: time the loop spends drawing crops; `profile`: where a step's time goes.
+             interleaved, one thread, data included; `precision`: what the processor multiplies fastest; `data_share`: time
+             the loop spends drawing crops; `profile`: where a step's time goes.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The one place that chooses where and in which precision the networks run."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import torch
 
 from distill.errors import DistillError
+from distill.processes import Processes
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -24,6 +26,34 @@ def choose_device(name: str = "auto") -> torch.device:
     if not present.get(name, False):
         raise DistillError(f"--device {name}: there is no such device here. Use --device auto or --device cpu.")
     return torch.device(name)
+
+
+def check_processes(processes: Processes, device: torch.device) -> None:
+    """Whether this machine can do it.
+
+    Raises:
+        DistillError: it cannot.
+    """
+    there, what = _places(device)
+    if not 1 <= processes.devices <= there:
+        raise DistillError(f"--devices {processes.devices}: this machine has {there} {what}. Choose 1 to {there}.")
+    if processes.num_nodes < 1:
+        raise DistillError(f"--num-nodes {processes.num_nodes}: choose 1 or more.")
+    started_by = {"MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_JOB_ID"}
+    if processes.num_nodes > 1 and not started_by & set(os.environ):
+        raise DistillError(
+            f"--num-nodes {processes.num_nodes}: set MASTER_ADDR and MASTER_PORT (the first machine) and NODE_RANK "
+            "(0, 1, ...) in the environment of each machine, or start them with torchrun or SLURM."
+        )
+
+
+def _places(device: torch.device) -> tuple[int, str]:
+    if device.type == "cuda":
+        return torch.cuda.device_count(), "CUDA devices"
+    if device.type == "mps":
+        return 1, "such device"
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1, "processor cores"
 
 
 def training_precision(device: torch.device) -> Precision:

@@ -194,7 +194,7 @@ class CodePrior(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
         self.chosen_code = nn.Embedding(levels * entries, width)
-        self.chosen_vector = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels))
+        self.chosen_vector = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels - 1))
         self.heads = nn.ModuleList(LevelHead(config) for _ in range(levels))
         self._start_weights()
 

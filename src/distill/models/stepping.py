@@ -150,9 +150,11 @@ class Stepper:
         codebook = prior.vectors[level, : prior.vocabulary]
         out = torch.cat([head.free.weight, VECTOR_GAIN * head.direction.weight, head.near.weight, head.same.weight])
         bias = torch.cat([head.free.bias, head.free.bias.new_zeros(codebook.shape[1]), head.near.bias, head.same.bias])
-        by_vector = prior.chosen_vector[level]
-        grown = [VECTOR_GAIN * by_vector(prior.vectors[below]) for below in range(level + 1)]
-        grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, out.shape[1])[level]
+        grown: list[Tensor] = []
+        if level < len(prior.chosen_vector):  # nothing follows the last level
+            by_vector = prior.chosen_vector[level]
+            grown = [VECTOR_GAIN * by_vector(prior.vectors[below]) for below in range(level + 1)]
+            grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, out.shape[1])[level]
         return _HeadWeights(
             head,
             self._laid_out(head.wide),

@@ -33,10 +33,12 @@ from distill.models.vqvae import (
     valid_frames,
     valid_positions,
 )
+from distill.processes import ONE, Processes
 from distill.training.crops import CropBatch, CropSource
 from distill.training.fit import Best, Judged, Progressed, launch_fabric
 from distill.training.health import judge_health
 from distill.training.muon import Muon
+from distill.training.shares import summed
 from distill.training.stage import Stage, Trained, train_stage
 from distill.weights import start_from
 
@@ -73,8 +75,8 @@ class CodecObjective(nn.Module):
         return loss + self.commitment_weight * output.commitment_loss
 
     def take_usage(self) -> Tensor:
-        """How often each code was used since the last call, [Q, K]."""
-        counts = self.usage[:, 1:].cpu().clone()
+        """How often each code was used since the last call, by all processes, [Q, K]."""
+        counts = summed(self.usage)[:, 1:].cpu().clone()
         self.usage.zero_()
         return counts
 
@@ -238,6 +240,7 @@ def train_codec(
     device: str = "auto",
     stop: threading.Event | None = None,
     resume: bool = False,
+    processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Train a codec and save it at `path`, the best epoch as it happens.
 
@@ -246,12 +249,13 @@ def train_codec(
         name: the model's name, as shown in the library.
         stop: set it to end the training after the current step, the best epoch kept.
         resume: go on with the unfinished run of this model.
+        processes: how many train together.
 
     Raises:
         DistillError: there is nothing to go on with, or the training was stopped before there was anything to keep.
     """
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed)
+    fabric = launch_fabric(device, settings.seed, processes)
     stage = Stage(CODEC_STAGE, path, resolved, corpus.manifest)
 
     def sections(trained: Trained) -> dict[str, Any]:

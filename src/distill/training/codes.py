@@ -17,6 +17,7 @@ from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.encoding import encode_codes, level_of
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE
+from distill.training.shares import gathered, share
 
 VIEW_SEMITONES = 1.0
 """A view may be this much higher and faster, or lower and slower."""
@@ -56,26 +57,27 @@ def extract_code_sequences(
     Args:
         views: how many versions of each training file: itself, then by turns a little higher or lower, and begun a
             fraction of a column later.
+
+    Several processes each encode a share of the files and return them all.
     """
     codec.eval()
     files = corpus.manifest.files
-    train: list[tuple[CodeView, ...]] = []
-    val: list[Tensor] = []
-    for done, file in enumerate(files, start=1):
+    mine: list[tuple[CodeView, ...]] = []
+    for done, file in share(list(enumerate(files, start=1))):
         mel = corpus.mel(file)
         level = level_of(mel)
-        codes = encode_codes(codec, mel, level, device).cpu()
-        if file.split == "val":
-            val.append(codes)
-        else:
-            found = [CodeView(codes)]
-            if file.seconds <= LONGEST_VIEW_SECONDS:
-                rng = np.random.default_rng((seed, done))
-                for other, from_start in _other_views(corpus, file, views - 1, rng):
-                    found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
-            train.append(tuple(found))
+        found = [CodeView(encode_codes(codec, mel, level, device).cpu())]
+        if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
+            rng = np.random.default_rng((seed, done))
+            for other, from_start in _other_views(corpus, file, views - 1, rng):
+                found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
+        mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
-    return CodeSequences(tuple(train), tuple(val))
+    every = list(zip(files, gathered(mine, len(files)), strict=True))
+    return CodeSequences(
+        tuple(found for file, found in every if file.split == "train"),
+        tuple(found[0].codes for file, found in every if file.split == "val"),
+    )
 
 
 def _other_views(

@@ -24,10 +24,12 @@ from distill.events import (
     Warned,
 )
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
+from distill.processes import ONE, Processes
 from distill.training.baselines import ngram_bits, unigram_bits
 from distill.training.codes import CodeSequences, pack_codes
 from distill.training.fit import Best, Judged, Progressed, Run, launch_fabric
 from distill.training.memorization import check_memorization
+from distill.training.shares import share, summed
 from distill.training.stage import LossCurve, Stage, Trained, train_stage
 from distill.training.windows import CodeBatch, Window, make_batch
 
@@ -200,7 +202,10 @@ def train_prior_epoch(run: Run, stop: threading.Event | None = None) -> Generato
 
 @torch.no_grad()
 def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: torch.device) -> Perplexities:
-    """Every code of every sequence predicted once, in windows laid end to end; accurate per token."""
+    """Every code of every sequence predicted once, in windows laid end to end; accurate per token.
+
+    Several processes each take a share of the windows and return the same figures.
+    """
     prior.eval()
     settings = prior.config
     window = settings.seq_len // settings.bands
@@ -209,7 +214,7 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
         for codes in sequences
         for first in range(0, len(codes) // settings.bands, window)
     ]
-    windows.sort(key=lambda place: place.columns)
+    windows = list(share(sorted(windows, key=lambda place: place.columns)))
     sums, counts = torch.zeros(settings.rvq_levels).double(), torch.zeros(settings.rvq_levels).double()
     for first in range(0, len(windows), VALIDATION_BATCH):
         batch = make_batch(windows[first : first + VALIDATION_BATCH], settings)
@@ -219,6 +224,7 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
         losses = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), ignore_index=IGNORED, reduction="none")
         sums += losses.view(-1, settings.rvq_levels).double().cpu().sum(0)
         counts += (targets != IGNORED).flatten(0, 1).double().cpu().sum(0)
+    sums, counts = (summed(each.to(device)).cpu() for each in (sums, counts))
     per_level = tuple(compute_perplexity(float(loss)) for loss in sums / counts.clamp_min(1))
     return Perplexities(float(sums.sum() / counts.sum()), per_level)
 
@@ -233,6 +239,7 @@ def train_prior(
     stop: threading.Event | None = None,
     embed_codes: bool = True,
     resume: bool = False,
+    processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in `path` and bundle it in place, the best epoch as it happens.
 
@@ -244,12 +251,13 @@ def train_prior(
         stop: set it to end the training after the current step, the best epoch kept.
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resume: go on with the unfinished run of this model.
+        processes: how many train together.
 
     Raises:
         DistillError: there is nothing to go on with, or the training was stopped before its first epoch ended.
     """
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed)
+    fabric = launch_fabric(device, settings.seed, processes)
     stage = Stage(PRIOR_STAGE, path, resolved, manifest, read_contents(path, mapped=False))
     baselines = Baselines.of(sequences, settings)
 

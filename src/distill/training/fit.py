@@ -183,7 +183,8 @@ def launch_fabric(device_name: str, seed: int, processes: Processes = ONE) -> Fa
         # codebooks and counts are summed by those who keep them; torch has renamed the option
         options = inspect.signature(nn.parallel.DistributedDataParallel).parameters
         name = "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
-        strategy = DDPStrategy(**{name: False})
+        chosen: dict[str, Any] = {name: False}
+        strategy = DDPStrategy(**chosen)
     try:
         fabric = Fabric(
             accelerator=device.type,

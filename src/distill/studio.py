@@ -35,6 +35,7 @@ from distill.library import find_model, name_of_folder, new_model_path
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
+from distill.models.stepping import Stepper
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
 from distill.processes import ONE, Processes
 from distill.training.codec import CODEC_STAGE, audible_error, train_codec
@@ -199,11 +200,13 @@ def sample_pieces(
     fill = options.exact if options.exact is not None else wanted > prior.config.seq_len // bands
     finished = [torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)] * len(generators)
     open_clips = list(range(len(generators)))
+    stepper = Stepper(prior, len(generators))
     with threads(1):  # small batches: threads would wait for each other
         while open_clips:
             missing = [wanted - len(finished[i]) // bands for i in open_clips]
             drawn: list[Tensor] = []
-            for drawn in sample_codes(prior, [generators[i] for i in open_clips], max(missing), options.sampling):
+            chosen = [generators[i] for i in open_clips]
+            for drawn in sample_codes(prior, chosen, max(missing), options.sampling, stepper=stepper):
                 done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
                 yield done, wanted, finished
             for i, room, codes in zip(open_clips, missing, drawn, strict=True):

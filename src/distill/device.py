@@ -1,17 +1,24 @@
 """The one place that chooses where and in which precision the networks run."""
 
+import json
 import os
+import platform
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from distill.errors import DistillError
+from distill.files import cache_dir, replacing
 from distill.processes import Processes
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32-true", "bf16-mixed"]
+CLEARLY_FASTER = 0.8
+"""Share of float32's time that bfloat16 may take: casting costs something too."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -57,15 +64,41 @@ def _places(device: torch.device) -> tuple[int, str]:
 
 
 def training_precision(device: torch.device) -> Precision:
-    """bfloat16 where the hardware multiplies it natively, else float32; decided by what it is, so runs repeat."""
+    """bfloat16 where that is faster: where a CUDA device multiplies it natively, and where this processor was measured."""
     if device.type == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     if device.type == "cpu":
-        capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
-        capability = capabilities() if capabilities else {}
-        native = capability.get("avx512_bf16", False) or capability.get("amx_bf16", False)
-        return "bf16-mixed" if native else "32-true"
+        return "bf16-mixed" if bfloat16_is_faster(cache_dir() / "processor.json") else "32-true"
     return "32-true"
+
+
+def bfloat16_is_faster(notes: Path) -> bool:
+    """Whether this processor multiplies bfloat16 clearly faster than float32: measured once, then read from `notes`,
+    so that a training that is repeated or resumed runs in the same precision."""
+    processor = f"{platform.node()} {platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.__version__}"
+    try:
+        known = json.loads(notes.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    found = known.get(processor) if isinstance(known, dict) else None
+    if isinstance(found, bool):
+        return found
+    faster = _product_seconds(torch.bfloat16) < CLEARLY_FASTER * _product_seconds(torch.float32)
+    with suppress(DistillError), replacing(notes) as stream:  # a folder that cannot be written costs a measurement
+        stream.write(json.dumps({processor: faster}).encode())
+    return faster
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """The shortest of many products of a training's size: what others on the machine do lengthens the rest."""
+    rows, weights = torch.ones(512, 256, dtype=dtype), torch.ones(256, 1024, dtype=dtype)
+    taken = []
+    with torch.no_grad():
+        for _ in range(10):
+            begun = time.perf_counter()
+            rows @ weights
+            taken.append(time.perf_counter() - begun)
+    return min(taken)
 
 
 def training_threads() -> int:

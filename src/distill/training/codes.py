@@ -112,8 +112,10 @@ def unpack_codes(packed: dict[str, Tensor], manifest: CorpusManifest, codebook_s
     train, val = [], []
     for file in manifest.files:
         codes = packed.get(file.name)
+        if codes is None:
+            raise DistillError(f"The model holds no codes of {file.name}. Use --dataset DIR with the sounds.")
         fits = isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 and len(codes) > 0
-        if codes is None or not fits or codes.shape[1] != levels or len(codes) % BANDS:
+        if not fits or codes.shape[1] != levels or len(codes) % BANDS:
             raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
         if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
             raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")

@@ -21,6 +21,7 @@ from distill.device import check_processes, choose_device, threads, training_pre
 from distill.errors import DistillError
 from distill.events import Event
 from distill.processes import ONE, Processes
+from distill.training.averaging import WeightAverage
 from distill.training.shares import any_process, as_the_first, count, rank, row_count, rows_of, summed, together
 
 WARMUP_SHARE = 0.05
@@ -128,32 +129,6 @@ class PutDown(Protocol):
 
     def clear(self) -> None:
         """The run is finished."""
-
-
-class WeightAverage:
-    """Moving average of a module's parameters (Polyak averaging), taken in place of the weights for validation."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.average = [p.detach().clone() for p in self.parameters] if decay else []
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take the current weights in; the first steps count more, so that the start is soon forgotten."""
-        if self.average:
-            self.steps += 1
-            decay = min(self.decay, self.steps / (self.steps + 9.0))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange weights and average; twice is as before."""
-        for parameter, average in zip(self.parameters, self.average, strict=False):
-            kept = parameter.detach().clone()
-            parameter.copy_(average)
-            average.copy_(kept)
 
 
 def learning_rate_at(step: int, total_steps: int, highest: float) -> float:

@@ -48,11 +48,15 @@ def rows_of(batch: Any, number: int, of: int) -> Any:
     return type(batch)(*(rows_of(part, number, of) for part in batch))
 
 
-def summed(tensor: Tensor) -> Tensor:
-    """The sum over all processes, in each of them."""
+def summed(tensor: Tensor, device: torch.device | None = None) -> Tensor:
+    """The sum over all processes, in each of them.
+
+    Args:
+        device: where they talk to each other, if the tensor is somewhere else.
+    """
     if not together():
         return tensor
-    total = tensor.detach().clone()
+    total = tensor.detach().to(device or tensor.device, copy=True)
     group.all_reduce(total)
     return total
 

@@ -82,12 +82,22 @@ def finished(events: Generator[Any, None, Any]) -> Any:
             return done.value
 
 
+def trainings(folder: Path, model: Path, seed: int, preset: str) -> list[tuple[dict[str, Any], float]]:
+    """Both stages and what they cost; with --work, trainings of an earlier call are taken as they are."""
+    notes = model.with_suffix(".json")
+    if not notes.exists():
+        same = ("--seed", str(seed))
+        codec = distill("train", folder, "--out", model, "--overwrite", "--preset", preset, *same)
+        notes.write_text(json.dumps([codec, distill("train-prior", model, "--overwrite", *same)]))
+    found: list[tuple[dict[str, Any], float]] = json.loads(notes.read_text())
+    return found
+
+
 def one_seed(folder: Path, seed: int, preset: str, measure: Path | None, work: Path) -> dict[str, Any]:
     """Train, evaluate and generate with one seed."""
-    model = work / f"{folder.name}-{seed}.distill"
-    trained, codec_seconds = distill("train", folder, "--out", model, "--seed", str(seed), "--preset", preset)
+    model = work / f"{folder.name}-{preset}-{seed}.distill"
+    (trained, codec_seconds), (prior, prior_seconds) = trainings(folder, model, seed, preset)
     evaluated, _ = distill("evaluate", model)
-    prior, prior_seconds = distill("train-prior", model, "--seed", str(seed))
     levels = trained["codebook_health"]["levels"]
     found = {
         "codec_cpu_seconds": codec_seconds,

@@ -45,6 +45,10 @@ class PriorMetadata(Frozen):
     """How the prior came to be."""
 
     epochs_trained: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    parameters: int
     best_epoch: int
     final_perplexity: float
     best_perplexity: float

@@ -129,6 +129,8 @@ class PriorStepMetrics(StepMetrics):
     """One step of the prior."""
 
     tokens_per_second: float
+    train_perplexity: float
+    """Of this step's batch, with dropout and hidden codes: above what an epoch's figures say."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,10 @@ class PriorEpochMetrics(Event):
     val_perplexity: float
     val_perplexity_per_level: tuple[float, ...]
     bits_per_code: float
+    unigram_bits_per_code: float
+    """What counting single codes gives on the same files; does not change."""
+    ngram_bits_per_code: float
+    """What counting short patterns gives."""
     best_perplexity: float
     best_epoch: int
     is_best: bool

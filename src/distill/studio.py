@@ -19,7 +19,7 @@ from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import GriffinLim, finish
 from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card, read_contents
 from distill.config import CodecSettings, PriorSettings, Resolved, codec_auto, flag_name, prior_auto, resolve
-from distill.device import choose_device, threads
+from distill.device import check_processes, choose_device, threads
 from distill.errors import DistillError
 from distill.evaluation import evaluate_sounds
 from distill.events import (
@@ -37,10 +37,13 @@ from distill.library import find_model, name_of_folder, new_model_path
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
+from distill.models.stepping import Stepper
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
 from distill.pictures import usage_heatmap
+from distill.processes import ONE, Processes
 from distill.training.codec import CODEC_STAGE, train_codec
 from distill.training.codes import extract_code_sequences, unpack_codes
+from distill.training.fit import launch_fabric
 from distill.training.prior import PRIOR_STAGE, train_prior
 from distill.training.unfinished import UnfinishedRun
 
@@ -76,20 +79,21 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     stop: threading.Event | None = None,
+    processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Stage 1: scan a folder, train a codec on it, save it in the library (or at `out`)."""
     path = _destination(folder, name, out)
     if path.exists() and not overwrite and not resume:
         raise DistillError(f"{path} exists already. Choose another --name, or give --overwrite to replace it.")
     chosen = _settings_given(overrides, resume)
-    choose_device(device)
+    check_processes(processes, choose_device(device))
     resolve(CodecSettings, {}, chosen)  # a bad value is named before the folder is read
     kept = UnfinishedRun(path, CODEC_STAGE, {}, resume).kept_facts()["settings"] if resume else None
     corpus = yield from scan(folder)
     yield _scanned(corpus.manifest)
     automatic = codec_auto(corpus.manifest.facts(), chosen)
     resolved = resolve(CodecSettings, automatic, chosen) if kept is None else resolve(CodecSettings, {}, kept)
-    yield from train_codec(corpus, resolved, path, path.stem, device, stop, resume)
+    yield from train_codec(corpus, resolved, path, path.stem, device, stop, resume, processes)
 
 
 def train_prior_for(
@@ -102,6 +106,7 @@ def train_prior_for(
     embed_codes: bool = True,
     resume: bool = False,
     stop: threading.Event | None = None,
+    processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Stage 2: train a prior on the files the model's codec was trained on, and bundle it in place."""
     path = find_model(model)
@@ -113,12 +118,13 @@ def train_prior_for(
     if path.suffix != BUNDLE_SUFFIX:
         raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
     chosen = _settings_given(overrides, resume)
-    torch_device = choose_device(device)
+    check_processes(processes, choose_device(device))
     if resume:
         kept = UnfinishedRun(path, PRIOR_STAGE, {}, resume).kept_facts()["settings"]
         resolved = Resolved(PriorSettings(**kept), dict.fromkeys(chosen, "set"))
     else:
         resolved = resolve_prior(card, chosen)
+    torch_device = launch_fabric(device, resolved.settings.seed, processes).device  # processes share the encoding too
     loaded = load_bundle(path, torch_device)
     if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
         manifest = card.corpus_manifest
@@ -132,7 +138,7 @@ def train_prior_for(
         views, seed = resolved.settings.views, resolved.settings.seed
         sequences = yield from extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
     yield from train_prior(
-        path, loaded.codec.codebooks(), sequences, manifest, resolved, device, stop, embed_codes, resume
+        path, loaded.codec.codebooks(), sequences, manifest, resolved, device, stop, embed_codes, resume, processes
     )
 
 
@@ -197,11 +203,13 @@ def sample_pieces(
     fill = options.exact if options.exact is not None else wanted > prior.config.seq_len // bands
     finished = [torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)] * len(generators)
     open_clips = list(range(len(generators)))
+    stepper = Stepper(prior, len(generators))
     with threads(1):  # small batches: threads would wait for each other
         while open_clips:
             missing = [wanted - len(finished[i]) // bands for i in open_clips]
             drawn: list[Tensor] = []
-            for drawn in sample_codes(prior, [generators[i] for i in open_clips], max(missing), options.sampling):
+            chosen = [generators[i] for i in open_clips]
+            for drawn in sample_codes(prior, chosen, max(missing), options.sampling, stepper=stepper):
                 done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
                 yield done, wanted, finished
             for i, room, codes in zip(open_clips, missing, drawn, strict=True):

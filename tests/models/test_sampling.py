@@ -5,7 +5,7 @@ import torch
 
 from distill.config import PriorConfig
 from distill.models.prior import CodePrior
-from distill.models.sampling import SamplingOptions, clip_generator, draw, probabilities, sample_codes
+from distill.models.sampling import SamplingOptions, clip_generator, draw, probabilities, sample_codes, uniform
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=3
@@ -55,7 +55,7 @@ def test_within_the_window_each_token_is_drawn_from_the_plain_forward(prior: Cod
             for level in range(SMALL.rvq_levels):
                 logits = prior(codes, torch.tensor([0]))[:, position, level]
                 logits[:, prior.eos] = float("-inf")
-                token = draw(logits, SamplingOptions(), [generator])
+                token = draw(logits, SamplingOptions(), uniform([generator], 1)[:, 0])
                 assert token.item() == drawn[position, level].item()
                 codes[:, position, level] = token
 
@@ -94,6 +94,7 @@ def test_draws_follow_the_distribution() -> None:
     """Guards against an inverse CDF that is shifted by one or draws what has no probability."""
     logits = torch.tensor([[0.0, float("-inf"), 1.0, 2.0, float("-inf")]])
     generators = [clip_generator(seed) for seed in range(4000)]
-    counts = torch.bincount(draw(logits.expand(4000, -1), SamplingOptions(), generators), minlength=5) / 4000
+    points = uniform(generators, 1)[:, 0]
+    counts = torch.bincount(draw(logits.expand(4000, -1), SamplingOptions(), points), minlength=5) / 4000
     torch.testing.assert_close(counts.double(), logits[0].double().softmax(-1), atol=0.03, rtol=0)
     assert counts[1] == counts[4] == 0

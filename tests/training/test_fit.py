@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from distill.events import Event
+from distill.training.averaging import WeightAverage
 from distill.training.fit import (
     Best,
     FitResult,
     Judged,
     Progressed,
-    WeightAverage,
     fit,
     launch_fabric,
     learning_rate_at,

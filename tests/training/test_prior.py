@@ -18,12 +18,15 @@ from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.studio import train, train_prior_for
 from distill.training import unfinished
 from distill.training.codes import CodeSequences, CodeView, pack_codes, unpack_codes
-from distill.training.fit import Judged
+from distill.training.fit import Judged, Run, fit, launch_fabric
 from distill.training.prior import (
+    Baselines,
     PriorTask,
     compute_perplexity,
     is_overfitting,
+    no_better_than_counting,
     overfitting_gap,
+    train_prior_epoch,
     validate_prior_epoch,
 )
 from distill.training.windows import Window, make_batch
@@ -146,6 +149,55 @@ def test_the_best_epoch_is_bundled(tiny_model: Path, tmp_path: Path) -> None:
     assert metadata is not None
     assert metadata.best_perplexity == done.best_perplexity
     assert metadata.epochs_trained == 12
+    assert (metadata.hidden_size, metadata.num_layers, metadata.num_heads) == (32, 1, 2)
+    assert {(e.unigram_bits_per_code, e.ngram_bits_per_code) for e in epochs} == {
+        (metadata.unigram_bits_per_code, metadata.ngram_bits_per_code)
+    }
+
+
+def test_a_prior_that_has_learned_less_than_counting_says_so(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "poor.distill"
+    path.write_bytes(tiny_model.read_bytes())
+    overrides = {**TINY_PRIOR, "epochs": 1, "learning_rate": 1e-9}
+    events = list(train_prior_for(str(path), overrides=overrides, device="cpu", overwrite=True))
+    assert any(isinstance(event, Warned) and "no better" in event.message for event in events)
+    assert no_better_than_counting(5.0, Baselines(4.5, 4.0)).count("counting short patterns does (4.00)") == 1
+    assert no_better_than_counting(5.0, Baselines(4.0, 4.5)).count("counting single codes does (4.00)") == 1
+
+
+def test_an_epoch_alone_goes_through_the_steps_of_fit() -> None:
+    """Guards against a second loop that does something else."""
+    files = CodeSequences(as_they_are(sequence(5, 0), sequence(9, 1)), (sequence(4, 3),))
+    weights = []
+    for alone in (True, False):
+        fabric = launch_fabric("cpu", 0)
+        task = PriorTask(files, torch.ones(2, 9, 4), SETTINGS.model_copy(update={"epochs": 1}), lambda best: None)
+        if alone:
+            loss = exhausted(train_prior_epoch(Run(task, fabric)))
+            assert math.isfinite(loss)
+        else:
+            list(fit(task, fabric))
+        weights.append(task.prior.state_dict())
+    assert all(torch.equal(weights[1][name], tensor) for name, tensor in weights[0].items())
+
+
+def test_codes_of_a_lost_recording_stay(tmp_path: Path) -> None:
+    """Guards against a model that after --allow-changed cannot be trained without its recordings any more."""
+    folder, path = write_sounds(tmp_path / "sounds", 7), tmp_path / "m.distill"
+    list(train(folder, out=path, overrides=TINY_CODEC, device="cpu"))
+    list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu"))
+    before = read_contents(path, mapped=False)["codes"]
+    lost = read_card(path).corpus_manifest.train[0].name
+    (folder / lost).unlink()
+    with pytest.raises(DistillError, match=lost):
+        list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True))
+    list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True, allow_changed=True))
+    after = read_contents(path, mapped=False)["codes"]
+    assert set(after) == set(before)
+    assert all(torch.equal(after[name], codes) for name, codes in before.items())
+    metadata = read_card(path).prior_metadata
+    assert metadata is not None
+    assert metadata.corpus_digest != read_card(path).corpus_manifest.digest
 
 
 def test_the_prior_can_be_trained_again_without_the_recordings(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Devices = Annotated[
+    int, typer.Option("--devices", help="Train on this many processes: accelerators, or processor cores.", min=1)
+]
+NumNodes = Annotated[int, typer.Option("--num-nodes", help="Train on this many machines.", min=1)]
+Strategy = Annotated[str, typer.Option("--strategy", help="How processes work together: a Lightning Fabric strategy.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training of this model that was stopped or killed.")
@@ -64,8 +69,10 @@ def main() -> None:
 
 def _fail(sentence: str) -> None:
     from distill.cli.show import printable
+    from distill.processes import is_first
 
-    print(f"Error: {printable(sentence)}", file=sys.stderr)
+    if is_first():
+        print(f"Error: {printable(sentence)}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -97,15 +104,20 @@ def train(
     overwrite: Overwrite = False,
     resume: Resume = False,
     device: Device = "auto",
+    devices: Devices = 1,
+    num_nodes: NumNodes = 1,
+    strategy: Strategy = "auto",
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
     """Train a codec on a folder of sounds (stage 1)."""
     from distill import studio
     from distill.events import CodecTrainingCompleteEvent, CorpusScanned
+    from distill.processes import Processes
 
     stop = threading.Event()
-    events = run(studio.train(folder, name, out, overrides, device, overwrite, resume, stop), stop)
+    processes = Processes(devices, num_nodes, strategy)
+    events = run(studio.train(folder, name, out, overrides, device, overwrite, resume, stop, processes), stop)
     scanned, done = last(events, CorpusScanned), last(events, CodecTrainingCompleteEvent)
     if as_json:
         emit(
@@ -145,17 +157,22 @@ def train_prior(
     overwrite: Overwrite = False,
     resume: Resume = False,
     device: Device = "auto",
+    devices: Devices = 1,
+    num_nodes: NumNodes = 1,
+    strategy: Strategy = "auto",
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
     """Train the prior of a model on the codec's own files (stage 2)."""
     from distill import studio
     from distill.events import PriorTrainingCompleteEvent
+    from distill.processes import Processes
 
     stop = threading.Event()
+    processes = Processes(devices, num_nodes, strategy)
     overwrite = overwrite or (not resume and _agrees_to_replace(model))
     work = studio.train_prior_for(
-        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop
+        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes
     )  # fmt: skip
     events = run(work, stop)
     done = last(events, PriorTrainingCompleteEvent)
@@ -320,6 +337,7 @@ def run(events: Generator[Event, None, None], stop: threading.Event | None = Non
     """
     from distill.cli.show import Screen
     from distill.events import Progress, StepMetrics
+    from distill.processes import is_first
 
     kept: list[Event] = []
     before = signal.getsignal(signal.SIGINT)
@@ -329,12 +347,13 @@ def run(events: Generator[Event, None, None], stop: threading.Event | None = Non
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        print("Stopping after this step; Ctrl-C again quits at once.", file=sys.stderr)
+        if is_first():
+            print("Stopping after this step; Ctrl-C again quits at once.", file=sys.stderr)
 
     if stop is not None:
         signal.signal(signal.SIGINT, interrupted)
     try:
-        with Screen() as screen:
+        with Screen(quiet=not is_first()) as screen:
             for event in events:
                 screen.show(event)
                 if not isinstance(event, Progress | StepMetrics):
@@ -351,7 +370,14 @@ def last(events: list[Event], kind: type[EventT]) -> EventT:
 
 
 def emit(**values: object) -> None:
-    """One JSON object on stdout; what is not a number becomes null, names that are not text are escaped."""
+    """One JSON object on stdout; what is not a number becomes null, names that are not text are escaped.
+
+    Of several processes, the first one's.
+    """
+    from distill.processes import is_first
+
+    if not is_first():
+        return
     json.dump(_plain(values), sys.stdout, ensure_ascii=True, allow_nan=False)
     sys.stdout.write("\n")
     sys.stdout.flush()
@@ -368,7 +394,11 @@ def _plain(value: object) -> object:
 
 
 def _agrees_to_replace(model: str) -> bool:
-    """Ask, where someone can answer, before a prior is replaced."""
+    """Ask, where someone can answer, before a prior is replaced; the first of several processes has asked."""
+    from distill.processes import is_first
+
+    if not is_first():
+        return True
     if not sys.stdin.isatty():
         return False
     from distill import studio
@@ -389,4 +419,7 @@ def _spoken(model: str) -> str:
 
 
 def _next(text: str) -> None:
-    print(text, file=sys.stderr)
+    from distill.processes import is_first
+
+    if is_first():
+        print(text, file=sys.stderr)

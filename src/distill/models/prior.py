@@ -52,10 +52,18 @@ def unflatten_codes(tokens: Tensor, levels: int) -> Tensor:
 
 
 class LayerCache(NamedTuple):
-    """Keys and values of one block for the positions seen so far."""
+    """Keys and values of one block for the positions seen so far, in one piece so that they are written at once."""
 
-    keys: Tensor  # [B, heads, S_max, d]
-    values: Tensor  # [B, heads, S_max, d]
+    both: Tensor  # [2, B, heads, S_max, d]
+    keys: Tensor  # [B * heads, S_max, d], the first half
+    values: Tensor  # [B * heads, S_max, d], the second half
+
+    @classmethod
+    def empty(cls, config: PriorConfig, batch: int, like: Tensor) -> "LayerCache":
+        """Room for a whole window of `batch` rows."""
+        size = config.hidden_size // config.num_heads
+        both = like.new_zeros(2, batch, config.num_heads, config.seq_len + 1, size)
+        return cls(both, both[0].flatten(0, 1), both[1].flatten(0, 1))
 
 
 @dataclass
@@ -98,7 +106,7 @@ class Block(nn.Module):
         qkv = self.qkv(self.attention_norm(x)).view(batch, count, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, P, d]
         if cache is not None:
-            cache.keys[:, :, :count], cache.values[:, :, :count] = k, v
+            cache.both[0, :, :, :count], cache.both[1, :, :, :count] = k, v
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self._drop(self.attention_out(attended.transpose(1, 2).reshape(batch, count, width)))
         fed: Tensor = self.feed_out(F.gelu(self.feed_in(self.feed_norm(x))))
@@ -194,7 +202,7 @@ class CodePrior(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
         self.chosen_code = nn.Embedding(levels * entries, width)
-        self.chosen_vector = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels))
+        self.chosen_vector = nn.ModuleList(nn.Linear(dim, width, bias=False) for _ in range(levels - 1))
         self.heads = nn.ModuleList(LevelHead(config) for _ in range(levels))
         self._start_weights()
 
@@ -231,8 +239,7 @@ class CodePrior(nn.Module):
         batch, length, levels = prefix.shape
         codes = torch.full((batch, config.seq_len + 2, levels), self.outside, device=prefix.device)
         codes[:, :length] = prefix
-        shape = (batch, config.num_heads, config.seq_len + 1, config.hidden_size // config.num_heads)
-        caches = [LayerCache(self.vectors.new_zeros(shape), self.vectors.new_zeros(shape)) for _ in self.blocks]
+        caches = [LayerCache.empty(config, batch, self.vectors) for _ in self.blocks]
         if length:
             around = self._surroundings(codes, torch.arange(length, device=prefix.device))
             x = self._embed(around, start)

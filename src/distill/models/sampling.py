@@ -46,32 +46,17 @@ def probabilities(logits: Tensor, options: SamplingOptions) -> Tensor:
     return chances
 
 
-def draw(
-    logits: Tensor,
-    options: SamplingOptions,
-    generators: Sequence[torch.Generator],
-    going_on: Tensor | None = None,
-) -> Tensor:
-    """One token [B] from logits [B, V]; each row has its own generator and uses one number of it.
+def uniform(generators: Sequence[torch.Generator], count: int) -> Tensor:
+    """Numbers [B, count] in [0, 1), float64; each row from its own generator, the same one by one or all at once."""
+    return torch.stack([torch.rand(count, generator=generator, dtype=torch.float64) for generator in generators])
 
-    Args:
-        going_on: [B] bool; the others draw code 0 and use no number, so that what a row does next depends on it alone.
-    """
-    chances = probabilities(logits, options).cpu()
-    active = [True] * len(generators) if going_on is None else going_on.tolist()
-    points = torch.tensor(
-        [
-            torch.rand((), generator=generator, dtype=torch.float64).item() if goes_on else 0.0
-            for generator, goes_on in zip(generators, active, strict=True)
-        ],
-        dtype=torch.float64,
-    )
-    cumulative = chances.cumsum(-1)
-    points = points * cumulative[:, -1]
-    drawn = torch.searchsorted(cumulative, points[:, None], right=True)[:, 0]
-    last_possible = (chances > 0).double().cumsum(-1).argmax(-1)
-    drawn = torch.minimum(drawn, last_possible)
-    return drawn.masked_fill(~torch.tensor(active), 0).to(logits.device)
+
+def draw(logits: Tensor, options: SamplingOptions, points: Tensor) -> Tensor:
+    """One token [B] from logits [B, V] by inverting the distribution at `points` [B] in [0, 1)."""
+    cumulative = probabilities(logits.cpu(), options).cumsum(-1)  # in float64, which not every device has
+    total = cumulative[:, -1]
+    below = torch.minimum(points * total, total.nextafter(total.new_zeros(())))  # what has no chance is never reached
+    return torch.searchsorted(cumulative, below[:, None], right=True)[:, 0].to(logits.device)
 
 
 @torch.inference_mode()
@@ -81,6 +66,7 @@ def sample_codes(
     max_columns: int,
     options: SamplingOptions = SamplingOptions(),
     may_end: bool = True,
+    stepper: Stepper | None = None,
 ) -> Iterator[list[Tensor]]:
     """Draw one sequence of codes for each generator.
 
@@ -90,6 +76,7 @@ def sample_codes(
     Args:
         max_columns: where every sequence ends at the latest.
         may_end: let a sequence end by EOS; without, EOS is never drawn.
+        stepper: one made before for this prior, where many batches are drawn; without, a new one.
 
     Yields:
         After every column, the sequences so far: for each generator codes [S, Q] (int64, on the prior's device).
@@ -101,25 +88,37 @@ def sample_codes(
     batch = len(generators)
     codes = torch.zeros((batch, max_columns * bands, config.rvq_levels), dtype=torch.long, device=device)
     length = torch.full((batch,), max_columns, device=device)  # in columns
-    stepper = Stepper(prior, batch)
+    stepper = stepper or Stepper(prior, batch)
     state = prior.begin(torch.full((batch,), BOS, device=device), codes[:, :0])
     for column in range(max_columns):
         if state.length == config.seq_len:
             kept = max(1, window * 2 // 3) if window > 1 else 0
             prefix = codes[:, (column - kept) * bands : column * bands]
             state = prior.begin(torch.full((batch,), MID, device=device), prefix)
+        points = _points_of_column(generators, length > column, bands * config.rvq_levels)
         for position in range(column * bands, (column + 1) * bands):
             levels = stepper.step(state)
             logits = next(levels)
-            if position % bands == 0 and (not may_end or column == 0):
+            begins = position == column * bands
+            if begins and (not may_end or column == 0):
                 logits[:, prior.eos] = float("-inf")
             for level in range(config.rvq_levels):
-                drawn = draw(logits, options, generators, length > column)
-                ended = drawn == prior.eos
-                length = torch.where(ended, length.clamp(max=column), length)
-                drawn = drawn.masked_fill(ended, 0)
+                drawn = draw(logits, options, next(points))
+                if begins and level == 0:
+                    ended = drawn == prior.eos
+                    length = torch.where(ended, length.clamp(max=column), length)
+                    if bool((length <= column).all()):
+                        return
+                    drawn = drawn.masked_fill(ended, 0)
                 codes[:, position, level] = drawn
                 logits = levels.send(drawn)
-            if bool((length <= column).all()):
-                return
         yield [row[: min(int(end), column + 1) * bands].clone() for row, end in zip(codes, length, strict=True)]
+
+
+def _points_of_column(generators: Sequence[torch.Generator], going_on: Tensor, count: int) -> Iterator[Tensor]:
+    """`count` times a number for each row [B]; a row that has ended takes none, so that what its generator gives next
+    depends on it alone."""
+    points = torch.zeros(len(generators), count, dtype=torch.float64)
+    rows = going_on.nonzero()[:, 0].tolist()
+    points[rows] = uniform([generators[row] for row in rows], count)
+    return iter(points.T.contiguous().unbind(0))

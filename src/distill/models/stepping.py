@@ -1,10 +1,11 @@
 """Sampling one position at a time: the same network as `CodePrior.forward`, arranged for a few rows of one position.
 
 What depends on the weights alone is worked out once: codebook vectors are folded into the tables of codes, the linear
-layers of a level's output into one, and matrices are laid out so that a product with few rows reads them in order. The
-tests hold it against the plain forward.
+layers of a level's output into one that scores the codebook at once, the attention's scale into the queries; and
+matrices are laid out so that a product with few rows reads them in order. The tests hold it against the plain forward.
 """
 
+import math
 from collections.abc import Generator
 from typing import NamedTuple
 
@@ -18,11 +19,25 @@ MANY_ROWS = 4
 """From more rows than this on, every matrix is read fastest with its outputs side by side."""
 
 
+class _Norm(NamedTuple):
+    width: tuple[int, ...]
+    gain: Tensor  # [H]
+    offset: Tensor  # [H]
+    eps: float
+
+    @classmethod
+    def of(cls, norm: nn.LayerNorm) -> "_Norm":
+        return cls(norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.layer_norm(x, self.width, self.gain, self.offset, self.eps)
+
+
 class _BlockWeights(NamedTuple):
-    attention_norm: nn.LayerNorm
-    qkv: Tensor  # [H, 3 H]
+    attention_norm: _Norm
+    qkv: Tensor  # [H, 3 H], queries scaled
     attention_out: Tensor  # [H, H]
-    feed_norm: nn.LayerNorm
+    feed_norm: _Norm
     feed_in: Tensor  # [H, 4 H]
     feed_in_bias: Tensor
     feed_out: Tensor  # [4 H, H]
@@ -30,15 +45,17 @@ class _BlockWeights(NamedTuple):
 
 
 class _HeadWeights(NamedTuple):
-    head: LevelHead
+    norm_in: _Norm
     wide: Tensor  # [H, 2 H]
     wide_bias: Tensor
     narrow: Tensor  # [2 H, H]
     narrow_bias: Tensor
-    out: Tensor  # [H, V + D + 2 N]: free, direction, near, same
+    norm_out: _Norm
+    out: Tensor  # [H, V + 2 N]: free and direction as scores of the codes, near, same
     out_bias: Tensor
-    codebook: Tensor  # [V, D]
-    squares: Tensor  # [1, V], CLOSENESS times the squared norm of each code's vector
+    agreement: Tensor  # [N]
+    codebook: Tensor  # [D, V], 2 * CLOSENESS times each code's vector
+    squares: Tensor  # [V], -CLOSENESS times the squared norm of each code's vector
     grown: tuple[Tensor, ...]
     """What the chosen code of each level up to this one adds to the state of the next, [entries, H] each."""
 
@@ -60,7 +77,7 @@ class Stepper:
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
         self.index = torch.where(prior.source_exists, prior.source_index, prior.nowhere).unbind(0)
         self.vectors = prior.vectors.flatten(0, 1)
-        self.parts = [prior.vocabulary, dim, len(NEIGHBOURS), len(NEIGHBOURS)]
+        self.norm = _Norm.of(prior.norm)
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
         self.heads = [self._head(level, head) for level, head in enumerate(prior.heads) if isinstance(head, LevelHead)]
 
@@ -71,10 +88,10 @@ class Stepper:
         sources = state.codes.index_select(1, self.index[at])  # [B, 1 + N, Q]
         z = self._trunk(state, sources)
         neighbours = sources[:, 1:]
-        known = (neighbours < config.codebook_size).float()
+        known = (neighbours < config.codebook_size).to(z.dtype)
         copied = neighbours.clamp(max=config.codebook_size - 1)
-        codes_of = (neighbours + prior.level_offset).reshape(-1, config.rvq_levels)
-        residual = F.embedding_bag(codes_of, self.vectors, mode="sum").view(len(z), len(NEIGHBOURS), -1)
+        codes_of = (neighbours + prior.level_offset).view(-1, config.rvq_levels)
+        residual = self.vectors[codes_of].sum(1).view(len(z), len(NEIGHBOURS), -1)
         agree: Tensor | None = None
         chosen: list[Tensor] = []
         for level, weights in enumerate(self.heads):
@@ -87,7 +104,7 @@ class Stepper:
                 break
             chosen.append(codes)
             residual = residual - prior.vectors[level].index_select(0, codes)[:, None]
-            alike = (neighbours[..., level] == codes[:, None]).float()
+            alike = (neighbours[..., level] == codes[:, None]).to(z.dtype)
             agree = alike if agree is None else agree * alike
             for table, each in zip(weights.grown, chosen, strict=True):
                 z = z + table.index_select(0, each)
@@ -100,31 +117,29 @@ class Stepper:
         slots = (sources + self.prior.source_slot).view(batch, -1)
         x = F.embedding_bag(slots, self.source, mode="sum") + self.place[at] + state.started
         for block, cache in zip(self.blocks, state.caches, strict=True):
-            q, k, v = (block.attention_norm(x) @ block.qkv).view(batch, 3, heads, -1).unbind(1)
-            cache.keys[:, :, at], cache.values[:, :, at] = k, v
-            keys, values = cache.keys[:, :, : at + 1], cache.values[:, :, : at + 1]
-            seen = F.scaled_dot_product_attention(q[:, :, None], keys, values)
-            x = torch.addmm(x, seen.reshape(batch, -1), block.attention_out)
+            qkv = (block.attention_norm(x) @ block.qkv).view(batch, 3, heads, -1)
+            cache.both[:, :, :, at] = qkv[:, 1:].transpose(0, 1)
+            scores = torch.bmm(qkv[:, 0].reshape(batch * heads, 1, -1), cache.keys[:, : at + 1].transpose(1, 2))
+            seen = torch.bmm(scores.softmax(-1), cache.values[:, : at + 1])
+            x = torch.addmm(x, seen.view(batch, -1), block.attention_out)
             wide = F.gelu(torch.addmm(block.feed_in_bias, block.feed_norm(x), block.feed_in))
             x = torch.addmm(x, wide, block.feed_out).add_(block.feed_out_bias)
-        normed: Tensor = self.prior.norm(x)
-        return normed
+        return self.norm(x)
 
     def _logits(
         self, weights: _HeadWeights, z: Tensor, residual: Tensor, agree: Tensor | None, known: Tensor, copied: Tensor
     ) -> Tensor:
         """As `LevelHead.forward`, of one position: [B, H] -> [B, V]."""
-        head = weights.head
-        wide = F.gelu(torch.addmm(weights.wide_bias, head.norm_in(z), weights.wide))
+        batch, places, dim = residual.shape
+        wide = F.gelu(torch.addmm(weights.wide_bias, weights.norm_in(z), weights.wide))
         y = torch.addmm(z, wide, weights.narrow).add_(weights.narrow_bias)
-        out = torch.addmm(weights.out_bias, head.norm_out(y), weights.out)
-        logits, direction, near, same = torch.split(out, self.parts, dim=-1)
-        near = near * known
+        out = torch.addmm(weights.out_bias, weights.norm_out(y), weights.out)
+        free = out[:, : -2 * places]
+        near, same = out[:, -2 * places : -places], out[:, -places:]
         if agree is not None:
-            same = same + head.agreement * agree
-        target = torch.baddbmm(direction[:, None], near[:, None], residual, alpha=2.0 * CLOSENESS)[:, 0]
-        logits = torch.addmm(logits, target, weights.codebook.T)
-        logits = logits.addmm_(near.sum(-1, keepdim=True), weights.squares, alpha=-1.0)
+            same = torch.addcmul(same, agree, weights.agreement)
+        close = torch.addmm(weights.squares, residual.view(-1, dim), weights.codebook).view(batch, places, -1)
+        logits = torch.baddbmm(free[:, None], (near * known)[:, None], close)[:, 0]
         return logits.scatter_add_(-1, copied, same * known)
 
     def _laid_out(self, layer: nn.Linear | Tensor) -> Tensor:
@@ -134,11 +149,13 @@ class Stepper:
         return weight.T.contiguous() if outputs_together else weight.T
 
     def _block(self, block: Block) -> _BlockWeights:
+        qkv = block.qkv.weight.clone()
+        qkv[: qkv.shape[1]] *= 1.0 / math.sqrt(qkv.shape[1] // block.heads)
         return _BlockWeights(
-            block.attention_norm,
-            self._laid_out(block.qkv),
+            _Norm.of(block.attention_norm),
+            self._laid_out(qkv),
             self._laid_out(block.attention_out),
-            block.feed_norm,
+            _Norm.of(block.feed_norm),
             self._laid_out(block.feed_in),
             block.feed_in.bias,
             self._laid_out(block.feed_out),
@@ -148,20 +165,24 @@ class Stepper:
     def _head(self, level: int, head: LevelHead) -> _HeadWeights:
         prior = self.prior
         codebook = prior.vectors[level, : prior.vocabulary]
-        out = torch.cat([head.free.weight, VECTOR_GAIN * head.direction.weight, head.near.weight, head.same.weight])
-        bias = torch.cat([head.free.bias, head.free.bias.new_zeros(codebook.shape[1]), head.near.bias, head.same.bias])
-        by_vector = prior.chosen_vector[level]
-        grown = [VECTOR_GAIN * by_vector(prior.vectors[below]) for below in range(level + 1)]
-        grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, out.shape[1])[level]
+        free = head.free.weight + VECTOR_GAIN * codebook @ head.direction.weight
+        out = torch.cat([free, head.near.weight, head.same.weight])
+        grown: list[Tensor] = []
+        if level < len(prior.chosen_vector):  # nothing follows the last level
+            by_vector = prior.chosen_vector[level]
+            grown = [VECTOR_GAIN * by_vector(prior.vectors[below]) for below in range(level + 1)]
+            grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, out.shape[1])[level]
         return _HeadWeights(
-            head,
+            _Norm.of(head.norm_in),
             self._laid_out(head.wide),
             head.wide.bias,
             self._laid_out(head.narrow),
             head.narrow.bias,
+            _Norm.of(head.norm_out),
             self._laid_out(out),
-            bias,
-            codebook,
-            CLOSENESS * codebook.square().sum(-1)[None],
+            torch.cat([head.free.bias, head.near.bias, head.same.bias]),
+            head.agreement,
+            2.0 * CLOSENESS * codebook.T.contiguous(),
+            -CLOSENESS * codebook.square().sum(-1),
             tuple(grown),
         )

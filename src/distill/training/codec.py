@@ -35,11 +35,13 @@ from distill.models.vqvae import (
     valid_frames,
     valid_positions,
 )
+from distill.processes import ONE, Processes
 from distill.training.crops import CropBatch, CropSource
 from distill.training.fit import Best, Judged, Progressed, launch_fabric
 from distill.training.health import COLLAPSED, judge_health
 from distill.training.muon import Muon
 from distill.training.preview import CodecPreviews
+from distill.training.shares import summed
 from distill.training.stage import Stage, Trained, train_stage
 from distill.weights import start_from
 
@@ -84,8 +86,8 @@ class CodecObjective(nn.Module):
         return torch.where(torch.rand(crops) < self.level_dropout, fewer, levels)
 
     def take_usage(self) -> Tensor:
-        """How often each code was used since the last call, [Q, K]."""
-        counts = self.usage[:, 1:].cpu().clone()
+        """How often each code was used since the last call, by all processes, [Q, K]."""
+        counts = summed(self.usage)[:, 1:].cpu().clone()
         self.usage.zero_()
         return counts
 
@@ -272,6 +274,7 @@ def train_codec(
     device: str = "auto",
     stop: threading.Event | None = None,
     resume: bool = False,
+    processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Train a codec and save it at `path`, the best epoch as it happens.
 
@@ -280,12 +283,13 @@ def train_codec(
         name: the model's name, as shown in the library.
         stop: set it to end the training after the current step, the best epoch kept.
         resume: go on with the unfinished run of this model.
+        processes: how many train together.
 
     Raises:
         DistillError: there is nothing to go on with, or the training was stopped before there was anything to keep.
     """
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed)
+    fabric = launch_fabric(device, settings.seed, processes)
     stage = Stage(CODEC_STAGE, path, resolved, corpus.manifest)
 
     def sections(trained: Trained) -> dict[str, Any]:
@@ -307,7 +311,7 @@ def train_codec(
             ),
         }
 
-    previews = CodecPreviews(corpus, path, CODEC_STAGE)
+    previews = CodecPreviews(corpus, path, CODEC_STAGE) if fabric.is_global_zero else None
     task = CodecTask(corpus, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best))), previews)
     trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
     yield CodecTrainingCompleteEvent(

@@ -17,6 +17,7 @@ from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.encoding import encode_codes, level_of
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE
+from distill.training.shares import gathered, share
 
 VIEW_SEMITONES = 1.0
 """A view may be this much higher and faster, or lower and slower."""
@@ -56,26 +57,27 @@ def extract_code_sequences(
     Args:
         views: how many versions of each training file: itself, then by turns a little higher or lower, and begun a
             fraction of a column later.
+
+    Several processes each encode a share of the files and return them all.
     """
     codec.eval()
     files = corpus.manifest.files
-    train: list[tuple[CodeView, ...]] = []
-    val: list[Tensor] = []
-    for done, file in enumerate(files, start=1):
+    mine: list[tuple[CodeView, ...]] = []
+    for done, file in share(list(enumerate(files, start=1))):
         mel = corpus.mel(file)
         level = level_of(mel)
-        codes = encode_codes(codec, mel, level, device).cpu()
-        if file.split == "val":
-            val.append(codes)
-        else:
-            found = [CodeView(codes)]
-            if file.seconds <= LONGEST_VIEW_SECONDS:
-                rng = np.random.default_rng((seed, done))
-                for other, from_start in _other_views(corpus, file, views - 1, rng):
-                    found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
-            train.append(tuple(found))
+        found = [CodeView(encode_codes(codec, mel, level, device).cpu())]
+        if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
+            rng = np.random.default_rng((seed, done))
+            for other, from_start in _other_views(corpus, file, views - 1, rng):
+                found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
+        mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
-    return CodeSequences(tuple(train), tuple(val))
+    every = list(zip(files, gathered(mine, len(files)), strict=True))
+    return CodeSequences(
+        tuple(found for file, found in every if file.split == "train"),
+        tuple(found[0].codes for file, found in every if file.split == "val"),
+    )
 
 
 def _other_views(
@@ -110,8 +112,10 @@ def unpack_codes(packed: dict[str, Tensor], manifest: CorpusManifest, codebook_s
     train, val = [], []
     for file in manifest.files:
         codes = packed.get(file.name)
+        if codes is None:
+            raise DistillError(f"The model holds no codes of {file.name}. Use --dataset DIR with the sounds.")
         fits = isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 and len(codes) > 0
-        if codes is None or not fits or codes.shape[1] != levels or len(codes) % BANDS:
+        if not fits or codes.shape[1] != levels or len(codes) % BANDS:
             raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
         if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
             raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")

@@ -1,6 +1,7 @@
 """The one training loop. A task says what to learn; `fit` runs it on Lightning Fabric and yields what happens."""
 
 import copy
+import inspect
 import logging
 import math
 import threading
@@ -11,11 +12,17 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from distill.device import choose_device, threads, training_precision, training_threads
+from distill.device import check_processes, choose_device, threads, training_precision, training_threads
+from distill.errors import DistillError
 from distill.events import Event
+from distill.processes import ONE, Processes
+from distill.training.averaging import WeightAverage
+from distill.training.shares import any_process, as_the_first, count, rank, row_count, rows_of, summed, together
 
 WARMUP_SHARE = 0.05
 """Share of the steps in which the learning rate rises from zero."""
@@ -125,32 +132,6 @@ class PutDown(Protocol):
         """The run is finished."""
 
 
-class WeightAverage:
-    """Moving average of a module's parameters (Polyak averaging), taken in place of the weights for validation."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.average = [p.detach().clone() for p in self.parameters] if decay else []
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take the current weights in; the first steps count more, so that the start is soon forgotten."""
-        if self.average:
-            self.steps += 1
-            decay = min(self.decay, self.steps / (self.steps + 9.0))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange weights and average; twice is as before."""
-        for parameter, average in zip(self.parameters, self.average, strict=False):
-            kept = parameter.detach().clone()
-            parameter.copy_(average)
-            average.copy_(kept)
-
-
 def learning_rate_at(step: int, total_steps: int, highest: float) -> float:
     """Linear rise over the first `WARMUP_SHARE` of the steps, then half a cosine down to `FINAL_LEARNING_RATE`."""
     warmup = max(1, round(total_steps * WARMUP_SHARE))
@@ -160,13 +141,38 @@ def learning_rate_at(step: int, total_steps: int, highest: float) -> float:
     return highest * (FINAL_LEARNING_RATE + (1 - FINAL_LEARNING_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
 
-def launch_fabric(device_name: str, seed: int) -> Fabric:
-    """Fabric on the chosen device in the precision that suits it, everything random seeded."""
+def launch_fabric(device_name: str, seed: int, processes: Processes = ONE) -> Fabric:
+    """Fabric on the chosen device in the precision that suits it, everything random seeded.
+
+    Several processes have met when this returns. `distill.training.shares` says what each one's
+    share is.
+
+    Raises:
+        DistillError: the device is not there, or not as many of it.
+    """
     device = choose_device(device_name)
+    check_processes(processes, device)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # the faces say what is used
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(accelerator=device.type, devices=1, precision=training_precision(device))
-    fabric.launch()
+    strategy: str | Strategy = processes.strategy
+    if processes.count > 1 and strategy in ("auto", "ddp"):
+        # codebooks and counts are summed by those who keep them; torch has renamed the option
+        options = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in options else "broadcast_buffers"
+        chosen: dict[str, Any] = {name: False}
+        strategy = DDPStrategy(**chosen)
+    try:
+        fabric = Fabric(
+            accelerator=device.type,
+            devices=processes.devices,
+            num_nodes=processes.num_nodes,
+            strategy=strategy,
+            precision=training_precision(device),
+        )
+        fabric.launch()
+    except (ValueError, TypeError) as error:
+        reason = str(error).split(". ")[0].rstrip(".")
+        raise DistillError(f"--strategy {processes.strategy}: {reason}. Leave it out, or choose ddp.") from error
     fabric.seed_everything(seed, verbose=False)
     return fabric
 
@@ -188,14 +194,17 @@ class Run:
         self.best: Best | None = None
         self.judged: Judged | None = None
         self.stopped = False
+        if together():
+            torch.manual_seed(torch.initial_seed() + rank())  # equal weights, unlike dropout
 
     def train_epoch(self, stop: threading.Event | None = None) -> Generator[Event, None, list[float]]:
         """The steps of the next epoch, as events -> their losses; fewer where `stop` was set."""
         self.epoch += 1
         self.task.before_epoch(self.epoch, self.fabric.device)
+        as_the_first(list(self.task.objective.buffers()))
         losses: list[float] = []
         for batch in self.task.batches(self.epoch):
-            self.stopped = stop is not None and stop.is_set()
+            self.stopped = any_process(stop is not None and stop.is_set(), self.fabric.device)
             if self.stopped:
                 break
             losses.append(self.train_step(batch))
@@ -208,8 +217,7 @@ class Run:
         for group, highest in zip(self._groups(), self.highest_rates, strict=True):
             group["lr"] = learning_rate_at(self.step, self.total_steps, highest)
         self.task.objective.train()
-        loss = self.module(self.fabric.to_device(batch))
-        self.fabric.backward(loss)
+        value = self._backward(batch) if count() == 1 else self._backward_share(batch)
         nn.utils.clip_grad_norm_(self.task.objective.parameters(), GRADIENT_NORM)
         for optimizer in self.wrapped:
             optimizer.step()
@@ -217,9 +225,25 @@ class Run:
         self.average.update()
         self.step += 1
         self.items += self.task.items(batch)
-        value = float(loss.detach())
         self.training_seconds += time.monotonic() - begun
         return value
+
+    def _backward(self, batch: Any) -> float:
+        loss = self.module(self.fabric.to_device(batch))
+        self.fabric.backward(loss)
+        return float(loss.detach())
+
+    def _backward_share(self, batch: Any) -> float:
+        """This process's rows of the batch. Fabric averages gradients over processes; weighted by what each share is
+        worth, that is the gradient of the whole batch."""
+        whole, mine = self.task.items(batch), rows_of(batch, rank(), count())
+        if row_count(mine):
+            worth = self.task.items(mine) / whole
+        else:  # fewer rows than processes: join in with a row that counts for nothing
+            worth, mine = 0.0, rows_of(batch, 0, row_count(batch))
+        loss = self.module(self.fabric.to_device(mine))
+        self.fabric.backward(loss * (worth * count()))
+        return float(summed(loss.detach() * worth))
 
     def judge(self, losses: list[float]) -> Sequence[Event]:
         """Validate the averaged weights at the end of an epoch; keep them if they are the best so far."""
@@ -231,7 +255,7 @@ class Run:
             self.best = Best(self.epoch, judged, _cpu_state(self.task.objective))
         self.average.swap()
         events = self.task.epoch_events(self.progressed(sum(losses) / len(losses)), judged, self.best)
-        if self.best is not None and self.best.epoch == self.epoch:
+        if self.best is not None and self.best.epoch == self.epoch and self.fabric.is_global_zero:
             self.task.keep(self.best)
         return events
 
@@ -296,6 +320,8 @@ class Run:
         self.best = None if best is None else Best(best["epoch"], Judged(**best["judged"]), best["state"])
         self.judged = None if judged is None else Judged(**judged)
         torch.set_rng_state(state["randomness"])
+        if rank():
+            torch.manual_seed(torch.initial_seed() + self.step)  # the state is the first process's
         self.task.restore_progress(state["task"])
 
 
@@ -330,10 +356,10 @@ def _fit(
             run.epoch -= 1
             break
         events = run.judge(losses)
-        if put_down is not None and not run.stopped:
+        if put_down is not None and not run.stopped and fabric.is_global_zero:
             put_down.save(run.state)
         yield from events
-    if put_down is not None and not run.stopped:
+    if put_down is not None and not run.stopped and fabric.is_global_zero:
         put_down.clear()
     elapsed = time.monotonic() - run.started
     early = run.epoch < task.epochs

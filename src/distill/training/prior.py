@@ -24,10 +24,12 @@ from distill.events import (
     Warned,
 )
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
+from distill.processes import ONE, Processes
 from distill.training.baselines import ngram_bits, unigram_bits
 from distill.training.codes import CodeSequences, pack_codes
 from distill.training.fit import Best, Judged, Progressed, Run, launch_fabric
 from distill.training.memorization import check_memorization
+from distill.training.shares import share, summed
 from distill.training.stage import LossCurve, Stage, Trained, train_stage
 from distill.training.windows import CodeBatch, Window, make_batch
 
@@ -45,6 +47,28 @@ class Perplexities(NamedTuple):
 
     loss: float  # nats per code, summed loss over summed codes
     per_level: tuple[float, ...]  # perplexity of each level
+
+
+SAID_BEFORE = {"training_date", "corpus_digest", "hidden_size", "num_layers", "num_heads", "parameters"}
+"""Parts of the metadata that `TrainingStarted` and the model's file say, not the last event."""
+
+
+class Baselines(NamedTuple):
+    """Bits per code of the held-out files by counting alone."""
+
+    unigram: float
+    ngram: float
+
+    @classmethod
+    def of(cls, sequences: CodeSequences, settings: PriorConfig) -> Self:
+        """Counted in the training files as they are."""
+        heard, asked, size = sequences.train_codes, sequences.val, settings.codebook_size
+        return cls(unigram_bits(heard, asked, size), ngram_bits(heard, asked, size, settings.bands))
+
+    @property
+    def best(self) -> float:
+        """What a prior has to beat."""
+        return min(self)
 
 
 class PriorObjective(nn.Module):
@@ -79,6 +103,7 @@ class PriorTask:
         windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)
         self.steps_per_epoch = math.ceil(windows / settings.batch_size)
         self.file_count = len(sequences.train) + len(sequences.val)
+        self.baselines = Baselines.of(sequences, settings)
         self.history = LossCurve()
 
     def optimizers(self) -> list[Optimizer]:
@@ -114,7 +139,14 @@ class PriorTask:
         """One step."""
         p = progressed
         return PriorStepMetrics(
-            p.epoch, p.step, p.total_steps, p.loss, p.learning_rate, p.seconds_left, p.items_per_second
+            p.epoch,
+            p.step,
+            p.total_steps,
+            p.loss,
+            p.learning_rate,
+            p.seconds_left,
+            p.items_per_second,
+            compute_perplexity(p.loss),
         )
 
     def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
@@ -132,6 +164,8 @@ class PriorTask:
             val_perplexity=perplexity,
             val_perplexity_per_level=tuple(judged.details["per_level"]),
             bits_per_code=judged.score / LN2,
+            unigram_bits_per_code=self.baselines.unigram,
+            ngram_bits_per_code=self.baselines.ngram,
             best_perplexity=compute_perplexity(best.judged.score) if best else math.inf,
             best_epoch=best.epoch if best else 0,
             is_best=best is not None and best.epoch == progressed.epoch,
@@ -201,7 +235,10 @@ def train_prior_epoch(run: Run, stop: threading.Event | None = None) -> Generato
 
 @torch.no_grad()
 def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: torch.device) -> Perplexities:
-    """Every code of every sequence predicted once, in windows laid end to end; accurate per token."""
+    """Every code of every sequence predicted once, in windows laid end to end; accurate per token.
+
+    Several processes each take a share of the windows and return the same figures.
+    """
     prior.eval()
     settings = prior.config
     window = settings.seq_len // settings.bands
@@ -210,7 +247,7 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
         for codes in sequences
         for first in range(0, len(codes) // settings.bands, window)
     ]
-    windows.sort(key=lambda place: place.columns)
+    windows = list(share(sorted(windows, key=lambda place: place.columns)))
     sums, counts = torch.zeros(settings.rvq_levels).double(), torch.zeros(settings.rvq_levels).double()
     for first in range(0, len(windows), VALIDATION_BATCH):
         batch = make_batch(windows[first : first + VALIDATION_BATCH], settings)
@@ -220,6 +257,7 @@ def validate_prior_epoch(prior: CodePrior, sequences: Sequence[Tensor], device: 
         losses = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), ignore_index=IGNORED, reduction="none")
         sums += losses.view(-1, settings.rvq_levels).double().cpu().sum(0)
         counts += (targets != IGNORED).flatten(0, 1).double().cpu().sum(0)
+    sums, counts = (summed(each, device).cpu() for each in (sums, counts))
     per_level = tuple(compute_perplexity(float(loss)) for loss in sums / counts.clamp_min(1))
     return Perplexities(float(sums.sum() / counts.sum()), per_level)
 
@@ -234,6 +272,7 @@ def train_prior(
     stop: threading.Event | None = None,
     embed_codes: bool = True,
     resume: bool = False,
+    processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in `path` and bundle it in place, the best epoch as it happens.
 
@@ -245,14 +284,16 @@ def train_prior(
         stop: set it to end the training after the current step, the best epoch kept.
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resume: go on with the unfinished run of this model.
+        processes: how many train together.
 
     Raises:
         DistillError: there is nothing to go on with, or the training was stopped before its first epoch ended.
     """
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed)
-    stage = Stage(PRIOR_STAGE, path, resolved, manifest, read_contents(path, mapped=False))
-    baselines = Baselines.of(sequences, settings)
+    fabric = launch_fabric(device, settings.seed, processes)
+    contents = read_contents(path, mapped=False)
+    kept_codes = contents.get("codes", {})  # of files that are not there any more
+    stage = Stage(PRIOR_STAGE, path, resolved, manifest, contents)
 
     def sections(trained: Trained) -> dict[str, Any]:
         return {
@@ -260,41 +301,23 @@ def train_prior(
             "prior_state_dict": trained.weights("prior"),
             "prior_config": settings.architecture(),
             "prior_training_config": settings,
-            "prior_metadata": describe_prior(trained, settings, manifest, baselines),
+            "prior_metadata": describe_prior(trained, task, manifest),
             "has_codes": embed_codes,
-            "codes": pack_codes(sequences, manifest) if embed_codes else {},
+            "codes": {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {},
         }
 
     task = PriorTask(
         sequences, codebooks, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best)))
     )
     trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
-    found = describe_prior(trained, settings, manifest, baselines)
-    if found.bits_per_code >= baselines.best:
-        yield Warned(no_better_than_counting(found.bits_per_code, baselines))
+    found = describe_prior(trained, task, manifest)
+    if found.bits_per_code >= task.baselines.best:
+        yield Warned(no_better_than_counting(found.bits_per_code, task.baselines))
     yield PriorTrainingCompleteEvent(
         model=str(path),
         stopped_early=trained.stopped_early,
-        **found.model_dump(exclude={"training_date", "corpus_digest"}),
+        **found.model_dump(exclude=SAID_BEFORE),
     )
-
-
-class Baselines(NamedTuple):
-    """Bits per code of the held-out files by counting alone."""
-
-    unigram: float
-    ngram: float
-
-    @classmethod
-    def of(cls, sequences: CodeSequences, settings: PriorConfig) -> Self:
-        """Counted in the training files as they are."""
-        heard, asked, size = sequences.train_codes, sequences.val, settings.codebook_size
-        return cls(unigram_bits(heard, asked, size), ngram_bits(heard, asked, size, settings.bands))
-
-    @property
-    def best(self) -> float:
-        """What a prior has to beat."""
-        return min(self)
 
 
 def no_better_than_counting(bits_per_code: float, baselines: Baselines) -> str:
@@ -306,21 +329,23 @@ def no_better_than_counting(bits_per_code: float, baselines: Baselines) -> str:
     )
 
 
-def describe_prior(
-    trained: Trained, settings: PriorConfig, manifest: CorpusManifest, baselines: Baselines
-) -> PriorMetadata:
+def describe_prior(trained: Trained, task: PriorTask, manifest: CorpusManifest) -> PriorMetadata:
     """What the model's file says of its prior."""
-    best = trained.best.judged
+    best, settings = trained.best.judged, task.settings
     perplexity = compute_perplexity(best.score)
     flag, message = check_memorization(perplexity, settings.codebook_size, len(manifest.files))
     return PriorMetadata(
         epochs_trained=trained.epochs,
+        hidden_size=settings.hidden_size,
+        num_layers=settings.num_layers,
+        num_heads=settings.num_heads,
+        parameters=sum(p.numel() for p in task.prior.parameters()),
         best_epoch=trained.best.epoch,
         final_perplexity=compute_perplexity(trained.last.score),
         best_perplexity=perplexity,
         bits_per_code=best.score / LN2,
-        unigram_bits_per_code=baselines.unigram,
-        ngram_bits_per_code=baselines.ngram,
+        unigram_bits_per_code=task.baselines.unigram,
+        ngram_bits_per_code=task.baselines.ngram,
         overfitting_gap=overfitting_gap(best),
         tokens_per_second=trained.items_per_second,
         seconds=trained.seconds,

@@ -136,6 +136,8 @@ def train_stage(
     trained = Trained(
         result.best, result.last, result.epochs, result.seconds, result.items_per_second, result.stopped_early
     )
-    stage.save(task.history, sections(trained))
+    if fabric.is_global_zero:
+        stage.save(task.history, sections(trained))
+    fabric.barrier()  # whoever reads the file next finds it whole
     yield Saved(str(stage.path), "model")
     return trained

@@ -5,19 +5,30 @@ differs in that it takes convolution kernels too, as matrices [out, in * height 
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from distill.device import training_precision
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, chosen by its authors for speed, not for an exact result."""
 ITERATIONS = 5
 
 
+@lru_cache(maxsize=4)
+def _native_bfloat16(device_type: str) -> bool:
+    return training_precision(torch.device(device_type)) == "bf16-mixed"
+
+
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearest matrix [R, C] whose singular values are about 1, by Newton-Schulz iteration in bfloat16."""
+    """The nearest matrix [R, C] whose singular values are about 1, by Newton-Schulz iteration.
+
+    In bfloat16 where the device multiplies it natively; a processor that must emulate it takes four times as long.
+    """
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if _native_bfloat16(matrix.device.type) else matrix
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

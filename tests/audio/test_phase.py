@@ -15,13 +15,15 @@ def partial(hertz: float) -> torch.Tensor:
 
 
 def test_a_partial_keeps_its_phase() -> None:
-    """The oracle is the true phase: frequencies between bins must be followed for a quarter of a second."""
+    """The oracle is the true phase: a parabola through logarithms is off by at most 0.016 bins, 0.025 radians a frame."""
+    begun = 8
+    allowed = 0.03 * torch.arange(1, 43)
     for hertz in (220.0, 1234.5, 5011.0):
         spectrum = to_spectrum(partial(hertz), N_FFT)
-        found = vocoder_phase(spectrum.abs(), clip_generator(0), known=spectrum[:, :, :8].angle())
+        found = vocoder_phase(spectrum.abs(), clip_generator(0), known=spectrum[:, :, :begun].angle())
         row = round(hertz / 48_000 * N_FFT)
         error = torch.remainder(found - spectrum.angle() + math.pi, 2 * math.pi) - math.pi
-        assert float(error[0, row - 1 : row + 2, 8:30].abs().max()) < 0.5
+        assert (error[0, row - 1 : row + 2, begun : begun + 42].abs() < allowed).all()
 
 
 def test_without_a_beginning_a_partial_comes_out_steady() -> None:

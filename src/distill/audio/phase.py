@@ -51,29 +51,25 @@ def vocoder_phase(magnitude: Tensor, generator: torch.Generator, known: Tensor |
     """
     batch, bins, frames = magnitude.shape
     device = magnitude.device
-    level = magnitude.clamp_min(1e-9).log()
-    outside = level.new_full((batch, 1, frames), -30.0)
-    below, above = torch.cat([outside, level[:, :-1]], 1), torch.cat([level[:, 1:], outside], 1)
+    level = magnitude.transpose(1, 2).clamp_min(1e-9).log()  # [B, T, F]
+    outside = level.new_full((batch, frames, 1), -30.0)
+    below, above = torch.cat([outside, level[..., :-1]], 2), torch.cat([level[..., 1:], outside], 2)
     peak = (level > below) & (level >= above)
     bend = (below - 2.0 * level + above).clamp_max(-1e-6)
-    place = torch.arange(bins, device=device)[:, None]
+    place = torch.arange(bins, device=device)
     frequency = place + torch.where(peak, (0.5 * (below - above) / bend).clamp(-0.5, 0.5), 0.0)
-    under = torch.where(peak, place, UNSET).cummax(1).values
-    over = -torch.where(peak, -place, UNSET).flip(1).cummax(1).values.flip(1)
+    under = torch.where(peak, place, UNSET).cummax(2).values
+    over = -torch.where(peak, -place, UNSET).flip(2).cummax(2).values.flip(2)
     owner = torch.where(place - under <= over - place, under, over).clamp(0, bins - 1)
-    advance = (2 * math.pi / 4) * frequency
-    offset = math.pi * ((place - owner) % 2) + advance.gather(1, owner)
-    phase = torch.empty_like(level)
-    first = 0 if known is None else min(known.shape[-1], frames)
-    if known is not None and first:
-        phase[:, :, :first] = known[:, :, :first]
-        last = phase[:, :, first - 1]
-    else:
-        last = (torch.rand(batch, bins, generator=generator) * (2 * math.pi)).to(device)
-    for frame in range(first, frames):
-        last = torch.remainder(last.gather(1, owner[:, :, frame]) + offset[:, :, frame], 2 * math.pi)
-        phase[:, :, frame] = last
-    return phase
+    # Reduced once, so that sums over a block of frames stay small enough for float32.
+    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * ((place - owner) % 2), 2 * math.pi)
+    decided = [] if known is None else list(known[:, :, :frames].unbind(2))
+    last = decided[-1] if decided else (torch.rand(batch, bins, generator=generator) * (2 * math.pi)).to(device)
+    steps = list(zip(owner.unbind(1), offset.unbind(1), strict=True))
+    for peaks, further in steps[len(decided) :]:
+        last = last.gather(1, peaks) + further
+        decided.append(last)
+    return torch.stack(decided, dim=2)
 
 
 def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known: Tensor | None = None) -> Tensor:
@@ -93,10 +89,16 @@ def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known
         samples = keep(to_samples(spectrum, n_fft, length), known)
         now = torch.view_as_real(to_spectrum(samples, n_fft))  # real arithmetic: twice as fast on a processor
         ahead = torch.sub(now, before, alpha=MOMENTUM / (1.0 + MOMENTUM))
-        scale = magnitude * ahead.square().sum(-1).clamp_min(1e-32).rsqrt()
+        scale = magnitude * squared(ahead).clamp_min(1e-32).rsqrt()
         spectrum = torch.view_as_complex(ahead * scale[..., None])
         before = now
     return to_samples(spectrum, n_fft, length)
+
+
+def squared(parts: Tensor) -> Tensor:
+    """Real and imaginary parts [..., 2] -> squared magnitude [...]; quicker than a sum over two."""
+    real, imaginary = parts.unbind(-1)
+    return torch.addcmul(real.square(), imaginary, imaginary)
 
 
 def keep(samples: Tensor, known: Tensor | None) -> Tensor:

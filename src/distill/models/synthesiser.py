@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.audio.mel import mel_filters
-from distill.audio.phase import griffin_lim, keep, to_samples, to_spectrum, vocoder_phase
+from distill.audio.phase import griffin_lim, keep, squared, to_samples, to_spectrum, vocoder_phase
 from distill.audio.synthesis import in_blocks, inverse_filters, known_phase
 from distill.config import SpectrogramConfig, SynthesiserConfig
 from distill.models.vqvae import CENTRE_DB, FLOOR_DB, SCALE_DB
@@ -30,7 +30,7 @@ SMOOTH_SHARE = 0.1
 SILENT_MAGNITUDE = 1e-7
 SPREAD = 0.75
 """A window of half the length has this power of half the magnitude: between noise (0.5) and a partial (1)."""
-PHASE_STEPS = 6
+PHASE_STEPS = 12
 AGREEMENT_STEPS = 2
 
 
@@ -124,9 +124,10 @@ class SpectrumNetwork(nn.Module):
         total = torch.zeros_like(samples)
         for log, trust, window in zip(logs, self.trust, self.windows, strict=True):
             spectrum = to_spectrum(samples.detach(), window)
-            own = 0.5 * torch.view_as_real(spectrum).square().sum(-1).add(1e-14).log()
+            parts = torch.view_as_real(spectrum)  # real arithmetic: twice as fast on a processor
+            own = 0.5 * squared(parts).add(1e-14).log()
             gain = (torch.sigmoid(trust.float())[:, None] * (_with_end(log) - own)).exp()
-            total = total + to_samples(spectrum * gain, window, length)
+            total = total + to_samples(torch.view_as_complex(parts * gain[..., None]), window, length)
         return total / len(self.windows)
 
 

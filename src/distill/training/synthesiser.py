@@ -38,7 +38,7 @@ from distill.weights import start_from
 SYNTHESISER_STAGE = "synthesiser"
 MAGNITUDE_WEIGHT = 0.1
 """What the magnitudes themselves count beside the samples made from them."""
-TRAINING_PHASE_STEPS = 2
+TRAINING_PHASE_STEPS = 4
 """Fewer than when sounds are made: the steps cost more than the network."""
 QUIETEST_NORM = 0.5
 """Spectral convergence divides by the crop's norm; crops of almost nothing must not own the gradient."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the weights that every model's synthesiser starts from, trained on sounds of the program's own making.
 
-    python tools/pretrain_synthesiser.py [--sounds 1200] [--magnitude-epochs 9] [--epochs 28]
+    python tools/pretrain_synthesiser.py [--sounds 1200] [--magnitude-epochs 9] [--epochs 25]
                                          [--out src/distill/weights/synthesiser.pt]
 
 Renders sounds by `distill.audio.variety`, three in ten of them at a lower sample rate first, as recordings often are.
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sounds", type=int, default=1200)
     parser.add_argument("--magnitude-epochs", type=int, default=9)
-    parser.add_argument("--epochs", type=int, default=28)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("src/distill/weights/synthesiser.pt"))
     given = parser.parse_args()

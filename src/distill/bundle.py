@@ -17,10 +17,21 @@ from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from distill.audio.corpus import CorpusManifest
-from distill.config import CodecSettings, Frozen, Origin, PriorConfig, PriorSettings, SpectrogramConfig, VQVAEConfig
+from distill.config import (
+    CodecSettings,
+    Frozen,
+    Origin,
+    PriorConfig,
+    PriorSettings,
+    SpectrogramConfig,
+    SynthesiserConfig,
+    SynthesiserSettings,
+    VQVAEConfig,
+)
 from distill.errors import DistillError
 from distill.files import replacing
 from distill.models.prior import CodePrior
+from distill.models.synthesiser import SpectrumNetwork
 from distill.models.vqvae import ConvVQVAE
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -65,6 +76,18 @@ class PriorMetadata(Frozen):
     corpus_digest: str
 
 
+class SynthesiserMetadata(Frozen):
+    """How the model's own synthesiser came to be."""
+
+    epochs: int
+    best_epoch: int
+    val_mrstft: float
+    shipped_val_mrstft: float
+    seconds: float
+    training_date: str  # ISO 8601, UTC
+    corpus_digest: str
+
+
 class LevelSnapshot(Frozen):
     """How one level of codes was used when the codec was saved."""
 
@@ -103,7 +126,7 @@ class BundleCard(Frozen):
     spectrogram_config: SpectrogramConfig
     training_config: CodecSettings
     settings_origin: dict[str, dict[str, Origin]]
-    """For each stage ("codec", "prior"), where each setting came from."""
+    """For each stage ("codec", "prior", "synthesiser"), where each setting came from."""
     codebook_health_snapshot: HealthSnapshot
     loss_curve_history: dict[str, tuple[LossPoint, ...]]
     corpus_manifest: CorpusManifest
@@ -114,16 +137,22 @@ class BundleCard(Frozen):
     prior_metadata: PriorMetadata | None = None
     has_codes: bool = False
     """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
+    has_synthesiser: bool = False
+    """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
+    synthesiser_config: SynthesiserConfig | None = None
+    synthesiser_training_config: SynthesiserSettings | None = None
+    synthesiser_metadata: SynthesiserMetadata | None = None
 
 
 @dataclass(frozen=True)
 class LoadedVQModel:
-    """A codec, and its prior as soon as the file has one, ready to use in eval mode."""
+    """A codec, and its prior and synthesiser as soon as the file has them, ready to use in eval mode."""
 
     codec: ConvVQVAE
     prior: CodePrior | None
     card: BundleCard
     path: Path
+    synthesiser: SpectrumNetwork | None = None
 
 
 def save_bundle(path: Path, contents: Mapping[str, Any]) -> None:
@@ -187,7 +216,7 @@ def read_contents(path: Path, mapped: bool = True) -> dict[str, Any]:
 
 
 def load_bundle(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
-    """Codec and prior, ready to use.
+    """Codec, prior and synthesiser, ready to use.
 
     Raises:
         DistillError: as `read_contents`, or weights do not fit what the file says of itself.
@@ -202,7 +231,13 @@ def load_bundle(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel
     if card.prior_config is not None:
         config = card.prior_config
         prior = _with_weights(path, lambda: CodePrior(config), contents.get("prior_state_dict")).to(device).eval()
-    return LoadedVQModel(codec.to(device).eval(), prior, card, path)
+    synthesiser = None
+    if card.synthesiser_config is not None:
+        shape = card.synthesiser_config
+        state = contents.get("synthesiser_state_dict")
+        synthesiser = _with_weights(path, lambda: SpectrumNetwork(shape, card.spectrogram_config), state)
+        synthesiser = synthesiser.to(device).eval()
+    return LoadedVQModel(codec.to(device).eval(), prior, card, path, synthesiser)
 
 
 def _card(path: Path, contents: dict[str, Any]) -> BundleCard:
@@ -213,6 +248,10 @@ def _card(path: Path, contents: dict[str, Any]) -> BundleCard:
         raise DistillError(f"{path} is damaged: {where} in it makes no sense. Use another copy of it.") from error
     if card.has_prior and (card.prior_config is None or card.prior_metadata is None):
         raise DistillError(f"{path} is damaged: it says that it has a prior, and has none. Use another copy of it.")
+    if card.has_synthesiser and (card.synthesiser_config is None or card.synthesiser_metadata is None):
+        raise DistillError(
+            f"{path} is damaged: it says that it has a synthesiser, and has none. Use another copy of it."
+        )
     return card
 
 
@@ -247,8 +286,11 @@ def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> Mo
     The shapes are compared on the meta device first, so that a description without the weights to match takes no memory.
     """
     damaged = DistillError(f"{path} is damaged: its weights do not fit its description. Use another copy of it.")
-    with torch.device("meta"):
-        expected = build().state_dict()
+    try:
+        with torch.device("meta"):
+            expected = build().state_dict()
+    except ValueError as error:
+        raise damaged from error
     if not isinstance(state, Mapping) or set(state) != set(expected):
         raise damaged
     for name, wanted in expected.items():

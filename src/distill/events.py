@@ -26,7 +26,7 @@ class TrainingStarted(Event):
     """Everything that is known before the first step, so that it can be shown before the work starts."""
 
     stage: str
-    """"codec" or "prior"."""
+    """"codec", "prior" or "synthesiser"."""
     device: str
     parameters: int
     epochs: int
@@ -180,6 +180,44 @@ class PriorTrainingCompleteEvent(Event):
     memorization_flag: bool
     memorization_message: str
     tokens_per_second: float
+    seconds: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class SynthesiserStepMetrics(StepMetrics):
+    """One step of the synthesiser."""
+
+
+@dataclass(frozen=True)
+class SynthesiserEpochMetrics(Event):
+    """One epoch of the synthesiser, judged on the held-out files."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    val_mrstft: float
+    """Multi-resolution STFT distance of held-out sounds from their own mels."""
+    best_val_mrstft: float
+    shipped_val_mrstft: float
+    """The same with the weights that ship with the program."""
+    best_epoch: int
+    is_best: bool
+    crops_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class SynthesiserTrainingCompleteEvent(Event):
+    """The synthesiser is trained, and bundled if it is better than the shipped one."""
+
+    model: str
+    epochs: int
+    best_epoch: int
+    val_mrstft: float
+    shipped_val_mrstft: float
+    kept: bool
+    """Whether it is in the file; else the model goes on with the shipped one."""
     seconds: float
     stopped_early: bool
 

@@ -16,9 +16,18 @@ from distill.audio.corpus import CorpusManifest, reopen, scan
 from distill.audio.distance import audible_difference
 from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
 from distill.audio.mel import log_mel_blocks
-from distill.audio.synthesis import GriffinLim, finish
+from distill.audio.synthesis import Synthesiser, finish
 from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card, read_contents
-from distill.config import CodecSettings, PriorSettings, Resolved, codec_auto, flag_name, prior_auto, resolve
+from distill.config import (
+    CodecSettings,
+    PriorSettings,
+    Resolved,
+    SynthesiserSettings,
+    codec_auto,
+    flag_name,
+    prior_auto,
+    resolve,
+)
 from distill.device import check_processes, choose_device, threads
 from distill.errors import DistillError
 from distill.evaluation import evaluate_sounds
@@ -41,10 +50,12 @@ from distill.models.stepping import Stepper
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
 from distill.pictures import usage_heatmap
 from distill.processes import ONE, Processes
+from distill.synthesisers import check_synthesiser, choose_synthesiser
 from distill.training.codec import CODEC_STAGE, train_codec
 from distill.training.codes import extract_code_sequences, unpack_codes
 from distill.training.fit import launch_fabric
 from distill.training.prior import PRIOR_STAGE, train_prior
+from distill.training.synthesiser import SYNTHESISER_STAGE, train_synthesiser
 from distill.training.unfinished import UnfinishedRun
 
 COLUMN_SECONDS = FRAMES_PER_COLUMN * 512 / SAMPLE_RATE
@@ -68,6 +79,8 @@ class GenerateOptions:
     """True: fill every sound up to `seconds` with new sounds after one that ends; False: let sounds end where they
     end; None: fill only what is longer than the prior's window."""
     format: str = "wav"
+    synthesiser: str = "auto"
+    """auto, neural or griffin-lim."""
 
 
 def train(
@@ -142,6 +155,35 @@ def train_prior_for(
     )
 
 
+def train_synth_for(
+    model: str,
+    dataset: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    allow_changed: bool = False,
+    resume: bool = False,
+    stop: threading.Event | None = None,
+    processes: Processes = ONE,
+) -> Generator[Event, None, None]:
+    """Stage 3: fit the synthesiser to the files the model's codec was trained on, and bundle it in place."""
+    path = find_model(model)
+    card = read_card(path)
+    if card.has_synthesiser and not overwrite and not resume:
+        raise DistillError(f"{path} has a synthesiser of its own already. Give --overwrite to replace it.")
+    if path.suffix != BUNDLE_SUFFIX:
+        raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
+    chosen = _settings_given(overrides, resume)
+    check_processes(processes, choose_device(device))
+    if resume:
+        kept = UnfinishedRun(path, SYNTHESISER_STAGE, {}, resume).kept_facts()["settings"]
+        resolved = Resolved(SynthesiserSettings(**kept), dict.fromkeys(chosen, "set"))
+    else:
+        resolved = resolve(SynthesiserSettings, {}, chosen)
+    corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+    yield from train_synthesiser(path, corpus, resolved, device, stop, resume, processes)
+
+
 def resolve_prior(card: BundleCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
     """The settings a prior for this model would be trained with."""
     codec = card.vqvae_config
@@ -167,7 +209,7 @@ def generate(model: str, out: Path, options: GenerateOptions, device: str = "aut
     if loaded.prior is None:
         raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {path.stem}` first.")
     seed = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
-    synthesise = GriffinLim(loaded.card.spectrogram_config)
+    synthesise = choose_synthesiser(loaded, options.synthesiser, chosen)
     sounds: list[SoundWritten] = []
     sampling_seconds = synthesis_seconds = 0.0
     for first in range(0, options.count, BATCH):
@@ -218,13 +260,16 @@ def sample_pieces(
     yield wanted, wanted, finished
 
 
-def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "auto") -> Generator[Event, None, None]:
+def reconstruct(
+    model: str, files: Sequence[Path], out: Path, device: str = "auto", synthesiser: str = "auto"
+) -> Generator[Event, None, None]:
     """Write what the codec makes of sounds, each as long as its source."""
+    check_synthesiser(synthesiser)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_bundle(path, chosen)
     spectrogram = loaded.card.spectrogram_config
-    synthesise = GriffinLim(spectrogram)
+    synthesise = choose_synthesiser(loaded, synthesiser, chosen)
     sounds: list[SoundWritten] = []
     for number, source in enumerate(files, start=1):
         samples, _ = read_audio(source)
@@ -244,8 +289,11 @@ def reconstruct(model: str, files: Sequence[Path], out: Path, device: str = "aut
     yield ReconstructionCompleteEvent(str(path), tuple(sounds))
 
 
-def evaluate(model: str, dataset: Path | None = None, device: str = "auto") -> Generator[Event, None, None]:
+def evaluate(
+    model: str, dataset: Path | None = None, device: str = "auto", synthesiser: str = "auto"
+) -> Generator[Event, None, None]:
     """Measure the codec: on its own held-out files, or on every usable sound in `dataset` if that is another folder."""
+    check_synthesiser(synthesiser)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_bundle(path, chosen)
@@ -258,7 +306,7 @@ def evaluate(model: str, dataset: Path | None = None, device: str = "auto") -> G
             f"{path} has learned from every sound in {corpus.manifest.folder}. Give others with --corpus DIR."
         )
     sounds = [(file.name, Path(corpus.manifest.folder) / file.name) for file in fresh]
-    yield from evaluate_sounds(loaded, sounds, GriffinLim(loaded.card.spectrogram_config), chosen)
+    yield from evaluate_sounds(loaded, sounds, choose_synthesiser(loaded, synthesiser, chosen), chosen)
 
 
 def info(model: str) -> tuple[Path, BundleCard]:
@@ -273,7 +321,7 @@ def draw_usage(card: BundleCard, picture: Path) -> None:
 
 
 def _to_samples(
-    loaded: LoadedVQModel, codes: Tensor, synthesise: GriffinLim, generator: torch.Generator, seconds: float
+    loaded: LoadedVQModel, codes: Tensor, synthesise: Synthesiser, generator: torch.Generator, seconds: float
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     level = loaded.codec.typical_level_db
     mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
@@ -310,6 +358,7 @@ def _scanned(manifest: CorpusManifest) -> CorpusScanned:
 
 
 def _check_generate(options: GenerateOptions) -> None:
+    check_synthesiser(options.synthesiser)
     problems = {
         f"--count {options.count}: choose 1 to {MOST_SOUNDS}.": not 1 <= options.count <= MOST_SOUNDS,
         f"--seed {options.seed}: choose 0 to {LARGEST_SEED}.": options.seed is not None

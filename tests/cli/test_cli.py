@@ -18,7 +18,7 @@ import soundfile
 from distill.audio.corpus import CorpusManifest
 from distill.bundle import read_card
 from distill.cli.app import main
-from distill.config import CodecSettings, PriorSettings, flag_name, is_knob
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, flag_name, is_knob
 from tiny import RATE, hit, write_sounds
 
 CODEC_FLAGS = ["--epochs", "4", "--codebook-size", "16", "--channels", "24", "--codebook-dim", "8", "--device", "cpu"]
@@ -92,6 +92,19 @@ def test_long_pieces_are_filled_to_the_second(distill: Run, tiny_model: Path, tm
     code, out, _ = distill("generate", tiny_model, "--count", "1", "--seconds", "3", "--out", tmp_path, "--json")
     assert code == 0
     assert json.loads(out)["files"][0]["seconds"] == 3.0
+
+
+def test_the_synthesiser_can_be_chosen(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    """The same sound by either: other samples, of the same length."""
+    for name in ("neural", "griffin-lim", "auto"):
+        flags = ["--count", "1", "--seed", "4", "--exact", "--synthesiser", name, "--out", tmp_path / name]
+        assert distill("generate", tiny_model, *flags)[0] == 0
+    neural, plain, auto = (
+        soundfile.read(tmp_path / name / "tiny-seed4.wav")[0] for name in ("neural", "griffin-lim", "auto")
+    )
+    assert len(neural) == len(plain) == RATE
+    assert not np.allclose(neural, plain, atol=1e-3)
+    np.testing.assert_array_equal(neural, auto)
 
 
 def test_generating_again_overwrites_nothing(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
@@ -171,7 +184,12 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["train", "{sounds}", "--out", "{tmp}/m.distill", "--resume"], "no unfinished codec training"),
     (["train-prior", "{model}", "--resume"], "no unfinished prior training"),
     (["train-prior", "{codec}", "--dataset", "{few}"], "--dataset"),
+    (["train-synth", "{model}", "--resume"], "no unfinished synthesiser training"),
+    (["train-synth", "{model}", "--dataset", "{few}"], "--dataset"),
+    (["train-synth", "{model}", "--batch-size", "0"], "--batch-size 0"),
+    (["train-synth", "unknown"], "unknown"),
     (["evaluate", "{model}", "--corpus", "{tmp}/nowhere"], "nowhere"),
+    (["evaluate", "{model}", "--synthesiser", "vocos"], "--synthesiser vocos"),
     (["train-prior", "unknown"], "unknown"),
     (["train-prior", "{model}"], "--overwrite"),
     (["train-prior", "{model}", "--overwrite", "--heads", "3", "--hidden-size", "32"], "--heads 3"),
@@ -184,6 +202,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["generate", "{model}", "--top-p", "0"], "--top-p"),
     (["generate", "{model}", "--format", "mp3"], "--format mp3"),
     (["generate", "{model}", "--seed", "-5"], "--seed -5"),
+    (["generate", "{model}", "--synthesiser", "vocos"], "--synthesiser vocos"),
     (["reconstruct", "{model}", "{tmp}/gone.wav"], "gone.wav"),
     (["reconstruct", "{model}", "{foreign}"], "foreign.distill"),
     (["info", "unknown"], "unknown"),
@@ -221,7 +240,10 @@ def _codec_only(model: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize(("command", "settings"), [("train", CodecSettings), ("train-prior", PriorSettings)])
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [("train", CodecSettings), ("train-prior", PriorSettings), ("train-synth", SynthesiserSettings)],
+)
 def test_every_setting_has_its_flag_and_shows_its_default(distill: Run, command: str, settings: type) -> None:
     """Guards against settings that the command line cannot set."""
     code, out, _ = distill(command, "--help")

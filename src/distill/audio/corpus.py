@@ -5,7 +5,7 @@
 """
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from distill.audio.cache import HASH_PATTERN, SoundCache, SoundFacts, file_sha256
 from distill.audio.folder import SoundFolder, shown
 from distill.audio.grouping import group, held_out
-from distill.audio.io import MAX_CHANNELS, MAX_SECONDS, SAMPLE_RATE, UnusableSound
+from distill.audio.io import MAX_CHANNELS, MAX_SECONDS, SAMPLE_RATE, UnusableSound, decode_blocks
 from distill.config import CorpusFacts, Frozen, SpectrogramConfig
 from distill.errors import DistillError
 from distill.events import Event, Progress, Warned
@@ -124,6 +124,20 @@ class Corpus:
         """
         facts = self._stored(file)
         return self._cache.audio(file.sha256, facts), facts.peak
+
+    def decoded(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:
+        """The file itself, [n] samples at 48 kHz at a time: what `audio` is before it is rounded for the cache.
+
+        Raises:
+            DistillError: the file is gone or has changed.
+        """
+        path = self._paths[file.name]
+        if not _holds(path, file.sha256):
+            raise DistillError(f"{path} is gone or has changed: put it back, or scan the folder again.")
+        try:
+            yield from decode_blocks(path)
+        except UnusableSound as reason:
+            raise DistillError(f"{path} can no longer be read, {reason}: scan the folder again.") from reason
 
     def _stored(self, file: CorpusFile) -> SoundFacts:
         facts = self._cache.facts(file.sha256)

@@ -15,7 +15,7 @@ import typer
 
 import distill
 from distill.cli.flags import settings_flags
-from distill.config import CodecSettings, PriorSettings
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings
 from distill.errors import DistillError
 from distill.events import Event
 
@@ -45,6 +45,13 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training of this model that was stopped or killed.")
 ]
 Model = Annotated[str, typer.Argument(help="A model: its name in the library, or a path.", show_default=False)]
+Synthesiser = Annotated[
+    str,
+    typer.Option(
+        "--synthesiser",
+        help="What makes the waveform: auto, neural (fitted by train-synth, or as shipped) or griffin-lim.",
+    ),
+]
 Overrides = dict[str, Any]
 EventT = TypeVar("EventT", bound=Event)
 
@@ -196,6 +203,44 @@ def train_prior(
         _next(f"Next: distill generate {_spoken(done.model)} --count 8")
 
 
+@app.command("train-synth")
+@settings_flags(SynthesiserSettings)
+def train_synth(
+    model: Model,
+    dataset: Annotated[
+        Path | None, typer.Option("--dataset", help="Where the sounds are now.", show_default="where they were")
+    ] = None,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Go on with the sounds that are still there as they were.")
+    ] = False,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    device: Device = "auto",
+    as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
+) -> None:
+    """Fit the synthesiser of a model to its own sounds (stage 3, optional)."""
+    from distill import studio
+    from distill.events import SynthesiserTrainingCompleteEvent
+
+    stop = threading.Event()
+    work = studio.train_synth_for(model, dataset, overrides, device, overwrite, allow_changed, resume, stop)
+    done = last(run(work, stop), SynthesiserTrainingCompleteEvent)
+    if as_json:
+        emit(
+            model=done.model,
+            epochs=done.epochs,
+            best_epoch=done.best_epoch,
+            val_mrstft=done.val_mrstft,
+            shipped_val_mrstft=done.shipped_val_mrstft,
+            kept=done.kept,
+            seconds=done.seconds,
+            stopped_early=done.stopped_early,
+        )
+    else:
+        _next(f"Next: distill generate {_spoken(done.model)} --count 8")
+
+
 @app.command()
 def generate(
     model: Model,
@@ -219,6 +264,7 @@ def generate(
         ),
     ] = None,
     audio_format: Annotated[str, typer.Option("--format", help="wav or flac.")] = "wav",
+    synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -228,7 +274,7 @@ def generate(
     from distill.models.sampling import SamplingOptions
 
     options = studio.GenerateOptions(
-        count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format
+        count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format, synthesiser
     )  # fmt: skip
     done = last(run(studio.generate(model, out, options, device)), GenerationCompleteEvent)
     if as_json:
@@ -246,6 +292,7 @@ def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reconstructed"),
+    synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -253,7 +300,7 @@ def reconstruct(
     from distill import studio
     from distill.events import ReconstructionCompleteEvent
 
-    done = last(run(studio.reconstruct(model, files, out, device)), ReconstructionCompleteEvent)
+    done = last(run(studio.reconstruct(model, files, out, device, synthesiser)), ReconstructionCompleteEvent)
     if as_json:
         emit(
             model=done.model,
@@ -273,6 +320,7 @@ def evaluate(
             "--corpus", help="A folder of sounds; those it was trained on are left out.", show_default="the model's own"
         ),
     ] = None,
+    synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -280,7 +328,7 @@ def evaluate(
     from distill import studio
     from distill.evaluation import EvaluationCompleteEvent
 
-    done = last(run(studio.evaluate(model, corpus, device)), EvaluationCompleteEvent).to_dict()
+    done = last(run(studio.evaluate(model, corpus, device, synthesiser)), EvaluationCompleteEvent).to_dict()
     if as_json:
         emit(**done)
     else:

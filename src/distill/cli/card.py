@@ -54,6 +54,16 @@ def show_card(path: Path, card: BundleCard) -> None:
             if card.has_codes
             else "neither they nor their codes are in the file",
         )
+    own = card.synthesiser_metadata
+    table.add_row(
+        "synthesiser",
+        f"the one every model has; distill train-synth {escape(path.stem)} fits it to these sounds"
+        if own is None
+        else f"its own: held-out STFT distance {own.val_mrstft:.3f} at epoch {own.best_epoch} of {own.epochs}, "
+        f"{own.shipped_val_mrstft:.3f} as shipped; {own.training_date}",
+    )
+    if card.synthesiser_training_config is not None:
+        table.add_row("", _settings(card.synthesiser_training_config, card.settings_origin.get("synthesiser", {})))
     console.print(table)
 
 

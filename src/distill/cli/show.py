@@ -62,7 +62,7 @@ class Screen:
                 self._advance("training", event.step, event.total_steps, left)
                 if not self.console.is_terminal and self._due("steps"):
                     self.say(f"step {event.step}/{event.total_steps}, loss {event.loss:.3f}, {left}")
-            case ev.CodecEpochMetrics() | ev.PriorEpochMetrics():
+            case ev.CodecEpochMetrics() | ev.PriorEpochMetrics() | ev.SynthesiserEpochMetrics():
                 self._epoch(event)
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
@@ -77,6 +77,8 @@ class Screen:
                 self._codec_done(event)
             case ev.PriorTrainingCompleteEvent():
                 self._prior_done(event)
+            case ev.SynthesiserTrainingCompleteEvent():
+                self._synthesiser_done(event)
             case ev.GenerationCompleteEvent():
                 seconds = sum(sound.seconds for sound in event.sounds)
                 self.say(
@@ -120,7 +122,7 @@ class Screen:
         ]
         self.say("  " + ", ".join(shown), "dim")
 
-    def _epoch(self, event: ev.CodecEpochMetrics | ev.PriorEpochMetrics) -> None:
+    def _epoch(self, event: ev.CodecEpochMetrics | ev.PriorEpochMetrics | ev.SynthesiserEpochMetrics) -> None:
         final = event.epoch == event.epochs
         if not self.console.is_terminal and not final and not self._due("epochs"):
             return
@@ -128,6 +130,8 @@ class Screen:
         if isinstance(event, ev.CodecEpochMetrics):
             how = "" if event.quantising else " (plain autoencoder)"
             text = f"held-out error {event.val_mel_l1_db:.2f} dB{how}{mark}"
+        elif isinstance(event, ev.SynthesiserEpochMetrics):
+            text = f"held-out STFT distance {event.val_mrstft:.3f} (as shipped {event.shipped_val_mrstft:.3f}){mark}"
         else:
             text = f"held-out perplexity {event.val_perplexity:.2f} ({event.bits_per_code:.2f} bits per code){mark}"
             if event.overfitting:
@@ -157,6 +161,14 @@ class Screen:
         )
         if event.memorization_flag:
             self.say(event.memorization_message, "bold yellow")
+
+    def _synthesiser_done(self, event: ev.SynthesiserTrainingCompleteEvent) -> None:
+        early = " (stopped early)" if event.stopped_early else ""
+        what = "Synthesiser ready" if event.kept else "The synthesiser was not replaced"
+        self.say(
+            f"{what} after {duration(event.seconds)}{early}: held-out STFT distance {event.val_mrstft:.3f} at epoch "
+            f"{event.best_epoch}, {event.shipped_val_mrstft:.3f} as shipped."
+        )
 
 
 def printable(name: str) -> str:

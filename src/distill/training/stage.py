@@ -119,10 +119,14 @@ def train_stage(
     sections: Sections,
     stop: threading.Event | None = None,
     resume: bool = False,
+    worth_keeping: Callable[[Best], bool] | None = None,
 ) -> Generator[Event, None, Trained]:
     """Train `task` and leave its best epoch in the model's file.
 
     The epochs that are best on the way are the task's to save (`Task.keep`).
+
+    Args:
+        worth_keeping: whether the best epoch is to be saved; None: it is.
 
     Raises:
         DistillError: there is nothing to go on with, or the training was stopped before there was anything to keep.
@@ -136,6 +140,8 @@ def train_stage(
     trained = Trained(
         result.best, result.last, result.epochs, result.seconds, result.items_per_second, result.stopped_early
     )
+    if worth_keeping is not None and not worth_keeping(trained.best):
+        return trained
     if fabric.is_global_zero:
         stage.save(task.history, sections(trained))
     fabric.barrier()  # whoever reads the file next finds it whole

@@ -1,0 +1,108 @@
+"""Phase for a spectrum of which only the magnitude is known: where it starts, and how it is improved.
+
+Transforms are a quarter of their window apart with zeros around the sound, everything is batched: samples [B, N], spectra
+[B, n_fft / 2 + 1, T + 1] for N = T * hop (the last frame is centred on the end).
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+MOMENTUM = 0.99
+UNSET = -(10**6)
+
+
+@lru_cache(maxsize=16)
+def _window(n_fft: int, device: torch.device) -> Tensor:
+    return torch.hann_window(n_fft, device=device)
+
+
+def to_spectrum(samples: Tensor, n_fft: int) -> Tensor:
+    """[B, N] -> complex [B, F, T + 1]."""
+    window = _window(n_fft, samples.device)
+    return torch.stft(samples, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
+
+
+def to_samples(spectrum: Tensor, n_fft: int, length: int) -> Tensor:
+    """Complex [B, F, T + 1] -> [B, length]."""
+    return torch.istft(spectrum, n_fft, n_fft // 4, window=_window(n_fft, spectrum.device), length=length)
+
+
+def random_phase(magnitude: Tensor, generator: torch.Generator) -> Tensor:
+    """Magnitude [B, F, T] -> phase in radians, the same shape."""
+    return (torch.rand(magnitude.shape, generator=generator) * (2 * math.pi)).to(magnitude.device)
+
+
+def vocoder_phase(magnitude: Tensor, generator: torch.Generator, known: Tensor | None = None) -> Tensor:
+    """The phase of a peak-locked phase vocoder (Laroche & Dolson, 1999), run on magnitudes alone.
+
+    Every peak of a frame is taken for a partial at the frequency that a parabola through its logarithms gives; it goes
+    on from the phase that its bin had a frame before. The bins around a peak alternate, as they do around the main
+    lobe of a centred window. The first frame is random.
+
+    Args:
+        magnitude: [B, F, T], frames a quarter of a window apart.
+        known: phase [B, F, K] of the first K frames, where they are decided already.
+
+    Returns:
+        Phase in radians, [B, F, T].
+    """
+    batch, bins, frames = magnitude.shape
+    device = magnitude.device
+    level = magnitude.transpose(1, 2).clamp_min(1e-9).log()  # [B, T, F]
+    outside = level.new_full((batch, frames, 1), -30.0)
+    below, above = torch.cat([outside, level[..., :-1]], 2), torch.cat([level[..., 1:], outside], 2)
+    peak = (level > below) & (level >= above)
+    bend = (below - 2.0 * level + above).clamp_max(-1e-6)
+    place = torch.arange(bins, device=device)
+    frequency = place + torch.where(peak, (0.5 * (below - above) / bend).clamp(-0.5, 0.5), 0.0)
+    under = torch.where(peak, place, UNSET).cummax(2).values
+    over = -torch.where(peak, -place, UNSET).flip(2).cummax(2).values.flip(2)
+    owner = torch.where(place - under <= over - place, under, over).clamp(0, bins - 1)
+    # Reduced once, so that sums over a block of frames stay small enough for float32.
+    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * ((place - owner) % 2), 2 * math.pi)
+    decided = [] if known is None else list(known[:, :, :frames].unbind(2))
+    last = decided[-1] if decided else (torch.rand(batch, bins, generator=generator) * (2 * math.pi)).to(device)
+    steps = list(zip(owner.unbind(1), offset.unbind(1), strict=True))
+    for peaks, further in steps[len(decided) :]:
+        last = last.gather(1, peaks) + further
+        decided.append(last)
+    return torch.stack(decided, dim=2)
+
+
+def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known: Tensor | None = None) -> Tensor:
+    """Accelerated alternating projections (Perraudin, Balazs & Soendergaard, 2013).
+
+    Args:
+        magnitude: [B, F, T + 1], with its first `phase`.
+        known: samples [K] at the beginning that are decided already.
+
+    Returns:
+        Samples [B, length].
+    """
+    n_fft = 2 * (magnitude.shape[1] - 1)
+    spectrum = torch.polar(magnitude, phase)
+    before = torch.zeros_like(torch.view_as_real(spectrum))
+    for _ in range(steps):
+        samples = keep(to_samples(spectrum, n_fft, length), known)
+        now = torch.view_as_real(to_spectrum(samples, n_fft))  # real arithmetic: twice as fast on a processor
+        ahead = torch.sub(now, before, alpha=MOMENTUM / (1.0 + MOMENTUM))
+        scale = magnitude * squared(ahead).clamp_min(1e-32).rsqrt()
+        spectrum = torch.view_as_complex(ahead * scale[..., None])
+        before = now
+    return to_samples(spectrum, n_fft, length)
+
+
+def squared(parts: Tensor) -> Tensor:
+    """Real and imaginary parts [..., 2] -> squared magnitude [...]; quicker than a sum over two."""
+    real, imaginary = parts.unbind(-1)
+    return torch.addcmul(real.square(), imaginary, imaginary)
+
+
+def keep(samples: Tensor, known: Tensor | None) -> Tensor:
+    """[B, N] with the `known` [K] samples put back at the beginning, in place."""
+    if known is not None and len(known):
+        samples[:, : len(known)] = known
+    return samples

@@ -1,0 +1,297 @@
+"""Stage 3: fitting the neural synthesiser to the user's files, by the distance of the samples that come out of it."""
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from distill.audio.corpus import Corpus
+from distill.audio.distance import MAGNITUDE_FLOOR, RESOLUTIONS, multi_resolution_stft_distance
+from distill.audio.io import SAMPLE_RATE
+from distill.audio.mel import log_mel, log_mel_unpadded
+from distill.bundle import LossPoint, SynthesiserMetadata, read_contents
+from distill.config import Resolved, SpectrogramConfig, SynthesiserSettings
+from distill.events import (
+    Event,
+    SynthesiserEpochMetrics,
+    SynthesiserStepMetrics,
+    SynthesiserTrainingCompleteEvent,
+    Warned,
+)
+from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork, shipped_network, waveform
+from distill.processes import ONE, Processes
+from distill.training.fit import Best, Judged, Progressed, launch_fabric
+from distill.training.muon import Muon
+from distill.training.stage import Stage, Trained, train_stage
+from distill.training.waveforms import WaveformBatch, WaveformSource, decoded_to, temporary_samples
+from distill.weights import start_from
+
+SYNTHESISER_STAGE = "synthesiser"
+MAGNITUDE_WEIGHT = 0.1
+"""What the magnitudes themselves count beside the samples made from them."""
+TRAINING_PHASE_STEPS = 4
+"""Fewer than when sounds are made: the steps cost more than the network."""
+QUIETEST_NORM = 0.5
+"""Spectral convergence divides by the crop's norm; crops of almost nothing must not own the gradient."""
+JUDGED_SECONDS = 60.0
+"""Held-out sound that is judged on in all, every file in equal parts."""
+SHORTEST_JUDGED_SECONDS = 0.5
+
+
+class HeldOut:
+    """Sounds to judge by, with their mels."""
+
+    def __init__(self, sounds: Sequence[Tensor], config: SpectrogramConfig) -> None:
+        self.sounds = sounds
+        self.mels = [log_mel(sound, config) for sound in sounds]
+
+    def distance(self, network: SpectrumNetwork, device: torch.device) -> float:
+        """Mean STFT distance of the sounds from what `network`, run on `device`, makes of their mels."""
+        synthesise = NeuralSynthesiser(network.to(device))
+        made = [synthesise(mel, torch.Generator().manual_seed(0)) for mel in self.mels]
+        pairs = zip(self.sounds, made, strict=True)
+        return sum(multi_resolution_stft_distance(a, b[: len(a)]) for a, b in pairs) / len(self.sounds)
+
+
+def held_out_sounds(corpus: Corpus) -> list[Tensor]:
+    """The beginnings of the held-out files, `JUDGED_SECONDS` in all if there are not too many."""
+    most = round(max(SHORTEST_JUDGED_SECONDS, JUDGED_SECONDS / len(corpus.manifest.val)) * SAMPLE_RATE)
+    sounds = []
+    for file in corpus.manifest.val:
+        blocks: list[np.ndarray[Any, np.dtype[np.float32]]] = []
+        for block in corpus.decoded(file):
+            blocks.append(block)
+            if sum(map(len, blocks)) >= most:
+                break
+        sounds.append(torch.from_numpy(np.concatenate(blocks)[:most].astype(np.float32)))
+    return sounds
+
+
+class SynthesiserObjective(nn.Module):
+    """The loss of a batch of crops, as one forward pass (so that Fabric can wrap it)."""
+
+    def __init__(self, network: SpectrumNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.magnitudes_only = False
+        """True: learn magnitudes before what comes of them, at a third of the cost (pre-training begins so)."""
+
+    def forward(self, batch: WaveformBatch) -> Tensor:
+        config = self.network.spectrogram
+        samples, level, seed = batch
+        mel = log_mel_unpadded(samples, config)
+        logs = self.network(mel, level)
+        with torch.autocast(samples.device.type, enabled=False):
+            if self.magnitudes_only:
+                return magnitude_loss(self.network, logs, samples)
+            generator = torch.Generator().manual_seed(int(seed))
+            with torch.no_grad():
+                fixed = [log.detach() for log in logs]
+                begun = waveform(self.network, fixed, generator, TRAINING_PHASE_STEPS, agreement_steps=1)
+            made = self.network.agree(begun, logs)
+            # At its ends a crop lacks what is beside it in the file.
+            margin = config.n_fft // 4
+            inside = slice(margin, made.shape[-1] - margin)
+            target = samples[:, config.n_fft // 2 :][:, : made.shape[-1]]
+            loss = waveform_loss(target[:, inside], made[:, inside])
+            return loss + MAGNITUDE_WEIGHT * magnitude_loss(self.network, logs, samples)
+
+
+def waveform_loss(target: Tensor, made: Tensor) -> Tensor:
+    """Multi-resolution STFT distance of samples [B, N], mean over crops, with a gradient."""
+    total = target.new_zeros(())
+    for size in RESOLUTIONS:
+        window = torch.hann_window(size, device=target.device)
+        a = torch.stft(target, size, size // 4, window=window, center=False, return_complex=True).abs()
+        b = torch.stft(made, size, size // 4, window=window, center=False, return_complex=True)
+        total = total + _distance(a, torch.view_as_real(b).square().sum(-1).add(1e-12).sqrt())
+    return total / len(RESOLUTIONS)
+
+
+def magnitude_loss(network: SpectrumNetwork, logs: Sequence[Tensor], samples: Tensor) -> Tensor:
+    """The same of the network's magnitudes [B, F, T] against those of crops with margins [B, (T - 1) * hop + n_fft]."""
+    config = network.spectrogram
+    total = samples.new_zeros(())
+    for log, size in zip(logs, network.windows, strict=True):
+        window = torch.hann_window(size, device=samples.device)
+        inside = samples[:, (config.n_fft - size) // 2 :]
+        spectrum = torch.stft(inside, size, size // 4, window=window, center=False, return_complex=True)
+        frames = min(spectrum.shape[-1], log.shape[-1])
+        total = total + _distance(spectrum[:, :, :frames].abs(), log[:, :, :frames].exp())
+    return total / len(network.windows)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """Spectral convergence plus mean |difference of logarithms| of magnitudes [B, F, T], mean over crops."""
+    convergence = (a - b).square().sum((1, 2)).add(1e-12).sqrt() / a.norm(dim=(1, 2)).clamp_min(QUIETEST_NORM)
+    logarithm = (a.clamp_min(MAGNITUDE_FLOOR).log() - b.clamp_min(MAGNITUDE_FLOOR).log()).abs().mean((1, 2))
+    mean: Tensor = (convergence + logarithm).mean()
+    return mean
+
+
+class SynthesiserTask:
+    """What `fit` needs to train a synthesiser."""
+
+    average_decay = 0.99
+
+    def __init__(
+        self, source: WaveformSource, held_out: HeldOut, settings: SynthesiserSettings, on_best: Callable[[Best], None]
+    ) -> None:
+        self.source = source
+        self.held_out = held_out
+        self.settings = settings
+        self.on_best = on_best
+        self.network = SpectrumNetwork(settings.architecture(), source.config)
+        if settings.pretrained:
+            start_from(self.network, "synthesiser")
+        self.objective = SynthesiserObjective(self.network)
+        self.shipped_score = held_out.distance(shipped_network(source.config) or self.network, torch.device("cpu"))
+        self.epochs = settings.epochs
+        self.steps_per_epoch = settings.steps_per_epoch
+        self.patience = settings.patience
+        self.history: list[LossPoint] = []
+
+    def optimizers(self) -> list[Optimizer]:
+        """Muon for the blocks' matrices; AdamW for the rest, since steps of equal size in all directions drown the head."""
+        named = dict(self.network.named_parameters())
+        inner = {name for name, p in named.items() if name.startswith("blocks.") and p.ndim == 2}
+        trust = {name for name in named if name.startswith("trust.")}
+        others = [p for name, p in named.items() if name not in inner | trust]
+        rate = self.settings.learning_rate
+        groups = [{"params": others, "lr": rate}, {"params": [named[name] for name in sorted(trust)], "lr": 50 * rate}]
+        return [
+            Muon([named[name] for name in sorted(inner)], self.settings.matrix_learning_rate),
+            AdamW(groups, rate, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+
+    def before_epoch(self, epoch: int, device: torch.device) -> None:
+        """Nothing to prepare."""
+
+    def batches(self, epoch: int) -> Iterator[WaveformBatch]:
+        """Newly drawn crops."""
+        rng = np.random.default_rng((self.settings.seed, epoch))
+        for _ in range(self.steps_per_epoch):
+            yield self.source.draw(self.settings.batch_size, rng)
+
+    def items(self, batch: WaveformBatch) -> int:
+        """Crops."""
+        return len(batch.samples)
+
+    def validate(self, device: torch.device) -> Judged:
+        """STFT distance on the held-out files."""
+        return Judged(self.held_out.distance(self.network, device), {})
+
+    def step_event(self, progressed: Progressed) -> Event:
+        """One step."""
+        p = progressed
+        return SynthesiserStepMetrics(p.epoch, p.step, p.total_steps, p.loss, p.learning_rate, p.seconds_left)
+
+    def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
+        """One epoch."""
+        self.history.append(LossPoint(epoch=progressed.epoch, train_loss=progressed.loss, val=judged.score))
+        metrics = SynthesiserEpochMetrics(
+            epoch=progressed.epoch,
+            epochs=progressed.epochs,
+            train_loss=progressed.loss,
+            val_mrstft=judged.score,
+            best_val_mrstft=best.judged.score if best else judged.score,
+            shipped_val_mrstft=self.shipped_score,
+            best_epoch=best.epoch if best else 0,
+            is_best=best is not None and best.epoch == progressed.epoch,
+            crops_per_second=progressed.items_per_second,
+            seconds_left=progressed.seconds_left,
+        )
+        return [metrics]
+
+    def keep(self, best: Best) -> None:
+        """Put the best synthesiser so far on the disk, if it is better than the shipped one."""
+        if self.is_better(best):
+            self.on_best(best)
+
+    def is_better(self, best: Best) -> bool:
+        """Whether it is better on the held-out files than the synthesiser that ships with the program."""
+        return best.judged.score < self.shipped_score
+
+    def progress(self) -> dict[str, Any]:
+        """The curve so far."""
+        return {"history": [point.model_dump() for point in self.history]}
+
+    def restore_progress(self, progress: dict[str, Any]) -> None:
+        """The inverse of `progress`."""
+        self.history = [LossPoint(**point) for point in progress["history"]]
+
+
+def train_synthesiser(
+    path: Path,
+    corpus: Corpus,
+    resolved: Resolved[SynthesiserSettings],
+    device: str = "auto",
+    stop: threading.Event | None = None,
+    resume: bool = False,
+    processes: Processes = ONE,
+) -> Generator[Event, None, None]:
+    """Fit a synthesiser to the corpus and bundle it in place, the best epoch as it happens.
+
+    It is judged on the held-out files; if it is no better there than the shipped one, the file stays as it is.
+
+    Args:
+        path: a `.distill` file; all else in it is passed on to the bit.
+        corpus: the sounds that the codec was trained on, with the same split.
+        stop: set it to end the training after the current step, the best epoch kept.
+        resume: go on with the unfinished run of this model.
+        processes: how many train together.
+
+    Raises:
+        DistillError: a sound is gone, or the training was stopped before its first epoch ended.
+    """
+    settings = resolved.settings
+    fabric = launch_fabric(device, settings.seed, processes)
+    stage = Stage(SYNTHESISER_STAGE, path, resolved, corpus.manifest, read_contents(path, mapped=False))
+
+    def sections(trained: Trained) -> dict[str, Any]:
+        return {
+            "has_synthesiser": True,
+            "synthesiser_state_dict": trained.weights("network"),
+            "synthesiser_config": settings.architecture(),
+            "synthesiser_training_config": settings,
+            "synthesiser_metadata": SynthesiserMetadata(
+                epochs=trained.epochs,
+                best_epoch=trained.best.epoch,
+                val_mrstft=trained.best.judged.score,
+                shipped_val_mrstft=task.shipped_score,
+                seconds=trained.seconds,
+                training_date=datetime.now(UTC).isoformat(timespec="seconds"),
+                corpus_digest=corpus.manifest.digest,
+            ),
+        }
+
+    with temporary_samples() as stream:
+        source = WaveformSource(decoded_to(stream, corpus), corpus.spectrogram)
+        held_out = HeldOut(held_out_sounds(corpus), corpus.spectrogram)
+        task = SynthesiserTask(
+            source, held_out, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best)))
+        )
+        trained = yield from train_stage(stage, task, fabric, sections, stop, resume, task.is_better)
+    score, shipped = trained.best.judged.score, task.shipped_score
+    kept = task.is_better(trained.best)
+    if not kept:
+        yield Warned(
+            f"On the held-out sounds the synthesiser is no better after this training ({score:.3f}) than the one that "
+            f"every model has ({shipped:.3f}): {path.name} stays as it is."
+        )
+    yield SynthesiserTrainingCompleteEvent(
+        model=str(path),
+        epochs=trained.epochs,
+        best_epoch=trained.best.epoch,
+        val_mrstft=score,
+        shipped_val_mrstft=shipped,
+        kept=kept,
+        seconds=trained.seconds,
+        stopped_early=trained.stopped_early,
+    )

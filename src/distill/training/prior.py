@@ -15,7 +15,7 @@ from torch.optim import AdamW, Optimizer
 
 from distill.audio.corpus import CorpusManifest
 from distill.bundle import LossPoint, PriorMetadata, read_contents
-from distill.config import PriorConfig, PriorSettings, Resolved
+from distill.config import PriorSettings, Resolved
 from distill.events import (
     Event,
     PriorEpochMetrics,

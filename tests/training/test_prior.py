@@ -17,14 +17,13 @@ from distill.models.encoding import encode_codes, level_of
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.studio import train, train_prior_for
 from distill.training import unfinished
+from distill.training.baselines import Baselines
 from distill.training.codes import CodeSequences, CodeView, pack_codes, unpack_codes
 from distill.training.fit import Judged, Run, fit, launch_fabric
 from distill.training.prior import (
-    Baselines,
     PriorTask,
     compute_perplexity,
     is_overfitting,
-    no_better_than_counting,
     overfitting_gap,
     train_prior_epoch,
     validate_prior_epoch,
@@ -161,8 +160,8 @@ def test_a_prior_that_has_learned_less_than_counting_says_so(tiny_model: Path, t
     overrides = {**TINY_PRIOR, "epochs": 1, "learning_rate": 1e-9}
     events = list(train_prior_for(str(path), overrides=overrides, device="cpu", overwrite=True))
     assert any(isinstance(event, Warned) and "no better" in event.message for event in events)
-    assert no_better_than_counting(5.0, Baselines(4.5, 4.0)).count("counting short patterns does (4.00)") == 1
-    assert no_better_than_counting(5.0, Baselines(4.0, 4.5)).count("counting single codes does (4.00)") == 1
+    assert Baselines(4.5, 4.0).not_beaten(5.0).count("counting short patterns does (4.00)") == 1
+    assert Baselines(4.0, 4.5).not_beaten(5.0).count("counting single codes does (4.00)") == 1
 
 
 def test_an_epoch_alone_goes_through_the_steps_of_fit() -> None:

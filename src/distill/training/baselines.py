@@ -1,12 +1,38 @@
 """What counting alone predicts: the figures a prior has to beat to be worth its name."""
 
 from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 ADDED = 0.5
 """Added to every count of the unigram model."""
+
+
+class Baselines(NamedTuple):
+    """Bits per code of held-out sequences by counting alone."""
+
+    unigram: float
+    ngram: float
+
+    @classmethod
+    def of(cls, train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int) -> Self:
+        """Counted in the training sequences [S, Q]."""
+        return cls(unigram_bits(train, val, codebook_size), ngram_bits(train, val, codebook_size, bands))
+
+    @property
+    def best(self) -> float:
+        """What a prior has to beat."""
+        return min(self)
+
+    def not_beaten(self, bits_per_code: float) -> str:
+        """What to say of a prior that has learned less than counting gives."""
+        how = "counting single codes" if self.unigram <= self.ngram else "counting short patterns"
+        return (
+            f"The prior predicts held-out sounds no better ({bits_per_code:.2f} bits per code) than {how} does "
+            f"({self.best:.2f}): what it generates will be close to random. More recordings or more --epochs may help."
+        )
 
 
 def unigram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int) -> float:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.optim import AdamW, Optimizer
 
 from distill.audio.corpus import CorpusManifest
 from distill.bundle import LossPoint, PriorMetadata, read_contents
-from distill.config import PriorConfig, PriorSettings, Resolved
+from distill.config import PriorSettings, Resolved
 from distill.events import (
     Event,
     PriorEpochMetrics,
@@ -25,7 +25,7 @@ from distill.events import (
 )
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.processes import ONE, Processes
-from distill.training.baselines import ngram_bits, unigram_bits
+from distill.training.baselines import Baselines
 from distill.training.codes import CodeSequences, pack_codes
 from distill.training.fit import Best, Judged, Progressed, Run, launch_fabric
 from distill.training.memorization import check_memorization
@@ -51,24 +51,6 @@ class Perplexities(NamedTuple):
 
 SAID_BEFORE = {"training_date", "corpus_digest", "hidden_size", "num_layers", "num_heads", "parameters"}
 """Parts of the metadata that `TrainingStarted` and the model's file say, not the last event."""
-
-
-class Baselines(NamedTuple):
-    """Bits per code of the held-out files by counting alone."""
-
-    unigram: float
-    ngram: float
-
-    @classmethod
-    def of(cls, sequences: CodeSequences, settings: PriorConfig) -> Self:
-        """Counted in the training files as they are."""
-        heard, asked, size = sequences.train_codes, sequences.val, settings.codebook_size
-        return cls(unigram_bits(heard, asked, size), ngram_bits(heard, asked, size, settings.bands))
-
-    @property
-    def best(self) -> float:
-        """What a prior has to beat."""
-        return min(self)
 
 
 class PriorObjective(nn.Module):
@@ -103,7 +85,7 @@ class PriorTask:
         windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)
         self.steps_per_epoch = math.ceil(windows / settings.batch_size)
         self.file_count = len(sequences.train) + len(sequences.val)
-        self.baselines = Baselines.of(sequences, settings)
+        self.baselines = Baselines.of(sequences.train_codes, sequences.val, settings.codebook_size, settings.bands)
         self.history = LossCurve()
 
     def optimizers(self) -> list[Optimizer]:
@@ -312,20 +294,11 @@ def train_prior(
     trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
     found = describe_prior(trained, task, manifest)
     if found.bits_per_code >= task.baselines.best:
-        yield Warned(no_better_than_counting(found.bits_per_code, task.baselines))
+        yield Warned(task.baselines.not_beaten(found.bits_per_code))
     yield PriorTrainingCompleteEvent(
         model=str(path),
         stopped_early=trained.stopped_early,
         **found.model_dump(exclude=SAID_BEFORE),
-    )
-
-
-def no_better_than_counting(bits_per_code: float, baselines: Baselines) -> str:
-    """What to say of a prior that has learned less than counting gives."""
-    how = "counting single codes" if baselines.unigram <= baselines.ngram else "counting short patterns"
-    return (
-        f"The prior predicts held-out sounds no better ({bits_per_code:.2f} bits per code) than {how} does "
-        f"({baselines.best:.2f}): what it generates will be close to random. More recordings or more --epochs may help."
     )
 
 

@@ -147,8 +147,14 @@ def resolve_prior(card: BundleCard, overrides: Mapping[str, Any]) -> Resolved[Pr
     return resolve(PriorSettings, automatic, overrides, fixed)
 
 
-def generate(model: str, out: Path, options: GenerateOptions, device: str = "auto") -> Generator[Event, None, None]:
-    """Sample the prior and write new sounds. Sound number i of seed s is sound 0 of seed s + i."""
+def generate(
+    model: str, out: Path, options: GenerateOptions, device: str = "auto", stop: threading.Event | None = None
+) -> Generator[Event, None, None]:
+    """Sample the prior and write new sounds. Sound number i of seed s is sound 0 of seed s + i.
+
+    Args:
+        stop: set it to end before the next sound; those that are written stay.
+    """
     _check_generate(options)
     path = find_model(model)
     chosen = choose_device(device)
@@ -165,9 +171,13 @@ def generate(model: str, out: Path, options: GenerateOptions, device: str = "aut
         begun = time.monotonic()
         codes: list[Tensor] = []
         for done, total, codes in sample_pieces(loaded.prior, generators, loaded, options):  # noqa: B007
+            if stop is not None and stop.is_set():
+                break
             yield Progress("sampling", first * total + len(seeds) * done, options.count * total)
         sampling_seconds += time.monotonic() - begun
         for each, generator, sequence in zip(seeds, generators, codes, strict=True):
+            if stop is not None and stop.is_set():
+                break
             begun = time.monotonic()
             samples = _to_samples(loaded, sequence, synthesise, generator, options.seconds)
             target = unused_path(out / f"{path.stem}-seed{each}.{options.format}")
@@ -176,6 +186,8 @@ def generate(model: str, out: Path, options: GenerateOptions, device: str = "aut
             sound = SoundWritten(str(target), len(samples) / SAMPLE_RATE, len(sounds) + 1, options.count, seed=each)
             sounds.append(sound)
             yield sound
+        if stop is not None and stop.is_set():
+            break
     yield GenerationCompleteEvent(str(path), seed, tuple(sounds), sampling_seconds, synthesis_seconds)
 
 
@@ -246,6 +258,11 @@ def evaluate(model: str, dataset: Path | None = None, device: str = "auto") -> G
         )
     sounds = [(file.name, Path(corpus.manifest.folder) / file.name) for file in fresh]
     yield from evaluate_sounds(loaded, sounds, GriffinLim(loaded.card.spectrogram_config), chosen)
+
+
+def can_resume(path: Path, stage: str) -> bool:
+    """Whether an unfinished training of this stage ("codec" or "prior") of a model can be gone on with."""
+    return UnfinishedRun(path, stage, {}, resume=False).path.is_file()
 
 
 def info(model: str) -> tuple[Path, BundleCard]:

@@ -1,7 +1,5 @@
 """The `distill` command: thin. Flags come from the settings, work from `studio`, rendering from `show`."""
 
-import json
-import math
 import os
 import signal
 import sys
@@ -14,7 +12,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 import distill
+from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
+from distill.cli.library import library_app
 from distill.config import CodecSettings, PriorSettings
 from distill.errors import DistillError
 from distill.events import Event
@@ -28,12 +28,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(library_app, name="library")
+
 INTERRUPTED = 130
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
-]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Resume = Annotated[
@@ -290,6 +289,26 @@ def info(model: Model, as_json: Json = False) -> None:
 
 
 @app.command()
+def ui(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on. 127.0.0.1: this machine alone can open the page.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", help="Port to listen on; 0: any that is free.", min=0, max=65535)
+    ] = 7860,
+    library: Annotated[
+        Path | None, typer.Option("--library", help="Folder of models.", show_default="the user's library")
+    ] = None,
+) -> None:
+    """Open the page: everything this program does, in the browser."""
+    from distill.ui.page import serve
+
+    if library is not None:
+        os.environ["DISTILL_LIBRARY"] = str(library.expanduser().resolve())
+    serve(host, port, lambda address: _next(f"The page is open at {address}. Ctrl-C ends it."))
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("demo-output"),
     device: Device = "auto",
@@ -340,23 +359,6 @@ def run(events: Generator[Event, None, None], stop: threading.Event | None = Non
 def last(events: list[Event], kind: type[EventT]) -> EventT:
     """The last event of a kind."""
     return next(event for event in reversed(events) if isinstance(event, kind))
-
-
-def emit(**values: object) -> None:
-    """One JSON object on stdout; what is not a number becomes null, names that are not text are escaped."""
-    json.dump(_plain(values), sys.stdout, ensure_ascii=True, allow_nan=False)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _agrees_to_replace(model: str) -> bool:

@@ -13,7 +13,8 @@ SOURCE = Path(distill.__file__).parent
 LAYERS = {
     "__init__": 0, "errors": -1, "config": 0, "events": 0, "files": 0, "weights": 0,
     "knobs": 1, "device": 1, "audio": 1,
-    "models": 2, "bundle": 3, "library": 4, "training": 4, "pictures": 4, "history": 4, "evaluation": 4, "studio": 5, "demo": 6, "jobs": 6,
+    "models": 2, "bundle": 3, "library": 4, "training": 4, "pictures": 4, "history": 4,
+    "evaluation": 4, "studio": 5, "demo": 6, "jobs": 6,
     "cli": 7, "ui": 7, "__main__": 8,
 }  # fmt: skip
 MODULES = sorted(SOURCE.rglob("*.py"))

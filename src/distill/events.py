@@ -239,3 +239,17 @@ class CorpusScanned(Event):
     val_files: int
     groups: int
     """Files, near-duplicates counted once."""
+
+
+@dataclass(frozen=True)
+class PreviewWritten(Event):
+    """A held-out sound as the model makes it at this epoch, to listen to while the training goes on."""
+
+    stage: str
+    epoch: int
+    source: str
+    """The held-out file's name."""
+    audio: str
+    """Path of the sound."""
+    picture: str
+    """Path of its picture."""

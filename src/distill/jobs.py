@@ -21,11 +21,12 @@ FINISHED_KEPT = 40
 class Job:
     """One stream of events under way or finished."""
 
-    def __init__(self, number: int, kind: str, title: str, owner: str, work: Work) -> None:
+    def __init__(self, number: int, kind: str, title: str, owner: str, about: str, work: Work) -> None:
         self.number = number
         self.kind = kind
         self.title = title
         self.owner = owner
+        self.about = about
         self.state: State = "running"
         self.error = ""
         """One sentence, where the job failed."""
@@ -106,13 +107,14 @@ class Jobs:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
 
-    def start(self, kind: str, title: str, work: Work, owner: str = "") -> Job:
+    def start(self, kind: str, title: str, work: Work, owner: str = "", about: str = "") -> Job:
         """Begin a job.
 
         Args:
             kind: what it does, in a word.
             title: what it works on, as the user would say it.
             owner: whose it is, for `latest`.
+            about: the file or folder it works on.
 
         Raises:
             DistillError: another job of an exclusive kind is running.
@@ -123,7 +125,7 @@ class Jobs:
                 raise DistillError(
                     f"{other.title} is still running. Wait until it is done, or stop it; then start this one."
                 )
-            job = Job(next(self._numbers), kind, title, owner, work)
+            job = Job(next(self._numbers), kind, title, owner, about, work)
             self._jobs.append(job)
             finished = [known for known in self._jobs if not known.running and known is not job]
             for old in finished[: max(0, len(finished) - FINISHED_KEPT)]:
@@ -131,10 +133,14 @@ class Jobs:
         job.begin()
         return job
 
-    def latest(self, kind: str, owner: str | None = None) -> Job | None:
-        """The newest job of a kind, of one owner or of any."""
+    def latest(self, kind: str, owner: str | None = None, about: str | None = None) -> Job | None:
+        """The newest job of a kind, of one owner and about one thing, or of any."""
         with self._lock:
-            found = [job for job in self._jobs if job.kind == kind and owner in (None, job.owner)]
+            found = [
+                job
+                for job in self._jobs
+                if job.kind == kind and owner in (None, job.owner) and about in (None, job.about)
+            ]
         return found[-1] if found else None
 
     def running(self) -> list[Job]:

@@ -64,6 +64,20 @@ class GenerateOptions:
     format: str = "wav"
 
 
+def look(folder: Path, stop: threading.Event | None = None) -> Generator[Event, None, CorpusManifest | None]:
+    """Read a folder and say what is in it -> its manifest; None if it was stopped."""
+    scanning = scan(folder)
+    try:
+        while True:
+            yield next(scanning)
+            if stop is not None and stop.is_set():
+                return None
+    except StopIteration as end:
+        manifest: CorpusManifest = end.value.manifest
+    yield _scanned(manifest)
+    return manifest
+
+
 def train(
     folder: Path,
     name: str | None = None,
@@ -155,7 +169,7 @@ def generate(
     Args:
         stop: set it to end before the next sound; those that are written stay.
     """
-    _check_generate(options)
+    check_generate(options)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_bundle(path, chosen)
@@ -308,7 +322,8 @@ def _scanned(manifest: CorpusManifest) -> CorpusScanned:
     )
 
 
-def _check_generate(options: GenerateOptions) -> None:
+def check_generate(options: GenerateOptions) -> None:
+    """Raises DistillError where something that cannot be is asked for."""
     problems = {
         f"--count {options.count}: choose 1 to {MOST_SOUNDS}.": not 1 <= options.count <= MOST_SOUNDS,
         f"--seed {options.seed}: choose 0 to {LARGEST_SEED}.": options.seed is not None

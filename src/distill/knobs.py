@@ -31,7 +31,7 @@ class Knob:
     @property
     def label(self) -> str:
         """`Hidden size`."""
-        return self.flag.removeprefix("--").replace("-", " ").capitalize()
+        return self.flag.removeprefix("--").replace("-", " ").capitalize().replace("Rvq", "RVQ")
 
     @property
     def help(self) -> str:

@@ -154,7 +154,7 @@ class Desk:
         path = model_in_library(model)
         out = self.room / f"reconstruction-{secrets.token_hex(6)}"
 
-        def work(stop: threading.Event) -> Generator[Event, None, None]:
+        def work(_stop: threading.Event) -> Generator[Event, None, None]:
             return studio.reconstruct(str(path), [file], out)
 
         return self.jobs.start(RECONSTRUCT, f"{file.name} through {model}", work, owner, str(path))

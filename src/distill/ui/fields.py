@@ -27,7 +27,7 @@ def knob_fields(stage: str, knobs: Sequence[Knob]) -> list[Any]:
         if knob.choices:
             fields.append(gr.Dropdown(_choices(knob, knob.unset), value=NOT_SET, filterable=False, **place))
         else:
-            fields.append(gr.Number(value=None, placeholder=_unset(knob, None), **place))
+            fields.append(gr.Textbox(value="", placeholder=_unset(knob, None), max_lines=1, **place))
     return fields
 
 
@@ -38,23 +38,42 @@ def shown_auto(knobs: Sequence[Knob], auto: Mapping[str, Any]) -> list[Any]:
         if knob.choices:
             updates.append(gr.Dropdown(choices=_choices(knob, _spoken(knob, auto.get(knob.name)))))
         else:
-            updates.append(gr.Number(placeholder=_unset(knob, auto.get(knob.name))))
+            updates.append(gr.Textbox(placeholder=_unset(knob, auto.get(knob.name))))
     return updates
 
 
 def overrides_from(knobs: Sequence[Knob], values: Sequence[Any]) -> dict[str, Any]:
-    """What the user has set; an empty field is not in it."""
+    """What the user has set; an empty field is not in it.
+
+    Raises:
+        DistillError: something that is no number stands where one should.
+    """
     overrides: dict[str, Any] = {}
     for knob, value in zip(knobs, values, strict=True):
-        if value is None or value == NOT_SET:
+        written = "" if value is None else f"{value}".strip()
+        if written == NOT_SET:
             continue
-        if knob.annotation is bool:
-            overrides[knob.name] = value == "on" if isinstance(value, str) else bool(value)
-        elif knob.annotation is int and isinstance(value, float) and value.is_integer():
-            overrides[knob.name] = int(value)
+        if knob.choices:
+            overrides[knob.name] = written == "on" if knob.annotation is bool else written
         else:
-            overrides[knob.name] = value
+            overrides[knob.name] = number_from(knob.label, written, whole=knob.annotation is int)
     return overrides
+
+
+def number_from(label: str, written: str, whole: bool) -> int | float:
+    """A number that was typed.
+
+    Raises:
+        DistillError: it is none; the sentence names the field.
+    """
+    try:
+        value = float(written.replace(",", "."))
+        if whole and not value.is_integer():
+            raise ValueError
+    except (ValueError, OverflowError):
+        kind = "a whole number" if whole else "a number"
+        raise DistillError(f"{label} {written!r}: give {kind}, or leave the field empty.") from None
+    return int(value) if whole else value
 
 
 def in_page_words(error: DistillError, model: type[BaseModel]) -> DistillError:

@@ -13,12 +13,14 @@ from distill.history import Generation, GenerationSettings, decide, find_generat
 from distill.jobs import Job
 from distill.library import model_in_library
 from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, GenerationBegun, Section, library_signature, told
+from distill.ui.fields import number_from
 from distill.ui.look import CLICKS
 from distill.ui.markup import bar, button, day, empty, failed, length, link, sound_card, text
 
 NOTHING_YET = "Nothing generated yet."
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
 MOST_HISTORY = 30
+NEW_SEEDS = 1_000_000
 
 
 def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, gr.Button]:
@@ -30,35 +32,50 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
             train_prior = gr.Button("Train its prior", visible=False, elem_id="generate-train-prior")
             with gr.Row():
                 seconds = gr.Number(
-                    1.0, label="Length", info="Seconds, at most.", step=0.5, elem_id="generate-seconds", min_width=120
+                    1.0, label="Length", info="In seconds, at most.", elem_id="generate-seconds", min_width=110
                 )
-                count = gr.Number(
-                    4, label="How many", info="Sounds to make.", precision=0, elem_id="generate-count", min_width=120
-                )
-        with gr.Column(scale=3, min_width=280):
+                count = gr.Number(4, label="How many", info="Sounds to make.", elem_id="generate-count", min_width=110)
+            seed = gr.Textbox(
+                label="Seed",
+                placeholder="a new one",
+                max_lines=1,
+                elem_id="generate-seed",
+                info="The same number makes the same sounds.",
+            )
             with gr.Row():
-                temperature = gr.Slider(
-                    0.0, 2.0, 1.0, step=0.05, label="Creativity (temperature)", elem_id="generate-temperature",
-                    info="Above 1 more surprising, below 1 safer.", min_width=160,
-                )  # fmt: skip
-                top_k = gr.Slider(
-                    0, 256, 0, step=1, label="Focus (top-k)", elem_id="generate-top-k", min_width=160,
-                    info="Choose from this many likeliest codes; 0: from all.",
-                )  # fmt: skip
-                top_p = gr.Slider(
-                    0.05, 1.0, 1.0, step=0.05, label="Diversity (top-p)", elem_id="generate-top-p", min_width=160,
-                    info="Choose from the likeliest codes of this joint probability.",
-                )  # fmt: skip
-            with gr.Row(equal_height=True):
-                seed = gr.Number(
-                    None, label="Seed", placeholder="a new one", precision=0, elem_id="generate-seed", scale=2,
-                    info="The same number makes the same sounds.", min_width=160,
-                )  # fmt: skip
-                again = gr.Button("Same seed again", elem_id="generate-again", scale=1, min_width=120)
-                new = gr.Button("New seed", elem_id="generate-new", scale=1, min_width=120)
+                again = gr.Button("Same seed again", size="sm", elem_id="generate-again", min_width=110)
+                new = gr.Button("New seed", size="sm", elem_id="generate-new", min_width=110)
+        with gr.Column(scale=3, min_width=280):
+            temperature = gr.Slider(
+                0.0,
+                2.0,
+                1.0,
+                step=0.05,
+                label="Creativity (temperature)",
+                elem_id="generate-temperature",
+                info="Above 1 more surprising, below 1 safer.",
+            )
+            top_k = gr.Slider(
+                0,
+                256,
+                0,
+                step=1,
+                label="Focus (top-k)",
+                elem_id="generate-top-k",
+                info="Choose from this many likeliest codes only; 0: from all.",
+            )
+            top_p = gr.Slider(
+                0.05,
+                1.0,
+                1.0,
+                step=0.05,
+                label="Diversity (top-p)",
+                elem_id="generate-top-p",
+                info="Choose from the likeliest codes of this joint probability; 1: from all.",
+            )
     with gr.Row():
-        go = gr.Button("Generate", variant="primary", elem_id="generate-go")
-        stop = gr.Button("Stop and keep what is done", visible=False, elem_id="generate-stop")
+        go = gr.Button("Generate", variant="primary", scale=0, min_width=220, elem_id="generate-go")
+        stop = gr.Button("Stop and keep what is done", visible=False, scale=0, min_width=220, elem_id="generate-stop")
     shown = gr.State("")
     results = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-results")
     with gr.Accordion("Earlier generations", open=False, elem_id="generate-history-box"):
@@ -66,7 +83,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     with gr.Accordion("Hear a sound through the codec", open=False, elem_id="reconstruct-box"):
         gr.Markdown("What the codec makes of a sound is the best that anything generated can sound like.")
         with gr.Row(equal_height=False):
-            source = gr.File(label="A sound", height=110, elem_id="reconstruct-file")
+            source = gr.File(label="A sound", height=150, elem_id="reconstruct-file")
             through = gr.Button("Through the codec", elem_id="reconstruct-go")
         heard = gr.HTML("", elem_id="reconstruct-results")
     knobs = [model, seconds, count, temperature, top_k, top_p, seed]
@@ -88,14 +105,14 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
         made = generation.settings
-        values = (made.model, made.seconds, made.count, made.temperature, made.top_k, made.top_p, made.seed)
+        values = (made.model, made.seconds, made.count, made.temperature, made.top_k, made.top_p, f"{made.seed}")
         if data.get("act") == "again":
             model_in_library(made.model)
             return (*values, *_begin(desk, made, whose))
         return (*values, generation.id, results_html(desk, None, generation.id))
 
-    def last_seed(identity: str) -> int | None:
-        return find_generation(identity).settings.seed if identity else None
+    def last_seed(identity: str) -> str:
+        return f"{find_generation(identity).settings.seed}" if identity else ""
 
     @told
     def reconstruct(which: str | None, file: str | None, whose: str) -> str:
@@ -107,7 +124,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     go.click(begin, [owner, *knobs], [shown, results], **hidden)
     stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
     again.click(told(last_seed), shown, seed, **hidden)
-    new.click(lambda: secrets.randbelow(1_000_000), None, seed, **hidden)
+    new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, seed, **hidden)
     results.click(clicked, shown, results, **hidden)
     history.click(from_history, owner, [*knobs, shown, results], **hidden)
     through.click(reconstruct, [model, source, owner], heard, **hidden)
@@ -125,9 +142,14 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
 
 
 def settings_from(
-    model: str | None, seconds: float | None, count: float | None, temperature: float, top_k: float, top_p: float,
-    seed: float | None,
-) -> GenerationSettings:  # fmt: skip
+    model: str | None,
+    seconds: float | None,
+    count: float | None,
+    temperature: float,
+    top_k: float,
+    top_p: float,
+    seed: str | None,
+) -> GenerationSettings:
     """Settings of a generation from the fields; an empty seed is drawn.
 
     Raises:
@@ -135,22 +157,21 @@ def settings_from(
     """
     if not model:
         raise DistillError("Choose a model first.")
-    if not count or not seconds:
-        raise DistillError("Say how many sounds, and how long.")
-    drawn = secrets.randbelow(1_000_000) if seed is None else int(seed)
-    asked = (max(1, int(count)), float(seconds), max(0, drawn), float(temperature), int(top_k), float(top_p))
-    if asked[1] <= 0 or (seed is not None and seed < 0) or count < 1:
-        raise DistillError("Length and number must be above 0, and a seed must not be below 0.")
-    settings = GenerationSettings(
+    if count is None or seconds is None or count < 1 or seconds <= 0:
+        raise DistillError("Say how many sounds, and how long: both must be above 0.")
+    written = (seed or "").strip()
+    drawn = int(number_from("Seed", written, whole=True)) if written else secrets.randbelow(NEW_SEEDS)
+    if drawn < 0:
+        raise DistillError(f"Seed {drawn}: it must not be below 0.")
+    return GenerationSettings(
         model=model,
-        count=asked[0],
-        seconds=asked[1],
-        seed=asked[2],
-        temperature=asked[3],
-        top_k=asked[4],
-        top_p=asked[5],
+        count=int(count),
+        seconds=float(seconds),
+        seed=drawn,
+        temperature=float(temperature),
+        top_k=int(top_k),
+        top_p=float(top_p),
     )
-    return settings
 
 
 def results_html(desk: Desk, job: Job | None, identity: str) -> str:

@@ -45,7 +45,7 @@ def library_tab(desk: Desk) -> Section:
             cancel = gr.Button("Cancel", elem_id="library-rename-cancel")
     cards = gr.HTML(js_on_load=CLICKS, elem_id="library-cards")
     dropped = gr.File(
-        label="Import: drop .distill files here", file_count="multiple", height=110, elem_id="library-import"
+        label="Import: drop .distill files here", file_count="multiple", height=150, elem_id="library-import"
     )
 
     def shown(wanted: str, sort: str) -> str:

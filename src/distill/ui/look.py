@@ -34,7 +34,8 @@ CSS = """
 :root, .dark { --good: #1a7f37; --fair: #8a5a00; --bad: #c02b2b; --good-fill: #2da44e; --fair-fill: #d29922;
   --bad-fill: #e5534b; --line-a: #7c3aed; --line-b: #0891b2; }
 .dark { --good: #57d06f; --fair: #f0b847; --bad: #ff8a80; --line-a: #a78bfa; --line-b: #22d3ee; }
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { max-width: 1180px !important; width: 100% !important; margin: 0 auto !important; }
+.gradio-container .prose { padding: 0 !important; }
 .gradio-container footer { opacity: .7; }
 #title h1 { font-size: 1.5rem; margin: 0; letter-spacing: -.01em; }
 #title p { margin: .15rem 0 0; color: var(--body-text-color-subdued); }
@@ -53,7 +54,8 @@ CSS = """
 .d-table table { width: 100%; border-collapse: collapse; font-size: .9rem; margin: 0 !important; }
 .d-table th { position: sticky; top: 0; background: var(--background-fill-secondary); text-align: left;
   font-weight: 600; z-index: 1; }
-.d-table th, .d-table td { padding: .35rem .6rem; border-bottom: 1px solid var(--border-color-primary);
+.d-table th, .d-table td { border: 0 solid var(--border-color-primary) !important;
+  border-bottom-width: 1px !important; padding: .35rem .6rem;
   vertical-align: middle; color: var(--body-text-color); }
 .d-table td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d-table td.f { overflow-wrap: anywhere; min-width: 7rem; }

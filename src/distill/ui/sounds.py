@@ -30,7 +30,7 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
             )
             look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
         with gr.Column(scale=3, min_width=280):
-            dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=120, elem_id="sounds-drop")
+            dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop")
             name = gr.Textbox(label="Name of the collection", placeholder="dropped sounds", elem_id="sounds-name")
     found = gr.HTML(empty(NOTHING_YET), elem_id="sounds-found")
     with gr.Row():

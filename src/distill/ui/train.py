@@ -18,7 +18,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
     """Lay out one stage -> what keeps it fresh, and the field of its subject."""
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
-    plain = [knob for knob in knobs if not knob.advanced]
+    plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
     gr.Markdown(f"## {stage.title}\n{stage.explanation}")
     with gr.Row():
         subject = gr.Dropdown(
@@ -43,9 +43,13 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
         fields += knob_fields(stage.key, folded)
     ordered = [*plain, *folded]
     with gr.Row():
-        train = gr.Button(f"Train the {stage.key}", variant="primary", elem_id=f"{stage.key}-train")
-        resume = gr.Button("Go on with the unfinished training", visible=False, elem_id=f"{stage.key}-resume")
-        stop = gr.Button("Stop and keep the best", visible=False, elem_id=f"{stage.key}-stop")
+        train = gr.Button(
+            f"Train the {stage.key}", variant="primary", scale=0, min_width=220, elem_id=f"{stage.key}-train"
+        )
+        resume = gr.Button(
+            "Go on with the unfinished training", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-resume"
+        )
+        stop = gr.Button("Stop and keep the best", visible=False, scale=0, min_width=220, elem_id=f"{stage.key}-stop")
     with gr.Group(visible=False, elem_id=f"{stage.key}-confirm") as confirm:
         question = gr.HTML(padding=True)
         with gr.Row():

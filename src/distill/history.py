@@ -39,6 +39,8 @@ class GeneratedSound(Frozen):
     seconds: float
     seed: int
     fate: Fate = "open"
+    kept_as: str = Field("", pattern=r"^[^/\\]*$")
+    """Its name in the library's folder `kept`."""
 
 
 class Generation(Frozen):
@@ -99,23 +101,34 @@ def list_generations(most: int = 50) -> list[Generation]:
 
 
 def decide(identity: str, file: str, fate: Fate) -> Generation:
-    """Keep a sound (a copy goes into the library's folder `kept`), discard it (its file goes), or take that back.
+    """Keep a sound (a copy goes into the library's folder `kept`), discard it, or take either back.
+
+    A copy that is no longer to be kept is removed unless it was changed; the sound itself stays with the generation.
 
     Raises:
         DistillError: there is no such sound.
     """
     generation = find_generation(identity)
     sound = next((each for each in generation.sounds if each.file == file), None)
-    if sound is None or (fate == "kept" and not generation.path_of(sound).is_file()):
+    if sound is None or not generation.path_of(sound).is_file():
         raise DistillError("This sound is not in the history any more. Make it again with its seed.")
+    original, copied_as = generation.path_of(sound), sound.kept_as
     if fate == "kept" and sound.fate != "kept":
         target = unused_path(kept_dir() / sound.file)
-        with generation.path_of(sound).open("rb") as stream, replacing(target) as copy:
+        with original.open("rb") as stream, replacing(target) as copy:
             shutil.copyfileobj(stream, copy)
-    sounds = tuple(each.model_copy(update={"fate": fate}) if each is sound else each for each in generation.sounds)
-    changed = generation.model_copy(update={"sounds": sounds})
-    _write(changed)
-    return changed
+        copied_as = target.name
+    elif fate != "kept" and copied_as:
+        copied = kept_dir() / copied_as
+        if copied.is_file() and copied.read_bytes() == original.read_bytes():
+            copied.unlink()
+        copied_as = ""
+    changed = sound.model_copy(update={"fate": fate, "kept_as": copied_as})
+    decided = generation.model_copy(
+        update={"sounds": tuple(changed if each is sound else each for each in generation.sounds)}
+    )
+    _write(decided)
+    return decided
 
 
 def _ids() -> list[str]:

@@ -5,30 +5,31 @@ from dataclasses import dataclass
 
 from distill.ui.markup import text
 
-WIDTH, HEIGHT = 760, 250
+WIDTH, HEIGHT = 900, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 22, 34
 MOST_POINTS = 400
+TICKS = 8
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What is drawn: a value for every epoch, held out and perhaps known."""
+    """What is drawn: a value for every epoch, and perhaps a second one for some of them."""
 
     title: str
-    held_out: Sequence[tuple[int, float]]
+    values: Sequence[tuple[int, float]]
     """(epoch, value)."""
-    known: Sequence[tuple[int, float]] = ()
+    second_title: str = ""
+    second: Sequence[tuple[int, float]] = ()
     best_epoch: int = 0
-    epochs: int = 1
 
 
 def line_chart(curve: Curve) -> str:
     """The curve with its best epoch marked, and a key."""
-    values = [value for _, value in (*curve.held_out, *curve.known)]
-    if not values:
+    everything = [*curve.values, *curve.second]
+    if not everything:
         return ""
-    top, bottom = _limits(sorted(values))
-    last = max(max(epoch for epoch, _ in curve.held_out), 2)
+    top, bottom = _limits(sorted(value for _, value in everything))
+    last = max(2, max(epoch for epoch, _ in everything))
 
     def x(epoch: float) -> float:
         return LEFT + (epoch - 1) / (last - 1) * (WIDTH - LEFT - RIGHT)
@@ -37,36 +38,42 @@ def line_chart(curve: Curve) -> str:
         return TOP + (top - min(value, top)) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
 
     def line(points: Sequence[tuple[int, float]], kind: str) -> str:
-        kept = points[:: max(1, len(points) // MOST_POINTS)]
-        return f'<polyline class="{kind}" points="{" ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in kept)}"/>'
+        kept = [*points[:-1][:: max(1, len(points) // MOST_POINTS)], *points[-1:]]
+        places = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in kept)
+        epoch, value = points[-1]
+        end = f'<circle class="end {kind}" cx="{x(epoch):.1f}" cy="{y(value):.1f}" r="2.5"/>'
+        return f'<polyline class="{kind}" points="{places}"/>{end}'
 
-    ticks = [bottom + (top - bottom) * step / 4 for step in range(5)]
-    grid = "".join(
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(v):.1f}" y2="{y(v):.1f}"/>'
-        f'<text x="{LEFT - 8}" y="{y(v) + 4:.1f}" text-anchor="end">{_short(v, top - bottom)}</text>'
-        for v in ticks
+    lines = (line(curve.values, "a") if curve.values else "") + (line(curve.second, "b") if curve.second else "")
+    step = -(-(last - 1) // TICKS)
+    epochs = "".join(
+        f'<text x="{x(epoch):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{epoch}</text>'
+        for epoch in range(1, last + 1, step)
     )
-    epochs = sorted({1, *(round(1 + (last - 1) * step / 4) for step in range(1, 5))})
-    axis = "".join(
-        f'<text x="{x(epoch):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{epoch}</text>' for epoch in epochs
+    values = "".join(
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{_short(value, top - bottom)}</text>'
+        for value in (bottom + (top - bottom) * share / 4 for share in range(5))
     )
-    best = next(((e, v) for e, v in curve.held_out if e == curve.best_epoch), None)
     mark = ""
+    best = next((point for point in curve.values if point[0] == curve.best_epoch), None)
     if best is not None:
+        place = f'x="{x(best[0]):.1f}" y="{max(y(best[1]) - 11, 13):.1f}"'
         anchor = "start" if x(best[0]) < WIDTH / 2 else "end"
         mark = (
-            f'<circle class="dot" cx="{x(best[0]):.1f}" cy="{y(best[1]):.1f}" r="5.5"/><text class="best" '
-            f'x="{x(best[0]):.1f}" y="{max(y(best[1]) - 11, 13):.1f}" text-anchor="{anchor}">best: {best[1]:.2f}, '
-            f"epoch {best[0]}</text>"
+            f'<circle class="dot" cx="{x(best[0]):.1f}" cy="{y(best[1]):.1f}" r="5.5"/>'
+            f'<text class="best" {place} text-anchor="{anchor}">best: {best[1]:.2f}, epoch {best[0]}</text>'
         )
-    key = f"<span><i></i>{text(curve.title)}, held-out sounds</span>"
-    if curve.known:
-        key += f'<span><i class="b"></i>{text(curve.title)}, known sounds</span>'
-    spoken = f"{curve.title} over {curve.held_out[-1][0]} epochs, now {curve.held_out[-1][1]:.2f}"
+    key = f"<span><i></i>{text(curve.title)}</span>"
+    if curve.second:
+        key += f'<span><i class="b"></i>{text(curve.second_title)}</span>'
+    now = everything[-1] if not curve.values else curve.values[-1]
+    spoken = f"{curve.title}, {now[1]:.2f} at epoch {now[0]}" + (
+        f"; best {best[1]:.2f} at epoch {best[0]}" if best else ""
+    )
     return (
         f'<div class="d-key">{key}</div><svg class="d-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'data-points="{len(curve.held_out)}" aria-label="{text(spoken)}">{grid}{axis}'
-        f"{line(curve.held_out, 'a')}{line(curve.known, 'b') if curve.known else ''}{mark}</svg>"
+        f'data-epochs="{now[0]}" aria-label="{text(spoken)}">{values}{epochs}{lines}{mark}</svg>'
     )
 
 

@@ -96,6 +96,10 @@ class Desk:
             return []
         return sorted(each.name for each in sounds_dir().iterdir() if each.is_dir() and not each.name.startswith("."))
 
+    def spoken(self, folder: Path) -> str:
+        """How the user would name a folder: a collection by its name, others by their path."""
+        return folder.name if folder.parent == sounds_dir() else str(folder)
+
     def models(self) -> list[str]:
         """Names of the models in the library."""
         return [path.stem for path in list_models()]

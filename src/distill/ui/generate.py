@@ -9,6 +9,7 @@ import gradio as gr
 from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
+from distill.files import kept_dir
 from distill.history import Generation, GenerationSettings, decide, find_generation, list_generations
 from distill.jobs import Job
 from distill.library import model_in_library
@@ -94,11 +95,12 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         return _begin(desk, settings, whose)
 
     @told
-    def clicked(identity: str, event: gr.EventData) -> str:
+    def clicked(whose: str, identity: str, event: gr.EventData) -> str:
         data = event._data or {}
         if data.get("act") in ("open", "kept", "discarded"):
             decide(data["id"], data["file"], data["act"])
-        return results_html(desk, None, identity)
+        job = desk.jobs.latest(GENERATE, whose)
+        return results_html(desk, job if job is not None and _identity(job) == identity else None, identity)
 
     @told
     def from_history(whose: str, event: gr.EventData) -> tuple[Any, ...]:
@@ -125,7 +127,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
     again.click(told(last_seed), shown, seed, **hidden)
     new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, seed, **hidden)
-    results.click(clicked, shown, results, **hidden)
+    results.click(clicked, [owner, shown], results, **hidden)
     history.click(from_history, owner, [*knobs, shown, results], **hidden)
     through.click(reconstruct, [model, source, owner], heard, **hidden)
 
@@ -245,7 +247,9 @@ def _cards(desk: Desk, generation: Generation) -> str:
         extra = f'<div class="d-acts">{"".join(acts)}</div>'
         cards.append(sound_card(desk.offers, path, title, length(sound.seconds), extra, kept))
     rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
-    return f'<div class="d-cards">{"".join(cards)}</div>{rest}'
+    kept_some = any(sound.fate == "kept" for sound in generation.sounds)
+    where = f'<p class="d-note">Kept sounds are copied to {text(kept_dir())}</p>' if kept_some else ""
+    return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
 
 
 def _model_updates(desk: Desk, seen: dict[str, Any], which: str | None) -> list[Any]:

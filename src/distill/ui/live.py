@@ -127,14 +127,23 @@ def _numbers(job: Job, last: Epoch) -> str:
 
 
 def _curve(epochs: Sequence[Epoch]) -> Curve:
-    last = epochs[-1]
-    if isinstance(last, ev.PriorEpochMetrics):
-        priors = [event for event in epochs if isinstance(event, ev.PriorEpochMetrics)]
-        held_out = [(event.epoch, event.val_perplexity) for event in priors]
-        known = [(event.epoch, event.train_perplexity) for event in priors]
-        return Curve("Perplexity", held_out, known, last.best_epoch, last.epochs)
-    held_out = [(event.epoch, event.val_mel_l1_db) for event in epochs if isinstance(event, ev.CodecEpochMetrics)]
-    return Curve("Error in dB", held_out, (), last.best_epoch, last.epochs)
+    priors = [event for event in epochs if isinstance(event, ev.PriorEpochMetrics)]
+    if priors:
+        return Curve(
+            "Perplexity, held-out sounds",
+            [(event.epoch, event.val_perplexity) for event in priors],
+            "Perplexity, known sounds",
+            [(event.epoch, event.train_perplexity) for event in priors],
+            priors[-1].best_epoch,
+        )
+    codecs = [event for event in epochs if isinstance(event, ev.CodecEpochMetrics)]
+    return Curve(
+        "Held-out error in dB",
+        [(event.epoch, event.val_mel_l1_db) for event in codecs if event.quantising],
+        "before codes are used",
+        [(event.epoch, event.val_mel_l1_db) for event in codecs if not event.quantising],
+        codecs[-1].best_epoch,
+    )
 
 
 def _heatmap(desk: Desk, job: Job, health: ev.CodebookHealth, epoch: int) -> str:

@@ -35,7 +35,7 @@ CSS = """
   --bad-fill: #e5534b; --line-a: #7c3aed; --line-b: #0891b2; }
 .dark { --good: #57d06f; --fair: #f0b847; --bad: #ff8a80; --line-a: #a78bfa; --line-b: #22d3ee; }
 .gradio-container { max-width: 1180px !important; width: 100% !important; margin: 0 auto !important; }
-.gradio-container .prose { padding: 0 !important; }
+.gradio-container .html-container { padding: 0 !important; }
 .gradio-container footer { opacity: .7; }
 #title h1 { font-size: 1.5rem; margin: 0; letter-spacing: -.01em; }
 #title p { margin: .15rem 0 0; color: var(--body-text-color-subdued); }
@@ -74,7 +74,8 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .d-acts { display: flex; flex-wrap: wrap; gap: .4rem; margin-top: auto; }
 .d-acts button, .d-acts a { border: 1px solid var(--border-color-primary); border-radius: 6px; padding: .3rem .65rem;
   font-size: .85rem; background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
-  text-decoration: none; cursor: pointer; line-height: 1.3; min-height: 32px; }
+  text-decoration: none !important; cursor: pointer; line-height: 1.3; min-height: 34px; margin: 0; font-weight: 500;
+  display: inline-flex; align-items: center; }
 .d-acts button:hover, .d-acts a:hover { border-color: var(--color-accent); }
 .d-acts [aria-pressed=true] { background: var(--good-fill); border-color: var(--good-fill); color: #fff; }
 .d-acts button:focus-visible, .d-acts a:focus-visible, .d-table audio:focus-visible { outline: 3px solid
@@ -89,6 +90,7 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .d-chart .grid { stroke: var(--border-color-primary); stroke-width: 1; }
 .d-chart .a { stroke: var(--line-a); } .d-chart .b { stroke: var(--line-b); stroke-dasharray: 5 4; }
 .d-chart polyline { fill: none; stroke-width: 2.25; stroke-linejoin: round; }
+.d-chart .end { stroke: none; fill: var(--line-a); } .d-chart .end.b { fill: var(--line-b); }
 .d-chart .dot { fill: var(--line-a); stroke: var(--block-background-fill); stroke-width: 2; }
 .d-chart .best { fill: var(--body-text-color); font-weight: 600; }
 .d-key { display: flex; gap: 1.25rem; flex-wrap: wrap; font-size: .85rem; margin: .25rem 0; }

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -147,12 +148,13 @@ def running(host: str, port: int) -> Iterator[tuple[uvicorn.Server, socket.socke
 
 
 def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C, or until the process is asked to end.
 
     Raises:
         DistillError: the address cannot be listened on.
     """
-    with running(host, port) as (server, listening, address):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn hands signals on when it has shut down
+    with running(host, port) as (server, listening, address), contextlib.suppress(KeyboardInterrupt):
         announce(address)
         server.run(sockets=[listening])
 

@@ -67,7 +67,7 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
             signature = (job.number, job.state, step)
             if seen.get("looked") != signature:
                 if "looked" not in seen and job.about:
-                    updates[0] = gr.Dropdown(choices=collections, value=_spoken(desk, job.about))
+                    updates[0] = gr.Dropdown(choices=collections, value=desk.spoken(Path(job.about)))
                 seen["looked"] = signature
                 updates[1:] = [
                     found_html(desk, job),
@@ -140,10 +140,6 @@ def _row(desk: Desk, manifest: CorpusManifest, file: CorpusFile, copies: int, fi
 
 def _usable(job: Job) -> bool:
     return isinstance(job.result, CorpusManifest)
-
-
-def _spoken(desk: Desk, folder: str) -> str:
-    return Path(folder).name if Path(folder).name in desk.collections() else folder
 
 
 def _stop(desk: Desk, owner: str) -> None:

@@ -1,13 +1,15 @@
 """The Train tab: one section for each stage, all laid out by the same function."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from distill import studio
 from distill.errors import DistillError
-from distill.knobs import knobs_of
-from distill.ui.desk import Desk, Section, library_signature, told
+from distill.knobs import Knob, knobs_of
+from distill.ui.desk import LOOK, Desk, Section, library_signature, told
 from distill.ui.fields import knob_fields, overrides_from, shown_auto
 from distill.ui.live import live_view
 from distill.ui.markup import empty, failed, text
@@ -49,7 +51,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
         resume = gr.Button(
             "Go on with the unfinished training", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-resume"
         )
-        stop = gr.Button("Stop and keep the best", visible=False, scale=0, min_width=220, elem_id=f"{stage.key}-stop")
+        stop = gr.Button("Stop and keep the best", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-stop")
     with gr.Group(visible=False, elem_id=f"{stage.key}-confirm") as confirm:
         question = gr.HTML(padding=True)
         with gr.Row():
@@ -97,9 +99,9 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
     stop.click(end, None, None, **hidden)
     use_best.click(end, None, None, **hidden)
 
-    def refresh(_owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+    def refresh(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
         return [
-            *_subject_updates(stage, seen, which, called, len(fields), ordered, desk),
+            *_subject_updates(desk, stage, seen, which or _looked_at(desk, stage, seen, owner), called, which, ordered),
             *_job_updates(desk, stage, seen),
         ]
 
@@ -107,25 +109,38 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
     return Section(outputs, refresh, [subject, name]), subject
 
 
+def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:
+    """The folder that this browser tab has looked at, offered once where a folder is asked for."""
+    look = desk.jobs.latest(LOOK, owner) if stage.named else None
+    if look is None or look.running or look.error or seen.get(f"{stage.key} offered") == look.number:
+        return None
+    seen[f"{stage.key} offered"] = look.number
+    return desk.spoken(Path(look.about))
+
+
 def _subject_updates(
-    stage: Stage, seen: dict[str, Any], which: str | None, called: str, fields: int, ordered: Any, desk: Desk
+    desk: Desk,
+    stage: Stage,
+    seen: dict[str, Any],
+    which: str | None,
+    called: str,
+    written: str | None,
+    knobs: Sequence[Knob],
 ) -> list[Any]:
     """Updates for the subject's field, what is said of it, the resume button and every knob's placeholder."""
-    updates = [gr.skip()] * (3 + fields)
+    updates = [gr.skip()] * (3 + len(knobs))
     choices = stage.choices()
+    known = seen.get(f"{stage.key} choices", choices)
     if seen.get(f"{stage.key} choices") != choices:
-        new = [choice for choice in choices if choice not in seen.get(f"{stage.key} choices", choices)]
         seen[f"{stage.key} choices"] = choices
-        chosen = (
-            which if which in choices or (which and stage.named) else new[0] if new else choices[0] if choices else None
-        )
-        if not stage.named or not which:
-            updates[0] = gr.Dropdown(choices=choices, value=chosen)
-            which = chosen
-        else:
-            updates[0] = gr.Dropdown(choices=choices)
+        new = [choice for choice in choices if choice not in known]
+        if not which or not (stage.named or which in choices):
+            which = next(iter(new or choices), None)
+        updates[0] = gr.Dropdown(choices=choices, value=which)
+    elif which != written:
+        updates[0] = gr.Dropdown(value=which)
     idle = desk.training() is None
-    look = desk.jobs.latest("look")
+    look = desk.jobs.latest(LOOK)
     signature = (which, called, idle, library_signature() if idle else (), look.state if look else "")
     if seen.get(f"{stage.key} subject") == signature:
         return updates
@@ -142,7 +157,7 @@ def _subject_updates(
         except DistillError as error:
             updates[1] = failed(str(error))
     updates[2] = gr.Button(visible=resumable)
-    updates[3:] = shown_auto(ordered, auto)
+    updates[3:] = shown_auto(knobs, auto)
     return updates
 
 

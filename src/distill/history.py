@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from distill.config import Frozen
+from distill.config import Frozen, describe_invalid
 from distill.errors import DistillError
 from distill.files import history_dir, kept_dir, replacing, unused_path
 
@@ -59,6 +59,18 @@ class Generation(Frozen):
     def path_of(self, sound: GeneratedSound) -> Path:
         """The file of a sound; it is there unless the sound was discarded or the generation is old."""
         return self.folder / sound.file
+
+
+def generation_settings(**given: Any) -> GenerationSettings:
+    """Settings of a generation.
+
+    Raises:
+        DistillError: one of them cannot be; the sentence names it.
+    """
+    try:
+        return GenerationSettings(**given)
+    except ValidationError as error:
+        raise DistillError(describe_invalid(error)) from error
 
 
 def begin_generation(settings: GenerationSettings) -> Generation:

@@ -31,7 +31,7 @@ class Knob:
     @property
     def label(self) -> str:
         """`Hidden size`."""
-        return self.flag.removeprefix("--").replace("-", " ").capitalize().replace("Rvq", "RVQ")
+        return label_of(self.flag)
 
     @property
     def help(self) -> str:
@@ -51,6 +51,11 @@ class Knob:
         if self.auto:
             return "auto"
         return ("on" if self.default else "off") if self.annotation is bool else f"{self.default}"
+
+
+def label_of(flag: str) -> str:
+    """`--hidden-size` -> `Hidden size`."""
+    return flag.removeprefix("--").replace("-", " ").capitalize().replace("Rvq", "RVQ")
 
 
 def knobs_of(model: type[BaseModel]) -> tuple[Knob, ...]:

@@ -7,9 +7,9 @@ from gradio.events import api as gr_api
 
 from distill.errors import DistillError
 from distill.events import CodecEpochMetrics, PriorEpochMetrics
-from distill.history import GenerationSettings, find_generation
+from distill.history import find_generation, generation_settings
 from distill.library import delete_model, entries, rename_model, restore_model
-from distill.ui.desk import TRAININGS, Desk, told
+from distill.ui.desk import TRAININGS, Desk, told_plainly
 from distill.ui.stages import Stage, Wanted, start
 
 
@@ -77,8 +77,8 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         model: str, count: int = 4, seconds: float = 1.0, seed: int | None = None, temperature: float = 1.0,
         top_k: int = 0, top_p: float = 1.0, audio_format: str = "wav",
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Generate sounds and wait for them -> where each is, to open (`path`) or to fetch from this server (`url`)."""
-        settings = GenerationSettings(
+        """Generate sounds and wait for them -> where each is, to open (`file`) or to fetch from this server (`url`)."""
+        settings = generation_settings(
             model=model, count=count, seconds=seconds, seed=secrets.randbelow(1_000_000) if seed is None else seed,
             temperature=temperature, top_k=top_k, top_p=top_p,
         )  # fmt: skip
@@ -88,7 +88,7 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         generation = find_generation(job.result)
         return [
             {
-                "path": str(generation.path_of(sound)),
+                "file": str(generation.path_of(sound)),
                 "url": desk.offers.player(generation.path_of(sound)),
                 "seconds": sound.seconds,
                 "seed": sound.seed,
@@ -111,7 +111,7 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         return restore_model(model or None).stem
 
     for endpoint in (models, look, train, train_prior, training, stop_training, generate, rename, delete, restore):
-        gr_api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
+        gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
 
 
 def _raise(sentence: str) -> None:

@@ -22,6 +22,7 @@ from distill.history import GenerationSettings, add_sound, begin_generation
 from distill.jobs import Job, Jobs
 from distill.library import LONGEST_NAME, UNSAFE, list_models, model_in_library
 from distill.models.sampling import SamplingOptions
+from distill.ui.fields import in_page_words
 from distill.ui.markup import text
 from distill.ui.serving import Offers
 
@@ -65,6 +66,7 @@ class Desk:
                 sounds that were dropped can be opened.
         """
         self.room = room
+        self.uploads = room / "uploads"
         self.any_folder = any_folder
         self.jobs = Jobs(TRAININGS)
         self.offers = Offers()
@@ -187,13 +189,22 @@ def library_signature() -> tuple[tuple[str, int], ...]:
 
 def told(handler: Callable[P, R]) -> Callable[P, R]:
     """A handler whose failures are one sentence on the page."""
+    return _told(handler, lambda sentence: text(in_page_words(sentence)))
 
+
+def told_plainly(handler: Callable[P, R]) -> Callable[P, R]:
+    """An endpoint whose failures are one sentence, for scripts: not as HTML."""
+    return _told(handler, str)
+
+
+def _told(handler: Callable[P, R], worded: Callable[[str], str]) -> Callable[P, R]:
     @functools.wraps(handler)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return handler(*args, **kwargs)
         except DistillError as error:
-            raise gr.Error(text(error), duration=12, print_exception=False, title="That did not work") from error
+            sentence = worded(str(error))
+            raise gr.Error(sentence, duration=12, print_exception=False, title="That did not work") from error
         except gr.Error:
             raise
         except Exception as error:

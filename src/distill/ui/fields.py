@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
-from pydantic import BaseModel
 
 from distill.errors import DistillError
-from distill.knobs import Knob, knobs_of
+from distill.knobs import Knob, label_of
 
 NOT_SET = ""
 """The choice that leaves a setting as it is."""
@@ -76,12 +75,9 @@ def number_from(label: str, written: str, whole: bool) -> int | float:
     return int(value) if whole else value
 
 
-def in_page_words(error: DistillError, model: type[BaseModel]) -> DistillError:
+def in_page_words(sentence: str) -> str:
     """A sentence about flags as a sentence about fields: `--hidden-size 3` becomes `Hidden size 3`."""
-    sentence = str(error)
-    for knob in knobs_of(model):
-        sentence = re.sub(rf"{re.escape(knob.flag)}(?![\w-])", knob.label, sentence)
-    return DistillError(sentence)
+    return re.sub(r"(?<!\S)--([a-z][a-z-]*)", lambda flag: label_of(flag[1]), sentence)
 
 
 def _unset(knob: Knob, value: Any) -> str:

@@ -10,7 +10,14 @@ from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
 from distill.files import kept_dir
-from distill.history import Generation, GenerationSettings, decide, find_generation, list_generations
+from distill.history import (
+    Generation,
+    GenerationSettings,
+    decide,
+    find_generation,
+    generation_settings,
+    list_generations,
+)
 from distill.jobs import Job
 from distill.library import model_in_library
 from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, GenerationBegun, Section, library_signature, told
@@ -165,7 +172,7 @@ def settings_from(
     drawn = int(number_from("Seed", written, whole=True)) if written else secrets.randbelow(NEW_SEEDS)
     if drawn < 0:
         raise DistillError(f"Seed {drawn}: it must not be below 0.")
-    return GenerationSettings(
+    return generation_settings(
         model=model,
         count=int(count),
         seconds=float(seconds),

@@ -83,11 +83,11 @@ def library_tab(desk: Desk) -> Section:
     @told
     def take(files: list[str] | None, wanted: str, sort: str) -> tuple[Any, ...]:
         problems = []
-        for file in files or []:
+        for file in map(Path, files or []):
             try:
-                import_model(Path(file))
+                import_model(file)
             except DistillError as error:
-                problems.append(str(error).replace(file, Path(file).name))
+                problems.append(str(error).replace(str(file), file.name))
         if problems:
             gr.Warning(text(" ".join(problems)), duration=12, title="Not imported")
         return None, shown(wanted, sort)

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from distill.ui.fields import in_page_words
 from distill.ui.serving import Offers
 
 
@@ -95,4 +96,4 @@ def empty(sentence: str) -> str:
 
 def failed(sentence: str) -> str:
     """A sentence about what went wrong."""
-    return f'<p class="d-error" role="alert">{text(sentence)}</p>'
+    return f'<p class="d-error" role="alert">{text(in_page_words(sentence))}</p>'

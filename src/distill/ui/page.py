@@ -40,7 +40,7 @@ def build(desk: Desk) -> gr.Blocks:
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         owner = gr.Textbox(visible="hidden", elem_id="owner", label="Browser tab")
-        seen = gr.State(dict)
+        seen = gr.State({})
         gr.HTML(
             "<h1>distill</h1><p>Train a small model on your own recordings and generate new sound from it. "
             "Nothing leaves this machine.</p>",
@@ -88,8 +88,13 @@ def _keep_fresh(page: gr.Blocks, sections: list[Section], owner: gr.Textbox, see
     gr.Timer(REFRESH_SECONDS).tick(refresh, [owner, seen, *inputs], [*outputs, seen], **how)
 
 
-def make_app(desk: Desk, host: str, port: int) -> FastAPI:
-    """The page and the files it shows, as one application."""
+def make_app(desk: Desk, host: str, port: int, most_upload: str = MOST_UPLOAD) -> FastAPI:
+    """The page and the files it shows, as one application.
+
+    Args:
+        most_upload: the largest file that can be dropped, such as "1gb".
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
     add_routes(app, desk.offers)
     allowed_hosts = {"127.0.0.1", "localhost", "[::1]", host} if _is_loopback(host) else set()
@@ -106,9 +111,11 @@ def make_app(desk: Desk, host: str, port: int) -> FastAPI:
         response: Response = await answer(request)
         return response
 
+    page = build(desk).queue(default_concurrency_limit=8)
+    page.has_launched = True  # else a mounted page takes any path for a file that was dropped
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        build(desk).queue(default_concurrency_limit=8),
+        page,
         path="/",
         server_name=host,
         server_port=port,
@@ -116,7 +123,7 @@ def make_app(desk: Desk, host: str, port: int) -> FastAPI:
         run_history=False,
         blocked_paths=[],
         show_error=True,
-        max_file_size=MOST_UPLOAD,
+        max_file_size=most_upload,
         ssr_mode=False,
         pwa=False,
         theme=theme(),
@@ -136,7 +143,6 @@ def running(host: str, port: int) -> Iterator[tuple[uvicorn.Server, socket.socke
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="distill-page-") as room, listening:
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(room) / "uploads")
         desk = Desk(Path(room), any_folder=_is_loopback(host))
         app = make_app(desk, host, port)
         config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=2)

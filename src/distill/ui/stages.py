@@ -16,7 +16,6 @@ from distill.events import Event
 from distill.jobs import Job
 from distill.library import model_in_library, name_of_folder, new_model_path
 from distill.ui.desk import Desk
-from distill.ui.fields import in_page_words
 from distill.ui.markup import clock, day, text
 
 Overrides = Mapping[str, Any]
@@ -164,10 +163,5 @@ def start(desk: Desk, stage: Stage, wanted: Wanted) -> Job:
         raise DistillError(f"Choose a {stage.subject.lower()} first.")
     target = stage.target(wanted.subject, wanted.name)
 
-    def work(stop: threading.Event) -> Generator[Event, None, None]:
-        try:
-            yield from stage.work(wanted, stop)
-        except DistillError as error:
-            raise in_page_words(error, stage.settings) from error
-
-    return desk.jobs.start(stage.key, f"The {stage.key} of {target.stem}", work, about=str(target))
+    title = f"The {stage.key} of {target.stem}"
+    return desk.jobs.start(stage.key, title, lambda stop: stage.work(wanted, stop), about=str(target))

@@ -129,7 +129,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
             raise DistillError("Choose a model, and drop a sound.")
         return _heard(desk, desk.reconstruct(which, Path(file), whose))
 
-    hidden: dict[str, Any] = {"api_visibility": "private"}
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     go.click(begin, [owner, *knobs], [shown, results], **hidden)
     stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
     again.click(told(last_seed), shown, seed, **hidden)

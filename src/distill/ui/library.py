@@ -37,7 +37,7 @@ def library_tab(desk: Desk) -> Section:
     with gr.Row(visible=False, elem_id="library-undo-row") as undo_row:
         deleted = gr.HTML("")
         undo = gr.Button("Undo", elem_id="library-undo")
-    with gr.Group(visible=False, elem_id="library-rename-box") as rename_box:
+    with gr.Column(visible=False, elem_id="library-rename-box") as rename_box:
         old_name = gr.Textbox(visible=False)
         with gr.Row(equal_height=True):
             new_name = gr.Textbox(label="New name", elem_id="library-new-name")
@@ -57,7 +57,7 @@ def library_tab(desk: Desk) -> Section:
         name = str(data.get("name", ""))
         if data.get("act") == "rename":
             return (
-                gr.Group(visible=True),
+                gr.Column(visible=True),
                 name,
                 gr.Textbox(value=name, label=f"New name of {name}"),
                 gr.skip(),
@@ -78,7 +78,7 @@ def library_tab(desk: Desk) -> Section:
     def give_name(old: str, new: str, wanted: str, sort: str) -> tuple[Any, ...]:
         desk.refuse_while_training(old)
         rename_model(old, new.strip())
-        return gr.Group(visible=False), shown(wanted, sort)
+        return gr.Column(visible=False), shown(wanted, sort)
 
     @told
     def take(files: list[str] | None, wanted: str, sort: str) -> tuple[Any, ...]:
@@ -92,15 +92,15 @@ def library_tab(desk: Desk) -> Section:
             gr.Warning(text(" ".join(problems)), duration=12, title="Not imported")
         return None, shown(wanted, sort)
 
-    hidden: dict[str, Any] = {"api_visibility": "private"}
-    search.change(told(shown), [search, order], cards, show_progress="hidden", **hidden)
-    order.change(told(shown), [search, order], cards, show_progress="hidden", **hidden)
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    search.change(told(shown), [search, order], cards, **hidden)
+    order.change(told(shown), [search, order], cards, **hidden)
     changed = [rename_box, old_name, new_name, undo_row, deleted, cards]
     cards.click(clicked, [search, order], changed, **hidden)
     undo.click(take_back, [search, order], [undo_row, deleted, cards], **hidden)
     rename.click(give_name, [old_name, new_name, search, order], [rename_box, cards], **hidden)
     new_name.submit(give_name, [old_name, new_name, search, order], [rename_box, cards], **hidden)
-    cancel.click(lambda: gr.Group(visible=False), None, rename_box, **hidden)
+    cancel.click(lambda: gr.Column(visible=False), None, rename_box, **hidden)
     dropped.upload(take, [dropped, search, order], [dropped, cards], **hidden)
 
     def refresh(_owner: str, seen: dict[str, Any], wanted: str, sort: str) -> list[Any]:

@@ -51,9 +51,10 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
         html, button = read(kept.name, whose)
         return gr.Dropdown(choices=desk.collections(), value=kept.name), html, button, None
 
-    look.click(read, [folder, owner], [found, go_on], api_visibility="private")
-    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped], api_visibility="private")
-    stop.click(lambda whose: _stop(desk, whose), owner, None, api_visibility="private")
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    look.click(read, [folder, owner], [found, go_on], **hidden)
+    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped], **hidden)
+    stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4

@@ -52,12 +52,12 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
             "Go on with the unfinished training", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-resume"
         )
         stop = gr.Button("Stop and keep the best", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-stop")
-    with gr.Group(visible=False, elem_id=f"{stage.key}-confirm") as confirm:
+    with gr.Column(visible=False, elem_id=f"{stage.key}-confirm") as confirm:
         question = gr.HTML(padding=True)
         with gr.Row():
             replace = gr.Button("Replace it", variant="stop", elem_id=f"{stage.key}-replace")
             cancel = gr.Button("Keep what is there", elem_id=f"{stage.key}-cancel")
-    with gr.Group(visible=False, elem_classes="d-banner", elem_id=f"{stage.key}-banner") as banner:
+    with gr.Column(visible=False, elem_classes="d-banner", elem_id=f"{stage.key}-banner") as banner:
         reason = gr.HTML(padding=True)
         use_best = gr.Button("Stop and use best checkpoint", variant="stop", elem_id=f"{stage.key}-use-best")
     live = gr.HTML("", elem_id=f"{stage.key}-live")
@@ -73,14 +73,14 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
             raise DistillError(f"Choose a {stage.subject.lower()} first.")
         loss = stage.replaces(stage.target(which, called or ""))
         if loss:
-            return gr.Group(visible=True), f"<p>{text(loss)}</p>", gr.skip()
+            return gr.Column(visible=True), f"<p>{text(loss)}</p>", gr.skip()
         wanted = Wanted(which, called or "", overrides_from(ordered, values))
-        return gr.Group(visible=False), "", begin(wanted)
+        return gr.Column(visible=False), "", begin(wanted)
 
     @told
     def begin_anew(which: str, called: str, *values: Any) -> tuple[Any, Any]:
         wanted = Wanted(which, called or "", overrides_from(ordered, values), replace=True)
-        return gr.Group(visible=False), begin(wanted)
+        return gr.Column(visible=False), begin(wanted)
 
     @told
     def go_on(which: str, called: str) -> str:
@@ -91,10 +91,10 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
         if job is not None:
             job.stop()
 
-    hidden: dict[str, Any] = {"api_visibility": "private"}
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     train.click(ask_or_begin, [subject, name, *fields], [confirm, question, live], **hidden)
     replace.click(begin_anew, [subject, name, *fields], [confirm, live], **hidden)
-    cancel.click(lambda: gr.Group(visible=False), None, confirm, **hidden)
+    cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
     resume.click(go_on, [subject, name], live, **hidden)
     stop.click(end, None, None, **hidden)
     use_best.click(end, None, None, **hidden)
@@ -179,7 +179,7 @@ def _job_updates(desk: Desk, stage: Stage, seen: dict[str, Any]) -> list[Any]:
         warning = "" if job.stopping else view.warning
         if seen.get(f"{stage.key} warning") != warning:
             seen[f"{stage.key} warning"] = warning
-            updates[1] = gr.Group(visible=bool(warning))
+            updates[1] = gr.Column(visible=bool(warning))
             updates[2] = f'<div role="alert"><h3>Memorization is likely</h3><p>{text(warning)}</p></div>'
         updates[3] = gr.Button(visible=view.running and not job.stopping)
     return updates

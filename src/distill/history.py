@@ -1,5 +1,6 @@
 """The history of generations: one folder each, with its settings and its sounds, so that any can be made again."""
 
+import functools
 import json
 import secrets
 import shutil
@@ -151,10 +152,17 @@ def _ids() -> list[str]:
 
 def _read(identity: str) -> Generation | None:
     try:
-        plain: dict[str, Any] = json.loads((history_dir() / identity / RECORD).read_bytes())
-        return Generation.model_validate({**plain, "id": identity})
-    except (OSError, ValueError, ValidationError):
+        record = history_dir() / identity / RECORD
+        found = record.stat()
+        return _parsed(record, (found.st_mtime_ns, found.st_ino))
+    except (OSError, ValueError):
         return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(record: Path, _changed: tuple[int, int]) -> Generation:
+    plain: dict[str, Any] = json.loads(record.read_bytes())
+    return Generation.model_validate({**plain, "id": record.parent.name})
 
 
 def _write(generation: Generation) -> None:

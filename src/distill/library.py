@@ -1,5 +1,6 @@
 """The library: a folder of `.distill` files. There is no index; the folder is the truth."""
 
+import functools
 import re
 import shutil
 from dataclasses import dataclass
@@ -100,13 +101,24 @@ def list_models() -> list[Path]:
 
 def entries() -> list[LibraryEntry]:
     """Every file of the library with what it says of itself; one that is damaged hides no other."""
-    found = []
-    for path in list_models():
-        try:
-            found.append(LibraryEntry(path, read_card(path)))
-        except DistillError as error:
-            found.append(LibraryEntry(path, None, str(error)))
-    return found
+    return [_entry(path, _changed(path)) for path in list_models()]
+
+
+@functools.lru_cache(maxsize=1024)
+def _entry(path: Path, _changed: tuple[int, int]) -> LibraryEntry:
+    try:
+        return LibraryEntry(path, read_card(path))
+    except DistillError as error:
+        return LibraryEntry(path, None, str(error))
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    """Differs whenever a file is another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)
 
 
 def model_in_library(name: str) -> Path:

@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 
 from distill.ui.desk import Desk
 from distill.ui.page import make_app
-from page_server import Server, start_server
+from page import Server, start_server
 
 ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/training", "/stop_training", "/generate", "/rename",
              "/delete", "/restore"}  # fmt: skip

@@ -13,13 +13,10 @@ import pytest
 import soundfile
 
 from distill.bundle import read_card
-from page_server import Server, start_server
+from page import CHROMIUM, FLAGS, Server, choose_tab, start_server
 from tiny import RATE, hit, write_sounds
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]  # fmt: skip
 SLOW = 120_000
 """Milliseconds that a step may take on a busy machine; all waits end as soon as they can."""
 CODEC = {"epochs": "6", "codebook_size": "16", "channels": "24", "codebook_dim": "8", "warmup_share": "0.2"}
@@ -79,10 +76,6 @@ def set_knobs(page: Any, stage: str, values: dict[str, str]) -> None:
         page.locator(f"#{stage}-{name}").get_by_role("textbox").fill(value)
 
 
-def tab(page: Any, name: str) -> None:
-    page.get_by_role("tab", name=name).click()
-
-
 def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, tmp_path: Path) -> None:
     """Sounds, both trainings, a reload in the middle, the banner, generating, keeping, and the history."""
     page = open_page()
@@ -128,13 +121,13 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
     chart.wait_for()
     before = int(chart.get_attribute("data-epochs"))
     page.reload()
-    tab(page, "Train")
+    choose_tab(page, "Train")
     chart.wait_for()
     page.wait_for_function(f"() => +document.querySelector('#prior-live .d-chart').dataset.epochs > {before}")
     assert page.get_by_role("button", name="Train the codec").is_disabled()
 
     second = open_page()
-    tab(second, "Train")
+    choose_tab(second, "Train")
     second.locator("#prior-live .d-chart").wait_for()
     assert "best:" in second.locator("#prior-live .d-chart").text_content()
     measure(second)
@@ -155,7 +148,7 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
     page.get_by_role("button", name="Keep what is there").click()
     page.get_by_text("It will be replaced when").wait_for(state="hidden")
 
-    tab(page, "Generate")
+    choose_tab(page, "Generate")
     page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
     page.locator("#generate-count input").fill("3")
     page.locator("#generate-seed").get_by_role("textbox").fill("7")
@@ -180,7 +173,7 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
     assert second.locator("#generate-results audio").count() == 0
 
     page.reload()
-    tab(page, "Generate")
+    choose_tab(page, "Generate")
     results.locator("audio").nth(1).wait_for()
     page.locator("#generate-history-box").get_by_role("button").first.click()
     history = page.locator("#generate-history")
@@ -204,7 +197,7 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
 def test_the_library_by_clicks(open_page: Callable[..., Any], server: Server, tiny_model: Path, tmp_path: Path) -> None:
     """Import, search, sort, rename, delete, undo, download; what is no model is refused in a sentence."""
     page = open_page()
-    tab(page, "Library")
+    choose_tab(page, "Library")
     cards = page.locator("#library-cards article")
     (tmp_path / "broken.distill").write_text("no model")
     shutil.copy(tiny_model, tmp_path / "kit.distill")
@@ -240,7 +233,7 @@ def test_mistakes_are_sentences_on_the_page(open_page: Callable[..., Any]) -> No
     folder.press("Enter")
     page.get_by_role("button", name="Read this folder").click()
     page.get_by_text("There is no folder /nowhere/at/all: check the name.").wait_for()
-    tab(page, "Train")
+    choose_tab(page, "Train")
     page.get_by_label("Codebook size").fill("many")
     page.locator("#codec-subject input").fill("/nowhere/at/all")
     page.locator("#codec-subject input").press("Enter")
@@ -272,16 +265,6 @@ UNNAMED = """() => [...document.querySelectorAll('button, input, textarea, selec
   .map(each => each.outerHTML.slice(0, 200))"""
 
 
-def choose_tab(page: Any, name: str) -> None:
-    """On a narrow page tabs that do not fit are in a menu."""
-    visible = page.get_by_role("tab", name=name)
-    if visible.count() and visible.first.is_visible():
-        visible.first.click()
-    else:
-        page.locator("#tabs .overflow-menu > button").first.click()
-        page.locator("#tabs .overflow-dropdown").get_by_text(name).click()
-
-
 def heard(page: Any, audio: Any) -> float:
     """Load a player's sound, play it, and say how long it is."""
     handle = audio.element_handle()
@@ -297,7 +280,7 @@ def measure(page: Any) -> None:
     """Print how fast the page is while a training runs: its first paint, and an interaction's answer."""
     begun = time.monotonic()
     page.reload()
-    tab(page, "Library")
+    choose_tab(page, "Library")
     page.get_by_role("heading", name="hits").wait_for()
     loaded = time.monotonic() - begun
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
@@ -312,7 +295,7 @@ def measure(page: Any) -> None:
             page.get_by_text("No model matches").wait_for()
         answers.append(time.monotonic() - begun)
     page.get_by_label("Search").fill("")
-    tab(page, "Train")
+    choose_tab(page, "Train")
     sys.stdout.write(
         f"\nwhile training: first paint {paint:.2f} s, library shown {loaded:.2f} s after a reload, interactions "
         f"{', '.join(f'{answer:.2f}' for answer in answers)} s\n"

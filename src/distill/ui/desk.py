@@ -100,7 +100,7 @@ class Desk:
 
     def spoken(self, folder: Path) -> str:
         """How the user would name a folder: a collection by its name, others by their path."""
-        return folder.name if folder.parent == sounds_dir() else str(folder)
+        return folder.name if folder.resolve().parent == sounds_dir().resolve() else str(folder)
 
     def models(self) -> list[str]:
         """Names of the models in the library."""

@@ -23,7 +23,7 @@ from distill.library import model_in_library
 from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, GenerationBegun, Section, library_signature, told
 from distill.ui.fields import number_from
 from distill.ui.look import CLICKS
-from distill.ui.markup import bar, button, day, empty, failed, length, link, sound_card, text
+from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
 
 NOTHING_YET = "Nothing generated yet."
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
@@ -255,7 +255,7 @@ def _cards(desk: Desk, generation: Generation) -> str:
         cards.append(sound_card(desk.offers, path, title, length(sound.seconds), extra, kept))
     rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
     kept_some = any(sound.fate == "kept" for sound in generation.sounds)
-    where = f'<p class="d-note">Kept sounds are copied to {text(kept_dir())}</p>' if kept_some else ""
+    where = f'<p class="d-note">Kept sounds are copied to {text(place(kept_dir()))}</p>' if kept_some else ""
     return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
 
 

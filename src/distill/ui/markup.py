@@ -20,6 +20,12 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
+def place(path: Path) -> str:
+    """A path for the page, the user's home as `~`."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else f"{path}"
+
+
 def length(seconds: float) -> str:
     """A sound's duration: `0.42 s`, `1:15`."""
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s" if seconds < 60 else clock(seconds)

@@ -16,7 +16,7 @@ from distill.events import Event
 from distill.jobs import Job
 from distill.library import model_in_library, name_of_folder, new_model_path
 from distill.ui.desk import Desk
-from distill.ui.markup import clock, day, text
+from distill.ui.markup import clock, day, place, text
 
 Overrides = Mapping[str, Any]
 
@@ -112,9 +112,10 @@ def prior_stage(desk: Desk) -> Stage:
 
     def describe(subject: str) -> str:
         manifest = read_card(model_in_library(subject)).corpus_manifest
+        folder = place(Path(desk.spoken(Path(manifest.folder))))
         return (
             f"<p>Learns from the codec's own sounds, there is nothing to select: {len(manifest.files)} sounds in "
-            f"{text(manifest.folder)}, {clock(manifest.seconds)} together; {len(manifest.train)} to learn from, "
+            f"{text(folder)}, {clock(manifest.seconds)} together; {len(manifest.train)} to learn from, "
             f"{len(manifest.val)} held out.</p>"
         )
 

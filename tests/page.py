@@ -1,14 +1,19 @@
-"""A server of the page in a process of its own, with a library of its own."""
+"""The page for tests: a server in a process of its own, and Debian's Chromium to look at it."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]  # fmt: skip
 START_SECONDS = 120
 END_SECONDS = 40
 
@@ -53,3 +58,13 @@ def start_server(library: Path) -> Server:
         assert time.monotonic() < deadline, "".join(lines)
         time.sleep(0.05)
     return Server(found[0], library, process)
+
+
+def choose_tab(page: Any, name: str) -> None:
+    """Click a tab; on a narrow page those that do not fit are in a menu."""
+    visible = page.get_by_role("tab", name=name)
+    if visible.count() and visible.first.is_visible():
+        visible.first.click()
+    else:
+        page.locator("#tabs .overflow-menu > button").first.click()
+        page.locator("#tabs .overflow-dropdown").get_by_text(name).click()

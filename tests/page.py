@@ -61,10 +61,5 @@ def start_server(library: Path) -> Server:
 
 
 def choose_tab(page: Any, name: str) -> None:
-    """Click a tab; on a narrow page those that do not fit are in a menu."""
-    visible = page.get_by_role("tab", name=name)
-    if visible.count() and visible.first.is_visible():
-        visible.first.click()
-    else:
-        page.locator("#tabs .overflow-menu > button").first.click()
-        page.locator("#tabs .overflow-dropdown").get_by_text(name).click()
+    """Click a tab."""
+    page.get_by_role("tab", name=name).click()

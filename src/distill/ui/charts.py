@@ -72,7 +72,8 @@ def line_chart(curve: Curve) -> str:
         f"; best {best[1]:.2f} at epoch {best[0]}" if best else ""
     )
     return (
-        f'<div class="d-key">{key}</div><svg class="d-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<div class="d-key">{key}</div><div class="d-scroll" tabindex="0"><svg class="d-chart" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'data-epochs="{now[0]}" aria-label="{text(spoken)}">{values}{epochs}{lines}{mark}</svg>'
     )
 

@@ -8,24 +8,15 @@ import gradio as gr
 
 from distill.bundle import read_card
 from distill.errors import DistillError
-from distill.events import GenerationCompleteEvent, Progress, SoundWritten
-from distill.files import kept_dir
-from distill.history import (
-    Generation,
-    GenerationSettings,
-    decide,
-    find_generation,
-    generation_settings,
-    list_generations,
-)
-from distill.jobs import Job
+from distill.events import Progress
+from distill.history import GenerationSettings, decide, find_generation, generation_settings, list_generations
 from distill.library import model_in_library
-from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, GenerationBegun, Section, library_signature, told
+from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, Section, library_signature, told
 from distill.ui.fields import number_from
 from distill.ui.look import CLICKS
-from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
+from distill.ui.markup import day, empty, failed, text
+from distill.ui.results import NOTHING_YET, heard_html, history_html, identity_of, results_html
 
-NOTHING_YET = "Nothing generated yet."
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
 MOST_HISTORY = 30
 NEW_SEEDS = 1_000_000
@@ -81,9 +72,9 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
                 elem_id="generate-top-p",
                 info="Choose from the likeliest codes of this joint probability; 1: from all.",
             )
-    with gr.Row():
-        go = gr.Button("Generate", variant="primary", scale=0, min_width=220, elem_id="generate-go")
-        stop = gr.Button("Stop and keep what is done", visible=False, scale=0, min_width=220, elem_id="generate-stop")
+            with gr.Row():
+                go = gr.Button("Generate", variant="primary", min_width=180, elem_id="generate-go")
+                stop = gr.Button("Stop and keep what is done", visible=False, min_width=180, elem_id="generate-stop")
     shown = gr.State("")
     results = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-results")
     with gr.Accordion("Earlier generations", open=False, elem_id="generate-history-box"):
@@ -107,7 +98,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         if data.get("act") in ("open", "kept", "discarded"):
             decide(data["id"], data["file"], data["act"])
         job = desk.jobs.latest(GENERATE, whose)
-        return results_html(desk, job if job is not None and _identity(job) == identity else None, identity)
+        return results_html(desk, job if job is not None and identity_of(job) == identity else None, identity)
 
     @told
     def from_history(whose: str, event: gr.EventData) -> tuple[Any, ...]:
@@ -127,7 +118,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     def reconstruct(which: str | None, file: str | None, whose: str) -> str:
         if not which or not file:
             raise DistillError("Choose a model, and drop a sound.")
-        return _heard(desk, desk.reconstruct(which, Path(file), whose))
+        return heard_html(desk, desk.reconstruct(which, Path(file), whose))
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     go.click(begin, [owner, *knobs], [shown, results], **hidden)
@@ -183,80 +174,11 @@ def settings_from(
     )
 
 
-def results_html(desk: Desk, job: Job | None, identity: str) -> str:
-    """The cards of one generation, and how far it is if it is under way."""
-    parts = []
-    if job is not None:
-        parts.append(_progress(job))
-    if identity:
-        parts.append(_cards(desk, find_generation(identity)))
-    return "".join(parts) or empty(NOTHING_YET)
-
-
 def _begin(desk: Desk, settings: GenerationSettings, owner: str) -> tuple[str, str]:
     job = desk.generate(settings, owner)
     job.wait(0.3)
-    identity = _identity(job)
+    identity = identity_of(job)
     return identity, results_html(desk, job, identity)
-
-
-def _identity(job: Job) -> str:
-    return next((event.id for event in job.drain()[0] if isinstance(event, GenerationBegun)), "")
-
-
-def _progress(job: Job) -> str:
-    if job.error:
-        return failed(job.error)
-    events, _ = job.drain()
-    if not job.running:
-        done = next((event for event in events if isinstance(event, GenerationCompleteEvent)), None)
-        if done is None:
-            return ""
-        early = " Stopped: what was done is kept." if job.stopping else ""
-        return (
-            f"<p><b>{len(done.sounds)} sounds</b>, {sum(s.seconds for s in done.sounds):.1f} s together, in "
-            f"{job.elapsed:.1f} s.{early}</p>"
-        )
-    written = [event for event in events if isinstance(event, SoundWritten)]
-    if job.stopping:
-        return "<p>Stopping; what is done is kept.</p>"
-    if written:
-        return f"<p>{written[-1].done} of {written[-1].total} sounds</p>" + bar(
-            written[-1].done / written[-1].total, "Writing sounds"
-        )
-    step = job.step if isinstance(job.step, Progress) else None
-    share = step.done / max(step.total, 1) if step else 0.0
-    return f"<p>{'Drawing codes' if step else 'Opening the model'}</p>{bar(share, 'Drawing codes')}"
-
-
-def _cards(desk: Desk, generation: Generation) -> str:
-    cards, discarded = [], []
-    for sound in generation.sounds:
-        path = generation.path_of(sound)
-        data = {"id": generation.id, "file": sound.file}
-        title = f"Seed {sound.seed}"
-        if sound.fate == "discarded":
-            back = f"Bring back seed {sound.seed}"
-            discarded.append(button(back, back, {"act": "open", **data}))
-            continue
-        if not path.is_file():
-            discarded.append(f'<span class="d-note">seed {sound.seed}: not on the disk any more, make it again</span>')
-            continue
-        kept = sound.fate == "kept"
-        acts = [
-            button(
-                "Kept" if kept else "Keep", f"Keep seed {sound.seed}", {"act": "open" if kept else "kept", **data}, kept
-            ),
-            button("Discard", f"Discard seed {sound.seed}", {"act": "discarded", **data}),
-            link("WAV", desk.offers.download(path, ".wav"), f"Download seed {sound.seed} as WAV"),
-            link("FLAC", desk.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
-        ]
-        extra = f'<div class="d-acts">{"".join(acts)}</div>'
-        cards.append(sound_card(desk.offers, path, title, length(sound.seconds), extra, kept))
-    rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
-    kept_some = any(sound.fate == "kept" for sound in generation.sounds)
-    where = f'<p class="d-note">Kept sounds are copied to {text(place(kept_dir()))}</p>' if kept_some else ""
-    return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
 
 
 def _model_updates(desk: Desk, seen: dict[str, Any], which: str | None) -> list[Any]:
@@ -303,7 +225,7 @@ def _result_updates(desk: Desk, seen: dict[str, Any], owner: str) -> list[Any]:
     if seen.get("generated") == signature:
         return [gr.skip()] * 3
     seen["generated"] = signature
-    own = _identity(job)
+    own = identity_of(job)
     return [own, results_html(desk, job, own), gr.Button(visible=job.running and not job.stopping)]
 
 
@@ -313,24 +235,7 @@ def _history_update(seen: dict[str, Any]) -> Any:
     if seen.get("history") == signature:
         return gr.skip()
     seen["history"] = signature
-    if not generations:
-        return empty(NOTHING_YET)
-    return f'<div class="d-cards">{"".join(_earlier(each) for each in generations)}</div>'
-
-
-def _earlier(generation: Generation) -> str:
-    made, name = generation.settings, f"{generation.settings.model}, {day(generation.created)}"
-    kept = sum(sound.fate == "kept" for sound in generation.sounds)
-    acts = button("Show", f"Show the sounds of {name}", {"act": "show", "id": generation.id}) + button(
-        "Make again", f"Make again {name}", {"act": "again", "id": generation.id}
-    )
-    return (
-        f'<article class="d-card"><h3>{text(made.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'
-        f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.count}, {kept} kept</dd>"
-        f"<dt>length</dt><dd>{made.seconds:g} s</dd><dt>seed</dt><dd>{made.seed}</dd>"
-        f"<dt>creativity</dt><dd>{made.temperature:g}</dd><dt>focus</dt><dd>{made.top_k or 'all'}</dd>"
-        f'<dt>diversity</dt><dd>{made.top_p:g}</dd></dl><div class="d-acts">{acts}</div></article>'
-    )
+    return history_html(generations)
 
 
 def _heard_update(desk: Desk, seen: dict[str, Any], owner: str) -> Any:
@@ -339,22 +244,7 @@ def _heard_update(desk: Desk, seen: dict[str, Any], owner: str) -> Any:
     if job is None or seen.get("heard") == signature:
         return gr.skip()
     seen["heard"] = signature
-    return _heard(desk, job)
-
-
-def _heard(desk: Desk, job: Job) -> str:
-    job.wait(0.3)
-    if job.error:
-        return failed(job.error)
-    sound = next((event for event in job.drain()[0] if isinstance(event, SoundWritten)), None)
-    if sound is None or sound.source is None:
-        return f"<p>{text(job.title)}: working.</p>"
-    source, made = Path(sound.source), Path(sound.path)
-    error = "" if sound.mel_l1_db is None else f"{sound.mel_l1_db:.2f} dB from the original"
-    return (
-        f'<div class="d-cards">{sound_card(desk.offers, source, f"Original: {source.name}", length(sound.seconds))}'
-        f"{sound_card(desk.offers, made, 'Through the codec', error)}</div>"
-    )
+    return heard_html(desk, job)
 
 
 def _stop(desk: Desk, owner: str) -> None:

@@ -54,7 +54,7 @@ CSS = """
 .d-table table { width: 100%; border-collapse: collapse; font-size: .9rem; margin: 0 !important; }
 .d-table th { position: sticky; top: 0; background: var(--background-fill-secondary); text-align: left;
   font-weight: 600; z-index: 1; }
-.d-table th, .d-table td { border: 0 solid var(--border-color-primary) !important;
+.gradio-container .d-table table th, .gradio-container .d-table table td { border: 0 solid var(--border-color-primary) !important;
   border-bottom-width: 1px !important; padding: .35rem .6rem;
   vertical-align: middle; color: var(--body-text-color); }
 .d-table td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -92,16 +92,21 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .d-chart polyline { fill: none; stroke-width: 2.25; stroke-linejoin: round; }
 .d-chart .end { stroke: none; fill: var(--line-a); } .d-chart .end.b { fill: var(--line-b); }
 .d-chart .dot { fill: var(--line-a); stroke: var(--block-background-fill); stroke-width: 2; }
-.d-chart .best { fill: var(--body-text-color); font-weight: 600; }
+.d-chart .best { fill: var(--body-text-color); font-weight: 600; paint-order: stroke; stroke-width: 5px;
+  stroke: var(--body-background-fill); stroke-linejoin: round; }
+.d-scroll { overflow-x: auto; }
 .d-key { display: flex; gap: 1.25rem; flex-wrap: wrap; font-size: .85rem; margin: .25rem 0; }
 .d-key i { display: inline-block; width: 22px; border-top: 3px solid var(--line-a); vertical-align: middle;
   margin-right: .35rem; } .d-key i.b { border-top: 3px dashed var(--line-b); }
-.d-heat { width: 100%; height: auto; image-rendering: pixelated; border-radius: 6px; }
+.d-heat { width: 100%; height: auto; min-height: 30px; margin-bottom: .75rem; image-rendering: pixelated; border-radius: 6px; }
 .d-empty { padding: 1.25rem; border: 1px dashed var(--border-color-primary); border-radius: 10px;
   color: var(--body-text-color-subdued); text-align: center; }
 .d-banner { border: 2px solid var(--bad-fill) !important; border-radius: 10px; padding: .9rem !important; }
 .d-banner h3 { margin: 0 0 .25rem !important; color: var(--bad); }
+.dark button[role=tab][aria-selected=true] { color: #c4b5fd; }
 @media (max-width: 640px) {
+  .d-chart { min-width: 560px; }
+  button[role=tab] { padding-left: .6rem !important; padding-right: .6rem !important; }
   .gradio-container { padding: .5rem !important; }
   .d-table td, .d-table th { padding: .3rem .4rem; }
   .d-table img { width: 84px; } .d-table audio { width: 170px; }
@@ -110,7 +115,18 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 
 
 def theme() -> gr.themes.Base:
-    """System fonts and one accent."""
-    return gr.themes.Default(
+    """System fonts, one accent, and texts that stand out enough from what is behind them."""
+    made = gr.themes.Default(
         primary_hue="violet", neutral_hue="slate", radius_size="md", font=SYSTEM_FONTS, font_mono=MONO_FONTS
+    )
+    return made.set(
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_500",
+        block_info_text_color_dark="*neutral_400",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
     )

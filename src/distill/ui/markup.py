@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from distill.ui.fields import in_page_words
@@ -32,8 +33,11 @@ def length(seconds: float) -> str:
 
 
 def day(iso: str) -> str:
-    """`2026-11-23T14:05:10+00:00` -> `2026-11-23 14:05`."""
-    return iso[:16].replace("T", " ")
+    """A moment in UTC, on the clock of this machine: `2026-11-23T14:05:10+00:00` -> `2026-11-23 15:05`."""
+    try:
+        return f"{datetime.fromisoformat(iso).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return iso
 
 
 def player(address: str, label: str) -> str:

@@ -49,7 +49,7 @@ def build(desk: Desk) -> gr.Blocks:
             "Nothing leaves this machine.</p>",
             elem_id="title",
         )
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Sounds", id="sounds"):
                 sounds, to_training, folder = sounds_tab(desk, owner)
             with gr.Tab("Train", id="train"):

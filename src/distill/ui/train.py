@@ -30,6 +30,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
             info=stage.subject_help,
             allow_custom_value=stage.named,
             elem_id=f"{stage.key}-subject",
+            min_width=270,
         )
         name = gr.Textbox(
             label="Name of the model",
@@ -37,6 +38,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
             placeholder="the folder's name",
             visible=stage.named,
             elem_id=f"{stage.key}-model-name",
+            min_width=270,
         )
     corpus = gr.HTML("", elem_id=f"{stage.key}-corpus")
     with gr.Row():

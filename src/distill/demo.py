@@ -20,6 +20,7 @@ from distill.events import (
     Saved,
     SoundWritten,
 )
+from distill.generation import GenerateOptions
 from distill.pictures import Panel, spectrogram_sheet
 
 EventT = TypeVar("EventT", bound=Event)
@@ -103,9 +104,9 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     )
     made, through = out / "generated", out / "reconstructed"
     shots = yield from _until(
-        studio.generate(str(model), made, studio.GenerateOptions(count=8, seed=SEED), device), GenerationCompleteEvent
+        studio.generate(str(model), made, GenerateOptions(count=8, seed=SEED), device), GenerationCompleteEvent
     )
-    long_options = studio.GenerateOptions(count=1, seconds=10.0, seed=SEED + 100, exact=True)
+    long_options = GenerateOptions(count=1, seconds=10.0, seed=SEED + 100, exact=True)
     piece = yield from _until(studio.generate(str(model), made, long_options, device), GenerationCompleteEvent)
     held_out = [sounds / file.name for file in studio.info(str(model))[1].corpus_manifest.val[:PICTURED]]
     again = yield from _until(studio.reconstruct(str(model), held_out, through, device), ReconstructionCompleteEvent)

@@ -34,6 +34,26 @@ def preview_dir(model: Path) -> Path:
     return cache_dir() / "previews" / hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
 
 
+def sounds_dir() -> Path:
+    """Where sounds that were dropped on the page are collected, one folder for each corpus."""
+    return library_dir() / "sounds"
+
+
+def kept_dir() -> Path:
+    """Where generated sounds go that the user keeps on the page."""
+    return library_dir() / "kept"
+
+
+def history_dir() -> Path:
+    """The history of generations on the page, one folder for each."""
+    return library_dir() / ".history"
+
+
+def trash_dir() -> Path:
+    """Deleted models, until they are restored or someone empties the folder."""
+    return library_dir() / ".trash"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an exception.
@@ -71,6 +91,32 @@ def unused_path(path: Path) -> Path:
         number += 1
         candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return candidate
+
+
+def move_to_new(source: Path, target: Path) -> None:
+    """Give a file another name in the same file system, and never that of a file that is there.
+
+    Raises:
+        FileExistsError: there is one.
+        DistillError: it cannot be moved.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)  # unlike a rename, this fails where the name is taken
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if target.exists():
+                raise FileExistsError(target) from None
+            source.rename(target)
+        else:
+            source.unlink()
+    except FileExistsError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DistillError(f"Cannot move {source} to {target}: {reason}. Check the folder's permissions.") from error
 
 
 def _umask() -> int:

@@ -1,14 +1,52 @@
 """The library: a folder of `.distill` files. There is no index; the folder is the truth."""
 
+import functools
 import re
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from distill.bundle import BundleCard, load_bundle, read_card
 from distill.errors import DistillError
-from distill.files import BUNDLE_SUFFIX, OLD_BUNDLE_SUFFIX, library_dir
+from distill.files import (
+    BUNDLE_SUFFIX,
+    OLD_BUNDLE_SUFFIX,
+    library_dir,
+    move_to_new,
+    replacing,
+    trash_dir,
+    unused_path,
+)
 
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 """What no file's name may hold on one system or another."""
 LONGEST_NAME = 100
+TRASHED = re.compile(r"^(\d{8}T\d{12})Z (.+)$")
+"""A deleted model's file name without suffix: when, and its name."""
+
+
+@dataclass(frozen=True)
+class LibraryEntry:
+    """One file of the library: its card, or why it cannot be read."""
+
+    path: Path
+    card: BundleCard | None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the model is called: its file's name."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class DeletedModel:
+    """A model in the trash."""
+
+    path: Path
+    name: str
+    deleted: str  # ISO 8601, UTC
 
 
 def new_model_path(name: str) -> Path:
@@ -59,3 +97,152 @@ def list_models() -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.suffix in (BUNDLE_SUFFIX, OLD_BUNDLE_SUFFIX) and p.is_file())
+
+
+def entries() -> list[LibraryEntry]:
+    """Every file of the library with what it says of itself; one that is damaged hides no other."""
+    return [_entry(path, _changed(path)) for path in list_models()]
+
+
+@functools.lru_cache(maxsize=1024)
+def _entry(path: Path, _changed: tuple[int, int]) -> LibraryEntry:
+    try:
+        return LibraryEntry(path, read_card(path))
+    except DistillError as error:
+        return LibraryEntry(path, None, str(error))
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    """Differs whenever a file is another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)
+
+
+def model_in_library(name: str) -> Path:
+    """The file of a model of the library, by its name alone: a path is no name.
+
+    Raises:
+        DistillError: there is none of that name.
+    """
+    for path in list_models():
+        if path.stem == name or path.name == name:
+            return path
+    raise DistillError(f"There is no model called {name!r} in the library. `distill library list` shows what there is.")
+
+
+def rename_model(name: str, new_name: str) -> Path:
+    """Give a model of the library another name -> its new path.
+
+    Raises:
+        DistillError: there is no such model, the new name is taken or cannot be a file's name.
+    """
+    source = model_in_library(name)
+    target = source.with_name(new_model_path(new_name).stem + source.suffix)
+    if target.stem in {path.stem for path in list_models()}:
+        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.")
+    try:
+        move_to_new(source, target)
+    except FileExistsError as error:
+        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.") from error
+    return target
+
+
+def delete_model(name: str) -> DeletedModel:
+    """Put a model of the library into the trash, from where `restore_model` brings it back."""
+    source = model_in_library(name)
+    now = datetime.now(UTC)
+    target = trash_dir() / f"{now:%Y%m%dT%H%M%S%f}Z {source.name}"
+    move_to_new(source, target)
+    return DeletedModel(target, source.stem, now.isoformat(timespec="seconds"))
+
+
+def deleted_models() -> list[DeletedModel]:
+    """What is in the trash, the newest first."""
+    if not trash_dir().is_dir():
+        return []
+    found = []
+    for path in sorted(trash_dir().iterdir(), reverse=True):
+        match = TRASHED.match(path.stem)
+        if match and path.suffix in (BUNDLE_SUFFIX, OLD_BUNDLE_SUFFIX):
+            when = datetime.strptime(match[1], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+            found.append(DeletedModel(path, match[2], when.isoformat(timespec="seconds")))
+    return found
+
+
+def restore_model(name: str | None = None) -> Path:
+    """Bring back the model that was deleted last, of this name or of any -> its path in the library.
+
+    Raises:
+        DistillError: the trash holds no such model, or its name has been taken since.
+    """
+    found = next((deleted for deleted in deleted_models() if name in (None, deleted.name)), None)
+    if found is None:
+        what = "no deleted model" if name is None else f"no deleted model called {name!r}"
+        raise DistillError(f"There is {what}. `distill library list --deleted` shows what there is.")
+    target = library_dir() / f"{found.name}{found.path.suffix}"
+    if target.stem in {path.stem for path in list_models()}:
+        raise DistillError(f"There is another model called {found.name!r} now. Rename that one first.")
+    try:
+        move_to_new(found.path, target)
+    except FileExistsError as error:
+        raise DistillError(f"There is another model called {found.name!r} now. Rename that one first.") from error
+    return target
+
+
+def import_model(source: Path, name: str | None = None) -> Path:
+    """Copy a `.distill` file into the library once it has proved to be a whole model -> its path there.
+
+    What is checked is the copy, so that what is taken is what was checked.
+
+    Args:
+        name: what to call it; None: as the file is called, with a number where that is taken.
+
+    Raises:
+        DistillError: it is no model or damaged, or the name is taken.
+    """
+    read_card(source)
+    target = new_model_path(name_of_file(source) if name is None else name)
+    taken = {path.stem for path in list_models()}
+    if name is not None and target.stem in taken:
+        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.")
+    waiting = library_dir() / f".{target.name}.importing"
+    try:
+        with source.open("rb") as stream, replacing(waiting) as copy:
+            shutil.copyfileobj(stream, copy)
+        load_bundle(waiting)
+        while True:
+            try:
+                target = unused_path(target)
+                move_to_new(waiting, target)
+                return target
+            except FileExistsError:
+                continue
+    except OSError as error:
+        raise DistillError(f"{source} cannot be read: {error.strerror or error}. Use another copy of it.") from error
+    finally:
+        waiting.unlink(missing_ok=True)
+
+
+def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
+    """Copy a model of the library to a file or into a folder -> the copy's path.
+
+    Raises:
+        DistillError: there is no such model, or something is there and is not to be replaced.
+    """
+    source = model_in_library(name)
+    target = out / source.name if out.is_dir() else out
+    if target.suffix != source.suffix:
+        raise DistillError(f"{out} must be a folder, or end with {source.suffix}.")
+    if target.exists() and not overwrite:
+        raise DistillError(f"{target} exists already. Choose another place, or give --overwrite to replace it.")
+    with source.open("rb") as stream, replacing(target) as copy:
+        shutil.copyfileobj(stream, copy)
+    return target
+
+
+def name_of_file(path: Path) -> str:
+    """A model's name made of a file's name, whatever that holds."""
+    return UNSAFE.sub("", path.stem).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"

@@ -3,12 +3,10 @@
 import secrets
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +14,8 @@ from distill.audio.corpus import CorpusManifest, reopen, scan
 from distill.audio.distance import audible_difference
 from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
 from distill.audio.mel import log_mel_blocks
-from distill.audio.synthesis import Synthesiser, finish
-from distill.bundle import BundleCard, LoadedVQModel, load_bundle, read_card, read_contents
+from distill.audio.synthesis import finish
+from distill.bundle import BundleCard, load_bundle, read_card, read_contents
 from distill.config import (
     CodecSettings,
     PriorSettings,
@@ -28,7 +26,7 @@ from distill.config import (
     prior_auto,
     resolve,
 )
-from distill.device import check_processes, choose_device, threads
+from distill.device import check_processes, choose_device
 from distill.errors import DistillError
 from distill.evaluation import evaluate_sounds
 from distill.events import (
@@ -42,12 +40,11 @@ from distill.events import (
     Warned,
 )
 from distill.files import BUNDLE_SUFFIX, unused_path
+from distill.generation import LARGEST_SEED, GenerateOptions, check_generate, sample_pieces, to_samples
 from distill.library import find_model, name_of_folder, new_model_path
 from distill.models.encoding import decode_codes, encode_codes, level_of
-from distill.models.prior import CodePrior
-from distill.models.sampling import SamplingOptions, clip_generator, sample_codes
-from distill.models.stepping import Stepper
-from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, columns
+from distill.models.sampling import clip_generator
+from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN
 from distill.pictures import usage_heatmap
 from distill.processes import ONE, Processes
 from distill.synthesisers import check_synthesiser, choose_synthesiser
@@ -62,25 +59,20 @@ COLUMN_SECONDS = FRAMES_PER_COLUMN * 512 / SAMPLE_RATE
 """Duration of one column of codes."""
 BATCH = 16
 """Sounds sampled at once."""
-LONGEST_SECONDS = 600.0
-MOST_SOUNDS = 1000
-LARGEST_SEED = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class GenerateOptions:
-    """What to generate."""
-
-    count: int = 8
-    seconds: float = 1.0
-    seed: int | None = None
-    sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    exact: bool | None = None
-    """True: fill every sound up to `seconds` with new sounds after one that ends; False: let sounds end where they
-    end; None: fill only what is longer than the prior's window."""
-    format: str = "wav"
-    synthesiser: str = "auto"
-    """auto, neural or griffin-lim."""
+def look(folder: Path, stop: threading.Event | None = None) -> Generator[Event, None, CorpusManifest | None]:
+    """Read a folder and say what is in it -> its manifest; None if it was stopped."""
+    scanning = scan(folder)
+    try:
+        while True:
+            yield next(scanning)
+            if stop is not None and stop.is_set():
+                return None
+    except StopIteration as end:
+        manifest: CorpusManifest = end.value.manifest
+    yield _scanned(manifest)
+    return manifest
 
 
 def train(
@@ -200,9 +192,15 @@ def resolve_prior(card: BundleCard, overrides: Mapping[str, Any]) -> Resolved[Pr
     return resolve(PriorSettings, automatic, overrides, fixed)
 
 
-def generate(model: str, out: Path, options: GenerateOptions, device: str = "auto") -> Generator[Event, None, None]:
-    """Sample the prior and write new sounds. Sound number i of seed s is sound 0 of seed s + i."""
-    _check_generate(options)
+def generate(
+    model: str, out: Path, options: GenerateOptions, device: str = "auto", stop: threading.Event | None = None
+) -> Generator[Event, None, None]:
+    """Sample the prior and write new sounds. Sound number i of seed s is sound 0 of seed s + i.
+
+    Args:
+        stop: set it to end before the next sound; those that are written stay.
+    """
+    check_generate(options)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_bundle(path, chosen)
@@ -218,46 +216,24 @@ def generate(model: str, out: Path, options: GenerateOptions, device: str = "aut
         begun = time.monotonic()
         codes: list[Tensor] = []
         for done, total, codes in sample_pieces(loaded.prior, generators, loaded, options):  # noqa: B007
+            if stop is not None and stop.is_set():
+                break
             yield Progress("sampling", first * total + len(seeds) * done, options.count * total)
         sampling_seconds += time.monotonic() - begun
         for each, generator, sequence in zip(seeds, generators, codes, strict=True):
+            if stop is not None and stop.is_set():
+                break
             begun = time.monotonic()
-            samples = _to_samples(loaded, sequence, synthesise, generator, options.seconds)
+            samples = to_samples(loaded, sequence, synthesise, generator, options.seconds)
             target = unused_path(out / f"{path.stem}-seed{each}.{options.format}")
             write_audio(target, samples)
             synthesis_seconds += time.monotonic() - begun
             sound = SoundWritten(str(target), len(samples) / SAMPLE_RATE, len(sounds) + 1, options.count, seed=each)
             sounds.append(sound)
             yield sound
+        if stop is not None and stop.is_set():
+            break
     yield GenerationCompleteEvent(str(path), seed, tuple(sounds), sampling_seconds, synthesis_seconds)
-
-
-def sample_pieces(
-    prior: CodePrior, generators: Sequence[torch.Generator], loaded: LoadedVQModel, options: GenerateOptions
-) -> Iterator[tuple[int, int, list[Tensor]]]:
-    """Sample codes [S, Q] for every generator up to the wanted length; yields (columns done, of, codes so far).
-
-    Where sounds shall fill the length, one that ends is followed by another.
-    """
-    spectrogram = loaded.card.spectrogram_config
-    bands = prior.config.bands
-    wanted = columns(spectrogram.frames(round(options.seconds * SAMPLE_RATE)))
-    fill = options.exact if options.exact is not None else wanted > prior.config.seq_len // bands
-    finished = [torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)] * len(generators)
-    open_clips = list(range(len(generators)))
-    stepper = Stepper(prior, len(generators))
-    with threads(1):  # small batches: threads would wait for each other
-        while open_clips:
-            missing = [wanted - len(finished[i]) // bands for i in open_clips]
-            drawn: list[Tensor] = []
-            chosen = [generators[i] for i in open_clips]
-            for drawn in sample_codes(prior, chosen, max(missing), options.sampling, stepper=stepper):
-                done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
-                yield done, wanted, finished
-            for i, room, codes in zip(open_clips, missing, drawn, strict=True):
-                finished[i] = torch.cat([finished[i], codes[: room * bands].cpu()])
-            open_clips = [i for i in open_clips if fill and len(finished[i]) < wanted * bands]
-    yield wanted, wanted, finished
 
 
 def reconstruct(
@@ -309,6 +285,11 @@ def evaluate(
     yield from evaluate_sounds(loaded, sounds, choose_synthesiser(loaded, synthesiser, chosen), chosen)
 
 
+def can_resume(path: Path, stage: str) -> bool:
+    """Whether an unfinished training of this stage ("codec" or "prior") of a model can be gone on with."""
+    return UnfinishedRun(path, stage, {}, resume=False).path.is_file()
+
+
 def info(model: str) -> tuple[Path, BundleCard]:
     """What a model's file says of itself; loads no weights."""
     path = find_model(model)
@@ -318,15 +299,6 @@ def info(model: str) -> tuple[Path, BundleCard]:
 def draw_usage(card: BundleCard, picture: Path) -> None:
     """Draw how often each code of a model is used, as a PNG."""
     usage_heatmap(CodebookHealth.from_dict(card.codebook_health_snapshot.model_dump()), picture)
-
-
-def _to_samples(
-    loaded: LoadedVQModel, codes: Tensor, synthesise: Synthesiser, generator: torch.Generator, seconds: float
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    level = loaded.codec.typical_level_db
-    mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
-    samples = synthesise(mel, generator)[: round(seconds * SAMPLE_RATE)]
-    return finish(samples, SAMPLE_RATE).numpy()
 
 
 def _destination(folder: Path, name: str | None, out: Path | None) -> Path:
@@ -355,24 +327,3 @@ def _scanned(manifest: CorpusManifest) -> CorpusScanned:
         val_files=len(manifest.val),
         groups=manifest.facts().files,
     )
-
-
-def _check_generate(options: GenerateOptions) -> None:
-    check_synthesiser(options.synthesiser)
-    problems = {
-        f"--count {options.count}: choose 1 to {MOST_SOUNDS}.": not 1 <= options.count <= MOST_SOUNDS,
-        f"--seed {options.seed}: choose 0 to {LARGEST_SEED}.": options.seed is not None
-        and not 0 <= options.seed <= LARGEST_SEED,
-        f"--seconds {options.seconds}: choose more than 0 and at most {LONGEST_SECONDS:.0f}.": not 0.0
-        < options.seconds
-        <= LONGEST_SECONDS,
-        f"--temperature {options.sampling.temperature}: choose 0 to 10.": not 0.0
-        <= options.sampling.temperature
-        <= 10.0,
-        f"--top-p {options.sampling.top_p}: choose more than 0 and at most 1.": not 0.0 < options.sampling.top_p <= 1.0,
-        f"--top-k {options.sampling.top_k}: choose 0 (all) or more.": options.sampling.top_k < 0,
-        f"--format {options.format}: choose wav or flac.": options.format not in ("wav", "flac"),
-    }
-    for sentence, wrong in problems.items():
-        if wrong:
-            raise DistillError(sentence)

@@ -5,12 +5,10 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import annotated_types
 import typer
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from distill.config import flag_name, is_auto, is_knob
+from distill.knobs import Knob, knobs_of
 
 ADVANCED_PANEL = "Advanced"
 TRAINING_PANEL = "Settings"
@@ -21,14 +19,14 @@ def settings_flags(model: type[BaseModel]) -> Callable[[Callable[..., None]], Ca
 
     The command gets a dict of the flags that were given; what was not given is not in it.
     """
-    knobs = {name: field for name, field in model.model_fields.items() if is_knob(field)}
+    knobs = {knob.name: knob for knob in knobs_of(model)}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
         kept = [p for name, p in signature.parameters.items() if name != "overrides"]
         flags = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name, field))
-            for name, field in knobs.items()
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(knob))
+            for name, knob in knobs.items()
         ]
 
         @functools.wraps(command)
@@ -44,28 +42,12 @@ def settings_flags(model: type[BaseModel]) -> Callable[[Callable[..., None]], Ca
     return decorate
 
 
-def _annotation(name: str, field: FieldInfo) -> Any:
-    extra = field.json_schema_extra
-    advanced = isinstance(extra, dict) and bool(extra.get("advanced"))
-    shown = "auto" if is_auto(field) else str(field.default)
-    flag = flag_name(name)
+def _annotation(knob: Knob) -> Any:
     option = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
-        help=f"{field.description} {_bounds(field)}",
-        show_default=shown,
-        rich_help_panel=ADVANCED_PANEL if advanced else TRAINING_PANEL,
+        f"{knob.flag}/--no-{knob.flag[2:]}" if knob.annotation is bool else knob.flag,
+        help=knob.help,
+        show_default="auto" if knob.auto else str(knob.default),
+        rich_help_panel=ADVANCED_PANEL if knob.advanced else TRAINING_PANEL,
     )
-    kind: Any = field.annotation
+    kind: Any = knob.annotation
     return Annotated[kind | None, option]
-
-
-def _bounds(field: FieldInfo) -> str:
-    low = high = ""
-    for bound in field.metadata:
-        if isinstance(bound, annotated_types.Ge):
-            low = f"{bound.ge}"
-        elif isinstance(bound, annotated_types.Gt):
-            low = f"above {bound.gt}"
-        elif isinstance(bound, annotated_types.Le):
-            high = f"{bound.le}"
-    return f"[{low} to {high}]" if low and high else ""

@@ -1,0 +1,119 @@
+"""Endpoints with stable names for scripts (`gradio_client`): what the page does, with plain values."""
+
+import secrets
+from typing import Any
+
+from gradio.events import api as gr_api
+
+from distill.errors import DistillError
+from distill.events import CodecEpochMetrics, PriorEpochMetrics
+from distill.history import find_generation, generation_settings
+from distill.library import delete_model, entries, rename_model, restore_model
+from distill.ui.desk import TRAININGS, Desk, told_plainly
+from distill.ui.stages import Stage, Wanted, start
+
+
+def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
+    """Add the endpoints to the page that is being laid out."""
+    by_key = {stage.key: stage for stage in stages}
+
+    def models() -> list[dict[str, Any]]:
+        """The models in the library."""
+        return [
+            {"name": entry.name, "problem": entry.problem, "has_prior": bool(entry.card and entry.card.has_prior)}
+            for entry in entries()
+        ]
+
+    def look(folder: str) -> dict[str, Any]:
+        """What a folder of sounds holds; waits until it is read."""
+        job = desk.look(desk.folder(folder), f"api-{secrets.token_hex(8)}")
+        job.wait()
+        _raise(job.error)
+        manifest = job.result
+        return {
+            "folder": manifest.folder,
+            "files": [
+                {"name": file.name, "seconds": file.seconds, "split": file.split, "group": file.group}
+                for file in manifest.files
+            ],
+            "skipped": [{"name": each.name, "reason": each.reason} for each in manifest.skipped],
+        }
+
+    def train(folder: str, name: str = "", settings: dict[str, Any] | None = None, replace: bool = False) -> str:
+        """Start stage 1; `training` says how far it is."""
+        return start(desk, by_key["codec"], Wanted(folder, name, settings or {}, replace)).title
+
+    def train_prior(model: str, settings: dict[str, Any] | None = None, replace: bool = False) -> str:
+        """Start stage 2; `training` says how far it is."""
+        return start(desk, by_key["prior"], Wanted(model, "", settings or {}, replace)).title
+
+    def training() -> dict[str, Any]:
+        """The newest training of either stage: what it is, how it stands, and its epochs so far."""
+        jobs = [job for job in (desk.jobs.latest(kind) for kind in sorted(TRAININGS)) if job is not None]
+        if not jobs:
+            return {"state": "none"}
+        job = max(jobs, key=lambda each: each.number)
+        epochs = [event for event in job.drain()[0] if isinstance(event, CodecEpochMetrics | PriorEpochMetrics)]
+        last = epochs[-1] if epochs else None
+        return {
+            "title": job.title,
+            "state": job.state,
+            "error": job.error,
+            "epoch": last.epoch if last else 0,
+            "epochs": last.epochs if last else 0,
+            "best_epoch": last.best_epoch if last else 0,
+            "held_out": [e.val_mel_l1_db if isinstance(e, CodecEpochMetrics) else e.val_perplexity for e in epochs],
+        }
+
+    def stop_training() -> str:
+        """Stop the training that is running and keep its best epoch."""
+        job = desk.training()
+        if job is None:
+            return "No training is running."
+        job.stop()
+        return f"{job.title} is stopping."
+
+    def generate(
+        model: str, count: int = 4, seconds: float = 1.0, seed: int | None = None, temperature: float = 1.0,
+        top_k: int = 0, top_p: float = 1.0, audio_format: str = "wav",
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Generate sounds and wait for them -> where each is, to open (`file`) or to fetch from this server (`url`)."""
+        settings = generation_settings(
+            model=model, count=count, seconds=seconds, seed=secrets.randbelow(1_000_000) if seed is None else seed,
+            temperature=temperature, top_k=top_k, top_p=top_p,
+        )  # fmt: skip
+        job = desk.generate(settings, f"api-{secrets.token_hex(8)}", audio_format)
+        job.wait()
+        _raise(job.error)
+        generation = find_generation(job.result)
+        return [
+            {
+                "file": str(generation.path_of(sound)),
+                "url": desk.offers.player(generation.path_of(sound)),
+                "seconds": sound.seconds,
+                "seed": sound.seed,
+            }
+            for sound in generation.sounds
+        ]
+
+    def rename(model: str, new_name: str) -> str:
+        """Give a model another name."""
+        desk.refuse_while_training(model)
+        return rename_model(model, new_name).stem
+
+    def delete(model: str) -> str:
+        """Put a model into the trash."""
+        desk.refuse_while_training(model)
+        return delete_model(model).name
+
+    def restore(model: str = "") -> str:
+        """Bring back a deleted model, or the one deleted last."""
+        return restore_model(model or None).stem
+
+    for endpoint in (models, look, train, train_prior, training, stop_training, generate, rename, delete, restore):
+        gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
+
+
+def _raise(sentence: str) -> None:
+    if sentence:
+        raise DistillError(sentence)

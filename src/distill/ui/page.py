@@ -1,0 +1,190 @@
+"""The page as a whole: its tabs, the clock that keeps them fresh, and the server."""
+
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from distill.errors import DistillError
+from distill.ui.api import add_endpoints
+from distill.ui.desk import MOST_UPLOAD, Desk, Section, told
+from distill.ui.generate import generate_tab
+from distill.ui.library import library_tab
+from distill.ui.look import CSS, ONE_AT_A_TIME, TAB_ID, theme
+from distill.ui.serving import add_routes
+from distill.ui.sounds import sounds_tab
+from distill.ui.stages import codec_stage, prior_stage
+from distill.ui.train import stage_section
+
+REFRESH_SECONDS = 1.0
+STOP_SECONDS = 20.0
+"""How long a training gets to keep its best when the server ends."""
+TITLE = "distill"
+SWITCH_SECONDS = 0.0005
+"""How long a training may keep Python to itself while the page waits: a tenth of the usual."""
+
+
+def build(desk: Desk) -> gr.Blocks:
+    """Lay out the page."""
+    page: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        owner = gr.Textbox(visible="hidden", elem_id="owner", label="Browser tab")
+        seen = gr.State({})
+        gr.HTML(
+            "<h1>distill</h1><p>Train a small model on your own recordings and generate new sound from it. "
+            "Nothing leaves this machine.</p>",
+            elem_id="title",
+        )
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+            with gr.Tab("Sounds", id="sounds"):
+                sounds, to_training, folder = sounds_tab(desk, owner)
+            with gr.Tab("Train", id="train"):
+                stages = [codec_stage(desk), prior_stage(desk)]
+                sections, subjects = zip(*(stage_section(desk, stage) for stage in stages), strict=True)
+            with gr.Tab("Generate", id="generate"):
+                generating, model, to_prior = generate_tab(desk, owner)
+            with gr.Tab("Library", id="library"):
+                library = library_tab(desk)
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **hidden)
+        to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **hidden)
+        _keep_fresh(page, [sounds, *sections, generating, library], owner, seen)
+        add_endpoints(desk, stages)
+    return page
+
+
+def _keep_fresh(page: gr.Blocks, sections: list[Section], owner: gr.Textbox, seen: gr.State) -> None:
+    """One clock for all sections: a reload finds everything as it is, and nothing is sent that has been shown."""
+    inputs = [component for section in sections for component in section.inputs]
+    outputs = [component for section in sections for component in section.outputs]
+
+    @told
+    def refresh(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
+        updates: list[Any] = []
+        rest = list(values)
+        for section in sections:
+            own, rest = rest[: len(section.inputs)], rest[len(section.inputs) :]
+            updates += section.refresh(whose or "", shown, *own)
+        return [*updates, shown]
+
+    how: dict[str, Any] = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "concurrency_limit": None,
+        "trigger_mode": "once",
+    }
+    page.load(None, None, owner, js=TAB_ID).then(refresh, [owner, seen, *inputs], [*outputs, seen], **how)
+    gr.Timer(REFRESH_SECONDS).tick(refresh, [owner, seen, *inputs], [*outputs, seen], **how)
+
+
+def make_app(desk: Desk, host: str, port: int, most_upload: str = MOST_UPLOAD) -> FastAPI:
+    """The page and the files it shows, as one application.
+
+    Args:
+        most_upload: the largest file that can be dropped, such as "1gb".
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
+    add_routes(app, desk.offers)
+    allowed_hosts = {"127.0.0.1", "localhost", "[::1]", host} if _is_loopback(host) else set()
+
+    @app.middleware("http")
+    async def guard(request: Request, answer: Callable[[Request], Any]) -> Response:
+        """No other site's name for this address, and no fetching of other sites through this one."""
+        name = request.headers.get("host", "").rsplit(":", 1)[0] if allowed_hosts else ""
+        if allowed_hosts and name not in allowed_hosts:
+            return PlainTextResponse("This page is opened by its address on this machine only.", 403)
+        path = request.url.path.lower()
+        if "/file=http" in path or "/proxy=" in path:
+            return PlainTextResponse("Other sites are not fetched through this page.", 403)
+        response: Response = await answer(request)
+        return response
+
+    page = build(desk).queue(default_concurrency_limit=8)
+    page.has_launched = True  # else a mounted page takes any path for a file that was dropped
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        server_name=host,
+        server_port=port,
+        footer_links=["api", "settings"],
+        run_history=False,
+        blocked_paths=[],
+        show_error=True,
+        max_file_size=most_upload,
+        ssr_mode=False,
+        pwa=False,
+        theme=theme(),
+        css=CSS,
+        head=ONE_AT_A_TIME,
+    )
+    return mounted
+
+
+@contextlib.contextmanager
+def running(host: str, port: int) -> Iterator[tuple[uvicorn.Server, socket.socket, str]]:
+    """A server on its address, not yet serving; trainings are stopped and what is temporary is removed at the end.
+
+    Raises:
+        DistillError: the address cannot be listened on.
+    """
+    listening = _listen(host, port)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    port = listening.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="distill-page-") as room, listening:
+        desk = Desk(Path(room), any_folder=_is_loopback(host))
+        app = make_app(desk, host, port)
+        config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=2)
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            yield uvicorn.Server(config), listening, f"http://{shown}:{port}/"
+        finally:
+            desk.jobs.stop_all(STOP_SECONDS)
+
+
+def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C, or until the process is asked to end.
+
+    Raises:
+        DistillError: the address cannot be listened on.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn hands signals on when it has shut down
+    with running(host, port) as (server, listening, address), contextlib.suppress(KeyboardInterrupt):
+        announce(address)
+        server.run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DistillError(f"The page cannot be opened at {host}:{port}, {reason}: choose another --port.") from error
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

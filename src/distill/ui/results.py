@@ -1,0 +1,121 @@
+"""Generated sounds as cards, the history, and a sound beside what the codec makes of it: events and records as HTML."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill.events import GenerationCompleteEvent, Progress, SoundWritten
+from distill.files import kept_dir
+from distill.history import Generation, find_generation
+from distill.jobs import Job
+from distill.ui.desk import Desk, GenerationBegun
+from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
+
+NOTHING_YET = "Nothing generated yet."
+
+
+def results_html(desk: Desk, job: Job | None, identity: str) -> str:
+    """The cards of one generation, and how far it is if it is under way."""
+    parts = []
+    if job is not None:
+        parts.append(_progress(job))
+    if identity:
+        parts.append(_cards(desk, find_generation(identity)))
+    return "".join(parts) or empty(NOTHING_YET)
+
+
+def identity_of(job: Job) -> str:
+    """The name of a job's generation in the history; empty before it has one."""
+    return next((event.id for event in job.drain()[0] if isinstance(event, GenerationBegun)), "")
+
+
+def history_html(generations: Sequence[Generation]) -> str:
+    """Earlier generations with their settings, and how to make them again."""
+    if not generations:
+        return empty(NOTHING_YET)
+    return f'<div class="d-cards">{"".join(_earlier(each) for each in generations)}</div>'
+
+
+def heard_html(desk: Desk, job: Job) -> str:
+    """A sound and what the codec makes of it, side by side."""
+    job.wait(0.3)
+    if job.error:
+        return failed(job.error)
+    sound = next((event for event in job.drain()[0] if isinstance(event, SoundWritten)), None)
+    if sound is None or sound.source is None:
+        return f"<p>{text(job.title)}: working.</p>"
+    source, made = Path(sound.source), Path(sound.path)
+    error = "" if sound.mel_l1_db is None else f"{sound.mel_l1_db:.2f} dB from the original"
+    return (
+        f'<div class="d-cards">{sound_card(desk.offers, source, f"Original: {source.name}", length(sound.seconds))}'
+        f"{sound_card(desk.offers, made, 'Through the codec', error)}</div>"
+    )
+
+
+def _progress(job: Job) -> str:
+    if job.error:
+        return failed(job.error)
+    events, _ = job.drain()
+    if not job.running:
+        done = next((event for event in events if isinstance(event, GenerationCompleteEvent)), None)
+        if done is None:
+            return ""
+        early = " Stopped: what was done is kept." if job.stopping else ""
+        return (
+            f"<p><b>{len(done.sounds)} sounds</b>, {sum(s.seconds for s in done.sounds):.1f} s together, in "
+            f"{job.elapsed:.1f} s.{early}</p>"
+        )
+    written = [event for event in events if isinstance(event, SoundWritten)]
+    if job.stopping:
+        return "<p>Stopping; what is done is kept.</p>"
+    if written:
+        return f"<p>{written[-1].done} of {written[-1].total} sounds</p>" + bar(
+            written[-1].done / written[-1].total, "Writing sounds"
+        )
+    step = job.step if isinstance(job.step, Progress) else None
+    share = step.done / max(step.total, 1) if step else 0.0
+    return f"<p>{'Drawing codes' if step else 'Opening the model'}</p>{bar(share, 'Drawing codes')}"
+
+
+def _cards(desk: Desk, generation: Generation) -> str:
+    cards, discarded = [], []
+    for sound in generation.sounds:
+        path = generation.path_of(sound)
+        data = {"id": generation.id, "file": sound.file}
+        title = f"Seed {sound.seed}"
+        if sound.fate == "discarded":
+            back = f"Bring back seed {sound.seed}"
+            discarded.append(button(back, back, {"act": "open", **data}))
+            continue
+        if not path.is_file():
+            discarded.append(f'<span class="d-note">seed {sound.seed}: not on the disk any more, make it again</span>')
+            continue
+        kept = sound.fate == "kept"
+        acts = [
+            button(
+                "Kept" if kept else "Keep", f"Keep seed {sound.seed}", {"act": "open" if kept else "kept", **data}, kept
+            ),
+            button("Discard", f"Discard seed {sound.seed}", {"act": "discarded", **data}),
+            link("WAV", desk.offers.download(path, ".wav"), f"Download seed {sound.seed} as WAV"),
+            link("FLAC", desk.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
+        ]
+        extra = f'<div class="d-acts">{"".join(acts)}</div>'
+        cards.append(sound_card(desk.offers, path, title, length(sound.seconds), extra, kept))
+    rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
+    kept_some = any(sound.fate == "kept" for sound in generation.sounds)
+    where = f'<p class="d-note">Kept sounds are copied to {text(place(kept_dir()))}</p>' if kept_some else ""
+    return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
+
+
+def _earlier(generation: Generation) -> str:
+    made, name = generation.settings, f"{generation.settings.model}, {day(generation.created)}"
+    kept = sum(sound.fate == "kept" for sound in generation.sounds)
+    acts = button("Show", f"Show the sounds of {name}", {"act": "show", "id": generation.id}) + button(
+        "Make again", f"Make again {name}", {"act": "again", "id": generation.id}
+    )
+    return (
+        f'<article class="d-card"><h3>{text(made.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'
+        f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.count}, {kept} kept</dd>"
+        f"<dt>length</dt><dd>{made.seconds:g} s</dd><dt>seed</dt><dd>{made.seed}</dd>"
+        f"<dt>creativity</dt><dd>{made.temperature:g}</dd><dt>focus</dt><dd>{made.top_k or 'all'}</dd>"
+        f'<dt>diversity</dt><dd>{made.top_p:g}</dd></dl><div class="d-acts">{acts}</div></article>'
+    )

@@ -1,0 +1,149 @@
+"""The Sounds tab: choose a folder or drop files, and see what can be learned from."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from distill.audio.corpus import CorpusFile, CorpusManifest
+from distill.events import Progress
+from distill.jobs import Job
+from distill.ui.desk import LOOK, Desk, Section, told
+from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
+
+MOST_ROWS = 500
+NOTHING_YET = "No folder chosen yet. Give one above, or drop sounds: 5 files or more, WAV, AIFF, FLAC, OGG or MP3."
+
+
+def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dropdown]:
+    """Lay out the tab -> what keeps it fresh, the button that goes on to training, and the folder's field."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=280):
+            folder = gr.Dropdown(
+                [],
+                label="Folder of sounds",
+                allow_custom_value=True,
+                value=None,
+                elem_id="sounds-folder",
+                info="A path on this machine, or a collection of sounds that were dropped here.",
+            )
+            look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
+        with gr.Column(scale=3, min_width=280):
+            dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop")
+            name = gr.Textbox(label="Name of the collection", placeholder="dropped sounds", elem_id="sounds-name")
+    found = gr.HTML(empty(NOTHING_YET), elem_id="sounds-found")
+    with gr.Row():
+        stop = gr.Button("Stop reading", visible=False, elem_id="sounds-stop")
+        go_on = gr.Button("Train on these sounds", variant="primary", visible=False, elem_id="sounds-train")
+
+    @told
+    def read(given: str | None, whose: str) -> tuple[Any, Any]:
+        job = desk.look(desk.folder(given), whose)
+        job.wait(0.4)  # what is in the cache is shown at once
+        return found_html(desk, job), gr.Button(visible=_usable(job))
+
+    @told
+    def take(files: list[str] | None, called: str, whose: str) -> tuple[Any, ...]:
+        if not files:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        kept = desk.collect(files, called)
+        html, button = read(kept.name, whose)
+        return gr.Dropdown(choices=desk.collections(), value=kept.name), html, button, None
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    look.click(read, [folder, owner], [found, go_on], **hidden)
+    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped], **hidden)
+    stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
+
+    def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
+        updates = [gr.skip()] * 4
+        collections = desk.collections()
+        if seen.get("collections") != collections:
+            seen["collections"] = collections
+            updates[0] = gr.Dropdown(choices=collections)
+        job = desk.jobs.latest(LOOK, whose)
+        if job is not None:
+            step = job.step.done if isinstance(job.step, Progress) else 0
+            signature = (job.number, job.state, step)
+            if seen.get("looked") != signature:
+                if "looked" not in seen and job.about:
+                    updates[0] = gr.Dropdown(choices=collections, value=desk.spoken(Path(job.about)))
+                seen["looked"] = signature
+                updates[1:] = [
+                    found_html(desk, job),
+                    gr.Button(visible=_usable(job)),
+                    gr.Button(visible=job.running),
+                ]
+        return updates
+
+    return Section([folder, found, go_on, stop], refresh), go_on, folder
+
+
+def found_html(desk: Desk, job: Job) -> str:
+    """What a look at a folder has found, or how far it is."""
+    if job.running:
+        step = job.step if isinstance(job.step, Progress) else None
+        share, sentence = (step.done / max(step.total, 1), f"{step.done} of {step.total}") if step else (0.0, "")
+        item = text(step.item) if step else ""
+        return f"<p>Reading sounds {sentence} <span class='d-note'>{item}</span></p>{bar(share, 'Reading sounds')}"
+    if job.error:
+        return failed(job.error)
+    if not isinstance(job.result, CorpusManifest):
+        return empty("Stopped before all sounds were read. What was read need not be read again.")
+    return manifest_html(desk, job.result)
+
+
+def manifest_html(desk: Desk, manifest: CorpusManifest) -> str:
+    """Figures, the table of what is usable, and the table of what is not."""
+    copies = Counter(file.group for file in manifest.files)
+    doubled = len(manifest.files) - len(copies)
+    parts = [
+        figures(
+            [
+                ("usable sounds", f"{len(manifest.files)}"),
+                ("together", clock(manifest.seconds)),
+                ("to learn from", f"{len(manifest.train)}"),
+                ("held out to judge by", f"{len(manifest.val)}"),
+                ("copies of others", f"{doubled}"),
+                ("skipped", f"{len(manifest.skipped)}"),
+            ]
+        )
+    ]
+    first = {file.group: file.name for file in reversed(manifest.files)}
+    rows = [_row(desk, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]]
+    titles = ["Picture", "Sound", "Length", "Format", "Use", "Listen"]
+    parts.append(table(titles, rows, "Usable sounds", ["", "f", "n", "n", "", ""]))
+    if len(manifest.files) > MOST_ROWS:
+        parts.append(f'<p class="d-note">and {len(manifest.files) - MOST_ROWS} more, which are used as well.</p>')
+    if manifest.skipped:
+        skipped = [(text(each.name), text(each.reason)) for each in manifest.skipped[:MOST_ROWS]]
+        parts.append("<h3>Skipped</h3>" + table(["File", "Why"], skipped, "Skipped files", ["f", ""]))
+    return "".join(parts)
+
+
+def _row(desk: Desk, manifest: CorpusManifest, file: CorpusFile, copies: int, first: str) -> list[str]:
+    path = Path(manifest.folder) / file.name
+    use = "held out" if file.split == "val" else "learned from"
+    if copies > 1:
+        alike = f"one of {copies} alike" if first == file.name else f"like {text(first)}"
+        use += f"<br><span class='d-fair'>{alike}</span>"
+    channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
+    return [
+        picture(desk.offers.picture(path), file.name),
+        text(file.name),
+        length(file.seconds),
+        f"{file.native_rate / 1000:g} kHz<br>{channels}",
+        use,
+        player(desk.offers.player(path), file.name),
+    ]
+
+
+def _usable(job: Job) -> bool:
+    return isinstance(job.result, CorpusManifest)
+
+
+def _stop(desk: Desk, owner: str) -> None:
+    job = desk.jobs.latest(LOOK, owner)
+    if job is not None:
+        job.stop()

@@ -1,0 +1,168 @@
+"""The stages of training as the page offers them: what is chosen, what is learned from, what is replaced."""
+
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from distill import studio
+from distill.bundle import read_card
+from distill.config import CodecSettings, PriorSettings, codec_auto
+from distill.errors import DistillError
+from distill.events import Event
+from distill.jobs import Job
+from distill.library import model_in_library, name_of_folder, new_model_path
+from distill.ui.desk import Desk
+from distill.ui.markup import clock, day, place, text
+
+Overrides = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A training as it was asked for."""
+
+    subject: str
+    name: str
+    overrides: Overrides
+    replace: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of training needs to be laid out and started."""
+
+    key: str
+    """"codec" or "prior": the kind of its jobs and the beginning of its fields' ids."""
+    title: str
+    explanation: str
+    settings: type[BaseModel]
+    subject: str
+    """What is chosen to start it, as a label."""
+    subject_help: str
+    named: bool
+    """Whether a name for the model is asked for."""
+    choices: Callable[[], list[str]]
+    target: Callable[[str, str], Path]
+    """Subject and name -> the model's file."""
+    describe: Callable[[str], str]
+    """What will be learned from, as HTML."""
+    auto: Callable[[str], dict[str, Any]]
+    """What the empty knobs will be; nothing where that is not known yet."""
+    replaces: Callable[[Path], str]
+    """What is lost when it is trained again, in a sentence; empty where nothing is."""
+    work: Callable[[Wanted, threading.Event], Generator[Event, None, None]]
+
+
+def codec_stage(desk: Desk) -> Stage:
+    """Stage 1: a folder of sounds -> a model."""
+
+    def describe(subject: str) -> str:
+        manifest = desk.manifest(desk.folder(subject))
+        if manifest is None:
+            return '<p class="d-note">The sounds are read first; the Sounds tab shows them before.</p>'
+        return (
+            f"<p>{len(manifest.files)} sounds, {clock(manifest.seconds)} together: {len(manifest.train)} to learn from, "
+            f"{len(manifest.val)} held out to judge by.</p>"
+        )
+
+    def auto(subject: str) -> dict[str, Any]:
+        manifest = desk.manifest(desk.folder(subject))
+        return {} if manifest is None else codec_auto(manifest.facts())
+
+    def replaces(path: Path) -> str:
+        if not path.exists():
+            return ""
+        card = read_card(path)
+        prior = " and its prior" if card.has_prior else ""
+        return (
+            f"There is a model called {path.stem} of {day(card.metadata.created)}, trained on "
+            f"{len(card.corpus_manifest.files)} sounds. Its codec{prior} will be replaced as soon as the new codec can be used."
+        )
+
+    def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
+        folder, name = desk.folder(wanted.subject), wanted.name or None
+        return studio.train(
+            folder, name, overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop
+        )
+
+    return Stage(
+        key="codec",
+        title="Stage 1: the codec",
+        explanation="It learns what your sounds are made of.",
+        settings=CodecSettings,
+        subject="Folder of sounds",
+        subject_help="A path on this machine, or a collection of sounds that were dropped in the Sounds tab.",
+        named=True,
+        choices=desk.collections,
+        target=lambda subject, name: new_model_path(name or name_of_folder(desk.folder(subject))),
+        describe=describe,
+        auto=auto,
+        replaces=replaces,
+        work=work,
+    )
+
+
+def prior_stage(desk: Desk) -> Stage:
+    """Stage 2: a model with a codec -> the same model with a prior."""
+
+    def describe(subject: str) -> str:
+        manifest = read_card(model_in_library(subject)).corpus_manifest
+        folder = place(Path(desk.spoken(Path(manifest.folder))))
+        return (
+            f"<p>Learns from the codec's own sounds, there is nothing to select: {len(manifest.files)} sounds in "
+            f"{text(folder)}, {clock(manifest.seconds)} together; {len(manifest.train)} to learn from, "
+            f"{len(manifest.val)} held out.</p>"
+        )
+
+    def auto(subject: str) -> dict[str, Any]:
+        return studio.resolve_prior(read_card(model_in_library(subject)), {}).settings.model_dump()
+
+    def replaces(path: Path) -> str:
+        prior = read_card(path).prior_metadata
+        if prior is None:
+            return ""
+        return (
+            f"{path.stem} has a prior of {day(prior.training_date)} with a held-out perplexity of "
+            f"{prior.best_perplexity:.2f}. It will be replaced when the new one has finished its first epoch."
+        )
+
+    def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
+        path = model_in_library(wanted.subject)
+        return studio.train_prior_for(
+            str(path), overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop
+        )
+
+    return Stage(
+        key="prior",
+        title="Stage 2: the prior",
+        explanation="It learns what follows what, and makes the new sounds.",
+        settings=PriorSettings,
+        subject="Model",
+        subject_help="A model whose codec is trained.",
+        named=False,
+        choices=desk.models,
+        target=lambda subject, _name: model_in_library(subject),
+        describe=describe,
+        auto=auto,
+        replaces=replaces,
+        work=work,
+    )
+
+
+def start(desk: Desk, stage: Stage, wanted: Wanted) -> Job:
+    """Begin a training.
+
+    Raises:
+        DistillError: a setting does not fit, there is nothing to learn from, or another training is running.
+    """
+    if not wanted.subject:
+        raise DistillError(f"Choose a {stage.subject.lower()} first.")
+    target = stage.target(wanted.subject, wanted.name)
+
+    title = f"The {stage.key} of {target.stem}"
+    return desk.jobs.start(stage.key, title, lambda stop: stage.work(wanted, stop), about=str(target))

@@ -1,0 +1,69 @@
+"""A sound as a small picture: its waveform over its spectrogram."""
+
+import functools
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distill.audio.io import read_audio
+from distill.audio.mel import log_mel_blocks
+from distill.config import SpectrogramConfig
+
+WIDTH = 360
+WAVE_ROWS = 44
+SPECTROGRAM_ROWS = 96
+RANGE_DB = 70.0
+WAVE_COLOUR = (196, 181, 253)
+BACKGROUND = (17, 16, 34)
+
+Image = npt.NDArray[np.uint8]
+
+
+@functools.lru_cache(maxsize=512)
+def _drawn(path: str, _changed: int) -> bytes:
+    import torch
+    from PIL import Image as Pillow
+
+    samples, _ = read_audio(Path(path))
+    with torch.no_grad():
+        mel = torch.cat(list(log_mel_blocks(samples, SpectrogramConfig())), dim=1).numpy()
+    picture = np.concatenate([_waveform(samples), _spectrogram(mel)])
+    buffer = io.BytesIO()
+    Pillow.fromarray(picture).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def sound_picture(path: Path) -> bytes:
+    """A PNG of a sound file, 360 x 140.
+
+    Raises:
+        DistillError: the sound cannot be read.
+    """
+    return _drawn(str(path), path.stat().st_mtime_ns)
+
+
+def _waveform(samples: npt.NDArray[np.float32]) -> Image:
+    edges = np.linspace(0, len(samples), WIDTH + 1).astype(int)
+    peak = max(float(np.abs(samples).max()), 1e-9)
+    image = np.full((WAVE_ROWS, WIDTH, 3), BACKGROUND, dtype=np.uint8)
+    middle = (WAVE_ROWS - 1) / 2
+    for column in range(WIDTH):
+        piece = samples[edges[column] : max(edges[column + 1], edges[column] + 1)]
+        high, low = (float(piece.max()) / peak, float(piece.min()) / peak) if len(piece) else (0.0, 0.0)
+        top, bottom = round(middle - high * (middle - 2)), round(middle - low * (middle - 2))
+        image[top : bottom + 1, column] = WAVE_COLOUR
+    return image
+
+
+def _spectrogram(mel: npt.NDArray[Any]) -> Image:
+    from matplotlib import colormaps
+
+    frames = np.linspace(0, mel.shape[1] - 1, WIDTH).round().astype(int)
+    bands = np.linspace(mel.shape[0] - 1, 0, SPECTROGRAM_ROWS).round().astype(int)
+    shown = mel[bands][:, frames]
+    share = np.clip((shown - (mel.max() - RANGE_DB)) / RANGE_DB, 0.0, 1.0)
+    coloured: Image = (colormaps["magma"](share)[..., :3] * 255).astype(np.uint8)
+    return coloured

@@ -1,0 +1,187 @@
+"""The Train tab: one section for each stage, all laid out by the same function."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from distill import studio
+from distill.errors import DistillError
+from distill.knobs import Knob, knobs_of
+from distill.ui.desk import LOOK, Desk, Section, library_signature, told
+from distill.ui.fields import knob_fields, overrides_from, shown_auto
+from distill.ui.live import live_view
+from distill.ui.markup import empty, failed, text
+from distill.ui.stages import Stage, Wanted, start
+
+
+def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
+    """Lay out one stage -> what keeps it fresh, and the field of its subject."""
+    knobs = knobs_of(stage.settings)
+    folded = [knob for knob in knobs if knob.advanced]
+    plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
+    gr.Markdown(f"## {stage.title}\n{stage.explanation}")
+    with gr.Row():
+        subject = gr.Dropdown(
+            stage.choices(),
+            value=None,
+            label=stage.subject,
+            info=stage.subject_help,
+            allow_custom_value=stage.named,
+            elem_id=f"{stage.key}-subject",
+            min_width=270,
+        )
+        name = gr.Textbox(
+            label="Name of the model",
+            info="Under this name it stands in the library.",
+            placeholder="the folder's name",
+            visible=stage.named,
+            elem_id=f"{stage.key}-model-name",
+            min_width=270,
+        )
+    corpus = gr.HTML("", elem_id=f"{stage.key}-corpus")
+    with gr.Row():
+        fields = knob_fields(stage.key, plain)
+    with gr.Accordion("Advanced settings", open=False, elem_id=f"{stage.key}-advanced"), gr.Row():
+        fields += knob_fields(stage.key, folded)
+    ordered = [*plain, *folded]
+    with gr.Row():
+        train = gr.Button(
+            f"Train the {stage.key}", variant="primary", scale=0, min_width=220, elem_id=f"{stage.key}-train"
+        )
+        resume = gr.Button(
+            "Go on with the unfinished training", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-resume"
+        )
+        stop = gr.Button("Stop and keep the best", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-stop")
+    with gr.Column(visible=False, elem_id=f"{stage.key}-confirm") as confirm:
+        question = gr.HTML(padding=True)
+        with gr.Row():
+            replace = gr.Button("Replace it", variant="stop", elem_id=f"{stage.key}-replace")
+            cancel = gr.Button("Keep what is there", elem_id=f"{stage.key}-cancel")
+    with gr.Column(visible=False, elem_classes="d-banner", elem_id=f"{stage.key}-banner") as banner:
+        reason = gr.HTML(padding=True)
+        use_best = gr.Button("Stop and use best checkpoint", variant="stop", elem_id=f"{stage.key}-use-best")
+    live = gr.HTML("", elem_id=f"{stage.key}-live")
+
+    def begin(wanted: Wanted) -> str:
+        job = start(desk, stage, wanted)
+        job.wait(0.05)
+        return live_view(desk, job).html
+
+    @told
+    def ask_or_begin(which: str | None, called: str, *values: Any) -> tuple[Any, Any, Any]:
+        if not which:
+            raise DistillError(f"Choose a {stage.subject.lower()} first.")
+        loss = stage.replaces(stage.target(which, called or ""))
+        if loss:
+            return gr.Column(visible=True), f"<p>{text(loss)}</p>", gr.skip()
+        wanted = Wanted(which, called or "", overrides_from(ordered, values))
+        return gr.Column(visible=False), "", begin(wanted)
+
+    @told
+    def begin_anew(which: str, called: str, *values: Any) -> tuple[Any, Any]:
+        wanted = Wanted(which, called or "", overrides_from(ordered, values), replace=True)
+        return gr.Column(visible=False), begin(wanted)
+
+    @told
+    def go_on(which: str, called: str) -> str:
+        return begin(Wanted(which, called or "", {}, resume=True))
+
+    def end() -> None:
+        job = desk.jobs.latest(stage.key)
+        if job is not None:
+            job.stop()
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    train.click(ask_or_begin, [subject, name, *fields], [confirm, question, live], **hidden)
+    replace.click(begin_anew, [subject, name, *fields], [confirm, live], **hidden)
+    cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
+    resume.click(go_on, [subject, name], live, **hidden)
+    stop.click(end, None, None, **hidden)
+    use_best.click(end, None, None, **hidden)
+
+    def refresh(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+        return [
+            *_subject_updates(desk, stage, seen, which or _looked_at(desk, stage, seen, owner), called, which, ordered),
+            *_job_updates(desk, stage, seen),
+        ]
+
+    outputs = [subject, corpus, resume, *fields, live, banner, reason, stop, train]
+    return Section(outputs, refresh, [subject, name]), subject
+
+
+def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:
+    """The folder that this browser tab has looked at, offered once where a folder is asked for."""
+    look = desk.jobs.latest(LOOK, owner) if stage.named else None
+    if look is None or look.running or look.error or seen.get(f"{stage.key} offered") == look.number:
+        return None
+    seen[f"{stage.key} offered"] = look.number
+    return desk.spoken(Path(look.about))
+
+
+def _subject_updates(
+    desk: Desk,
+    stage: Stage,
+    seen: dict[str, Any],
+    which: str | None,
+    called: str,
+    written: str | None,
+    knobs: Sequence[Knob],
+) -> list[Any]:
+    """Updates for the subject's field, what is said of it, the resume button and every knob's placeholder."""
+    updates = [gr.skip()] * (3 + len(knobs))
+    choices = stage.choices()
+    known = seen.get(f"{stage.key} choices", choices)
+    if seen.get(f"{stage.key} choices") != choices:
+        seen[f"{stage.key} choices"] = choices
+        new = [choice for choice in choices if choice not in known]
+        if not which or not (stage.named or which in choices):
+            which = next(iter(new or choices), None)
+        updates[0] = gr.Dropdown(choices=choices, value=which)
+    elif which != written:
+        updates[0] = gr.Dropdown(value=which)
+    idle = desk.training() is None
+    look = desk.jobs.latest(LOOK)
+    signature = (which, called, idle, library_signature() if idle else (), look.state if look else "")
+    if seen.get(f"{stage.key} subject") == signature:
+        return updates
+    seen[f"{stage.key} subject"] = signature
+    auto: dict[str, Any] = {}
+    resumable = False
+    if not which:
+        updates[1] = empty("Nothing chosen yet." if stage.named else "No model yet: train a codec first.")
+    else:
+        try:
+            updates[1] = stage.describe(which)
+            auto = stage.auto(which)
+            resumable = idle and studio.can_resume(stage.target(which, called or ""), stage.key)
+        except DistillError as error:
+            updates[1] = failed(str(error))
+    updates[2] = gr.Button(visible=resumable)
+    updates[3:] = shown_auto(knobs, auto)
+    return updates
+
+
+def _job_updates(desk: Desk, stage: Stage, seen: dict[str, Any]) -> list[Any]:
+    """Updates for the live view, the banner, its reason, and the buttons."""
+    job = desk.jobs.latest(stage.key)
+    busy = desk.training() is not None
+    updates = [gr.skip()] * 5
+    if seen.get(f"{stage.key} busy") != busy:
+        seen[f"{stage.key} busy"] = busy
+        updates[4] = gr.Button(interactive=not busy)
+    if job is None:
+        return updates
+    signature = (job.number, job.state, job.stopping, round(job.elapsed) if job.running else 0)
+    if seen.get(f"{stage.key} live") != signature:
+        seen[f"{stage.key} live"] = signature
+        view = live_view(desk, job)
+        updates[0] = view.html
+        warning = "" if job.stopping else view.warning
+        if seen.get(f"{stage.key} warning") != warning:
+            seen[f"{stage.key} warning"] = warning
+            updates[1] = gr.Column(visible=bool(warning))
+            updates[2] = f'<div role="alert"><h3>Memorization is likely</h3><p>{text(warning)}</p></div>'
+        updates[3] = gr.Button(visible=view.running and not job.stopping)
+    return updates

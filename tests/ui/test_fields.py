@@ -1,0 +1,148 @@
+"""Fields, flags and knobs are the same set; an empty field changes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import gradio as gr
+import pytest
+import typer
+from pydantic import BaseModel
+
+from distill.cli.app import app
+from distill.cli.flags import settings_flags
+from distill.config import CodecSettings, CorpusFacts, PriorSettings, codec_auto, is_knob, knob, prior_auto, resolve
+from distill.errors import DistillError
+from distill.knobs import knobs_of
+from distill.ui.desk import Desk
+from distill.ui.fields import in_page_words, knob_fields, number_from, overrides_from, shown_auto
+from distill.ui.page import build
+
+STAGES: list[tuple[str, str, type[BaseModel]]] = [
+    ("codec", "train", CodecSettings),
+    ("prior", "train-prior", PriorSettings),
+]
+FACTS = CorpusFacts(files=40, seconds=50.0, crops=60)
+
+
+class Mixed(BaseModel):
+    """Every kind of knob."""
+
+    preset: Literal["draft", "standard", "thorough"] = knob("standard", "How careful.")
+    pretrained: bool = knob(True, "Start from something.")
+    num_layers: int = knob(4, "How many.", auto=True, ge=1, le=32)
+    dropout: float = knob(0.2, "How much.", advanced=True, ge=0.0, le=0.9)
+
+
+@pytest.fixture(scope="module")
+def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What the page is made of, by id."""
+    page = build(Desk(tmp_path_factory.mktemp("room"), any_folder=True))
+    made = page.get_config_file()["components"]
+    return {part["props"]["elem_id"]: part["props"] for part in made if part["props"].get("elem_id")}
+
+
+@pytest.mark.parametrize(("stage", "command", "model"), STAGES)
+def test_fields_flags_and_knobs_are_the_same_set(
+    components: dict[str, dict[str, Any]], stage: str, command: str, model: type[BaseModel]
+) -> None:
+    """Guards against a setting that one face has and the other has not, or calls or bounds differently."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group) or hasattr(group, "commands")
+    options = {option.opts[0]: option for option in group.commands[command].params if option.opts[0].startswith("--")}
+    knobs = {knob.name: knob for knob in knobs_of(model)}
+    assert set(knobs) == {name for name, field in model.model_fields.items() if is_knob(field)}
+    other = {"--name", "--out", "--overwrite", "--resume", "--device", "--json", "--dataset", "--allow-changed",
+             "--embed-codes", "--devices", "--num-nodes", "--strategy"}  # fmt: skip
+    assert {knob.flag for knob in knobs.values()} == set(options) - other
+    controls = ("subject", "model-name", "corpus", "advanced", "train", "resume", "stop", "confirm", "replace", "cancel",
+                "banner", "use-best", "live")  # fmt: skip
+    ids = {name.removeprefix(f"{stage}-") for name in components if name.startswith(f"{stage}-")}
+    assert ids - set(controls) == set(knobs)
+    for name, each in knobs.items():
+        field = components[f"{stage}-{name}"]
+        assert field["label"].lower().replace(" ", "-") == each.flag.removeprefix("--")
+        assert field["info"] == options[each.flag].help == each.help
+        assert each.choices or each.bounds in field["info"] != ""
+
+
+@pytest.mark.parametrize(("_stage", "_command", "model"), STAGES)
+def test_untouched_knobs_never_override(_stage: str, _command: str, model: type[BaseModel]) -> None:
+    """Guards against a field whose default counts as the user's wish."""
+    knobs = knobs_of(model)
+    with gr.Blocks():
+        values = [field.value for field in knob_fields("x", knobs)]
+    assert overrides_from(knobs, values) == {}
+    automatic = codec_auto(FACTS) if model is CodecSettings else prior_auto(FACTS)
+    resolved = resolve(model, automatic, overrides_from(knobs, values))
+    assert "set" not in resolved.origin.values()
+
+
+def test_auto_values_are_shown_and_what_is_typed_counts() -> None:
+    knobs = knobs_of(CodecSettings)
+    with gr.Blocks():
+        fields = dict(zip([each.name for each in knobs], knob_fields("x", knobs), strict=True))
+        updates = dict(zip(fields, shown_auto(knobs, codec_auto(FACTS)), strict=True))
+    assert fields["epochs"].placeholder == "auto"
+    assert updates["epochs"].placeholder == f"auto: {codec_auto(FACTS)['epochs']}"
+    assert updates["batch_size"].placeholder == "16"
+    typed = dict.fromkeys(fields, "") | {"epochs": " 12 ", "learning_rate": "0,002", "pretrained": "off"}
+    assert overrides_from(knobs, list(typed.values())) == {"epochs": 12, "learning_rate": 0.002, "pretrained": False}
+
+
+def test_every_kind_of_knob_becomes_a_field_and_a_flag() -> None:
+    knobs = knobs_of(Mixed)
+    with gr.Blocks():
+        fields = knob_fields("x", knobs)
+    assert [field.label for field in fields] == ["Preset", "Pretrained", "Layers", "Dropout"]
+    assert fields[0].choices[0] == ("default: standard", "")
+    assert [value for _, value in fields[0].choices[1:]] == ["draft", "standard", "thorough"]
+    assert overrides_from(knobs, ["draft", "on", "2", ""]) == {"preset": "draft", "pretrained": True, "num_layers": 2}
+    got: dict[str, Any] = {}
+
+    @settings_flags(Mixed)
+    def command(overrides: dict[str, Any] = {}) -> None:  # noqa: B006
+        got.update(overrides)
+
+    small = typer.Typer()
+    small.command()(command)
+    run: Callable[..., Any] = small
+    run(["--preset", "thorough", "--no-pretrained", "--layers", "3"], standalone_mode=False)
+    assert got == {"preset": "thorough", "pretrained": False, "num_layers": 3}
+
+
+@pytest.mark.parametrize(
+    ("written", "whole"), [("many", True), ("1.5", True), ("nan", True), ("1e999", True), ("--", False)]
+)
+def test_what_is_no_number_is_named(written: str, whole: bool) -> None:
+    with pytest.raises(DistillError, match=r"Layers .*leave the field empty"):
+        number_from("Layers", written, whole)
+
+
+def test_sentences_name_fields_not_flags() -> None:
+    """Guards against advice to type flags into a page."""
+    with pytest.raises(DistillError) as mistake:
+        resolve(PriorSettings, {}, {"num_heads": 3, "hidden_size": 64})
+    sentence = in_page_words(str(mistake.value))
+    assert sentence.startswith("Heads 3 does not divide Hidden size 64")
+    assert "--" not in sentence
+
+
+def test_only_what_the_user_chose_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against paths that climb out of the collections, and against a served page that reads the server's disk."""
+    monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "library"))
+    (tmp_path / "library" / "sounds" / "mine").mkdir(parents=True)
+    own, served = Desk(tmp_path, any_folder=True), Desk(tmp_path, any_folder=False)
+    assert own.folder(str(tmp_path)) == tmp_path
+    for desk in (own, served):
+        assert desk.folder("mine") == tmp_path / "library" / "sounds" / "mine"
+        for wrong in ("../..", "mine/../../..", "", "  "):
+            with pytest.raises(DistillError):
+                desk.folder(wrong)
+        for name in ("../up", "a/b", ".x", "\0", "x" * 200):
+            with pytest.raises(DistillError, match="folder's name"):
+                desk.collect([], name)
+    for outside in ("/etc", str(tmp_path)):
+        with pytest.raises(DistillError, match="cannot be opened from this page"):
+            served.folder(outside)

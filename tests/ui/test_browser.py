@@ -159,8 +159,12 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
 
     choose_tab(page, "Generate")
     page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
-    page.locator("#generate-count input").fill("3")
+    count = page.locator("#generate-count input")
+    count.fill("3")
+    page.wait_for_timeout(300)
+    assert count.input_value() == "3"
     page.locator("#generate-seed").get_by_role("textbox").fill("7")
+    assert count.input_value() == "3"
     page.get_by_role("button", name="Generate", exact=True).click()
     results = page.locator("#generate-results")
     results.locator("audio").nth(2).wait_for()

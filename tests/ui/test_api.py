@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -169,3 +172,16 @@ def test_uploads_have_a_limit(tmp_path: Path) -> None:
         large = browser.post("/gradio_api/upload", files={"files": ("a.wav", b"x" * 100_000)})
     assert small.status_code == 200
     assert large.status_code == 413
+
+
+def test_a_taken_port_is_a_sentence_and_ctrl_c_an_end(server: Server, tmp_path: Path) -> None:
+    """Guards against a traceback at either end of the page's life."""
+    port = str(urllib.parse.urlsplit(server.address).port)
+    command = [sys.executable, "-m", "distill", "ui", "--port", port]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert second.returncode == 1
+    assert second.stderr.startswith("Error: The page cannot be opened at 127.0.0.1")
+    assert second.stderr.count("\n") == 1
+    started = start_server(tmp_path / "library")
+    started.process.send_signal(signal.SIGINT)
+    assert started.process.wait(60) == 0

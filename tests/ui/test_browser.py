@@ -1,5 +1,6 @@
 """The page in a real browser, the whole way by clicks on a tiny corpus: Debian's Chromium, driven by Playwright."""
 
+import os
 import re
 import shutil
 import sys
@@ -59,8 +60,11 @@ def open_page(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: failures.append(str(error)))
+        begun = time.monotonic()
         page.goto(server.address)
         page.get_by_role("tab", name="Sounds").wait_for()
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
+        say(f"first paint {paint:.2f} s, tabs shown after {time.monotonic() - begun:.2f} s, nothing in the cache")
         return page
 
     yield open_one
@@ -143,6 +147,11 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
     assert card.prior_metadata is not None
     assert card.prior_metadata.epochs_trained < 5000
 
+    page.get_by_role("button", name="Go on with the unfinished training").last.click()
+    page.locator("#prior-live").get_by_text("epoch").first.wait_for()
+    page.get_by_role("button", name="Stop and keep the best").click()
+    page.locator("#prior-live").get_by_text("stopped early; the best epoch is kept").wait_for()
+
     page.get_by_role("button", name="Train the prior").click()
     page.get_by_text("It will be replaced when").wait_for()
     page.get_by_role("button", name="Keep what is there").click()
@@ -150,8 +159,12 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
 
     choose_tab(page, "Generate")
     page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
-    page.locator("#generate-count input").fill("3")
+    count = page.locator("#generate-count input")
+    count.fill("3")
+    page.wait_for_timeout(300)
+    assert count.input_value() == "3"
     page.locator("#generate-seed").get_by_role("textbox").fill("7")
+    assert count.input_value() == "3"
     page.get_by_role("button", name="Generate", exact=True).click()
     results = page.locator("#generate-results")
     results.locator("audio").nth(2).wait_for()
@@ -277,26 +290,27 @@ def heard(page: Any, audio: Any) -> float:
 
 
 def measure(page: Any) -> None:
-    """Print how fast the page is while a training runs: its first paint, and an interaction's answer."""
-    begun = time.monotonic()
-    page.reload()
+    """Say how soon the page answers while a training runs."""
     choose_tab(page, "Library")
     page.get_by_role("heading", name="hits").wait_for()
-    loaded = time.monotonic() - begun
-    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
     answers = []
-    for number in range(6):
+    for number in range(10):
+        wanted, answer = [
+            ("zzz", page.get_by_text("No model matches")),
+            ("hits", page.get_by_role("heading", name="hits")),
+        ][number % 2]
         begun = time.monotonic()
-        if number % 2:
-            page.get_by_label("Search").fill("hits")
-            page.get_by_role("heading", name="hits").wait_for()
-        else:
-            page.get_by_label("Search").fill("zzz")
-            page.get_by_text("No model matches").wait_for()
+        page.get_by_label("Search").fill(wanted)
+        answer.wait_for()
         answers.append(time.monotonic() - begun)
     page.get_by_label("Search").fill("")
     choose_tab(page, "Train")
-    sys.stdout.write(
-        f"\nwhile training: first paint {paint:.2f} s, library shown {loaded:.2f} s after a reload, interactions "
-        f"{', '.join(f'{answer:.2f}' for answer in answers)} s\n"
+    ranked = sorted(answers)
+    say(
+        f"while a training runs, answers take {ranked[0]:.2f} to {ranked[-1]:.2f} s, {ranked[len(ranked) // 2]:.2f} s the median"
     )
+
+
+def say(sentence: str) -> None:
+    """A figure, shown by `pytest -s`."""
+    sys.stdout.write(f"\n{sentence}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")

@@ -58,7 +58,8 @@ def line_chart(curve: Curve) -> str:
     mark = ""
     best = next((point for point in curve.values if point[0] == curve.best_epoch), None)
     if best is not None:
-        place = f'x="{x(best[0]):.1f}" y="{max(y(best[1]) - 11, 13):.1f}"'
+        under = y(best[1]) + 19 < HEIGHT - BOTTOM  # where the lowest point of a curve leaves room
+        place = f'x="{x(best[0]):.1f}" y="{y(best[1]) + 19 if under else y(best[1]) - 11:.1f}"'
         anchor = "start" if x(best[0]) < WIDTH / 2 else "end"
         mark = (
             f'<circle class="dot" cx="{x(best[0]):.1f}" cy="{y(best[1]):.1f}" r="5.5"/>'
@@ -82,7 +83,7 @@ def _limits(ranked: list[float]) -> tuple[float, float]:
     """Top and bottom of the chart; the first epochs' heights may be cut off, so that the rest can be read."""
     low = ranked[0]
     high = min(ranked[-1], max(ranked[len(ranked) * 9 // 10] * 1.5, low * 1.2))
-    margin = max((high - low) * 0.1, abs(high) * 0.02, 1e-3)
+    margin = max((high - low) * 0.14, abs(high) * 0.02, 1e-3)
     return high + margin, max(low - margin, 0.0) if low >= 0 else low - margin
 
 

@@ -1,6 +1,7 @@
 """What the handlers of all tabs share: the jobs, the files on offer, and what may be opened."""
 
 import functools
+import glob
 import secrets
 import shutil
 import sys
@@ -14,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from distill import studio
+from distill.audio.cache import file_sha256
 from distill.audio.corpus import CorpusManifest
 from distill.errors import DistillError
 from distill.events import Event, SoundWritten
@@ -32,6 +34,7 @@ R = TypeVar("R")
 
 TRAININGS = frozenset({"codec", "prior", "synthesiser"})
 LOOK, GENERATE, RECONSTRUCT = "look", "generate", "reconstruct"
+DROPPED = "dropped sounds"
 MOST_UPLOAD = "1gb"
 """The largest file that can be dropped."""
 
@@ -108,17 +111,20 @@ class Desk:
         return [path.stem for path in list_models()]
 
     def collect(self, files: Sequence[str], name: str | None) -> Path:
-        """Copy dropped files into a folder of the library -> the folder."""
-        wanted = (name or "").strip() or "dropped sounds"
+        """Copy dropped files into a folder of the library -> the folder.
+
+        Args:
+            name: a collection to begin or to add to; empty: a new one.
+        """
+        wanted = (name or "").strip()
         if len(wanted) > LONGEST_NAME or UNSAFE.search(wanted) or wanted != wanted.strip(" .-"):
             raise DistillError(f"{wanted!r} cannot be a folder's name. Use letters, digits and spaces.")
-        folder = sounds_dir() / wanted
+        folder = sounds_dir() / wanted if wanted else unused_path(sounds_dir() / DROPPED)
         for file in map(Path, files):
-            target = folder / file.name
-            if target.is_file() and target.read_bytes() == file.read_bytes():
-                continue
-            with file.open("rb") as stream, replacing(unused_path(target)) as copy:
-                shutil.copyfileobj(stream, copy)
+            alike = [each for each in folder.glob(f"{glob.escape(file.stem)}*{file.suffix}") if _same(each, file)]
+            if not alike:
+                with file.open("rb") as stream, replacing(unused_path(folder / file.name)) as copy:
+                    shutil.copyfileobj(stream, copy)
         return folder
 
     def look(self, folder: Path, owner: str) -> Job:
@@ -175,6 +181,10 @@ class Desk:
         job = self.training()
         if job is not None and Path(job.about).stem == name:
             raise DistillError(f"{name} is being trained. Wait until that is done, or stop it first.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.stat().st_size == other.stat().st_size and file_sha256(one) == file_sha256(other)
 
 
 def library_signature() -> tuple[tuple[str, int], ...]:

@@ -54,9 +54,10 @@ CSS = """
 .d-table table { width: 100%; border-collapse: collapse; font-size: .9rem; margin: 0 !important; }
 .d-table th { position: sticky; top: 0; background: var(--background-fill-secondary); text-align: left;
   font-weight: 600; z-index: 1; }
-.gradio-container .d-table table th, .gradio-container .d-table table td { border: 0 solid var(--border-color-primary) !important;
-  border-bottom-width: 1px !important; padding: .35rem .6rem;
-  vertical-align: middle; color: var(--body-text-color); }
+.gradio-container .d-table table, .gradio-container .d-table table tr { border-width: 0 !important; }
+.gradio-container .d-table table th, .gradio-container .d-table table td { border-width: 0 0 1px !important;
+  border-color: var(--border-color-primary) !important; padding: .35rem .6rem; vertical-align: middle;
+  color: var(--body-text-color); }
 .d-table td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d-table td.f { overflow-wrap: anywhere; min-width: 7rem; }
 .d-table img { width: 132px; height: 44px; border-radius: 4px; display: block; background: #000; }

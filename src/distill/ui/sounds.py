@@ -9,7 +9,7 @@ import gradio as gr
 from distill.audio.corpus import CorpusFile, CorpusManifest
 from distill.events import Progress
 from distill.jobs import Job
-from distill.ui.desk import LOOK, Desk, Section, told
+from distill.ui.desk import DROPPED, LOOK, Desk, Section, told
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
 
 MOST_ROWS = 500
@@ -31,7 +31,12 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
             look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
         with gr.Column(scale=3, min_width=280):
             dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop")
-            name = gr.Textbox(label="Name of the collection", placeholder="dropped sounds", elem_id="sounds-name")
+            name = gr.Textbox(
+                label="Name of the collection",
+                info="What is dropped under the same name is added to it.",
+                placeholder=DROPPED,
+                elem_id="sounds-name",
+            )
     found = gr.HTML(empty(NOTHING_YET), elem_id="sounds-found")
     with gr.Row():
         stop = gr.Button("Stop reading", visible=False, elem_id="sounds-stop")
@@ -46,14 +51,14 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
     @told
     def take(files: list[str] | None, called: str, whose: str) -> tuple[Any, ...]:
         if not files:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return (gr.skip(),) * 5
         kept = desk.collect(files, called)
         html, button = read(kept.name, whose)
-        return gr.Dropdown(choices=desk.collections(), value=kept.name), html, button, None
+        return gr.Dropdown(choices=desk.collections(), value=kept.name), html, button, None, kept.name
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     look.click(read, [folder, owner], [found, go_on], **hidden)
-    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped], **hidden)
+    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **hidden)
     stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:

@@ -1,8 +1,11 @@
 """Settings: declared once, auto unless set, and wrong ones are named by their flag."""
 
+import math
+
 import pytest
 
 from distill.config import (
+    PRIOR_STEPS,
     CodecSettings,
     CorpusFacts,
     PriorConfig,
@@ -89,3 +92,17 @@ def test_a_config_refuses_unknown_keys() -> None:
 def test_the_codebook_grows_with_the_sound_there_is(seconds: float, size: int) -> None:
     """Guards against codebooks that a small corpus cannot fill."""
     assert codec_auto(CorpusFacts(files=9, seconds=seconds, crops=9))["codebook_size"] == size
+
+
+@pytest.mark.parametrize(("median", "context"), [(0.4, 1.024), (1.9, 1.024), (2.2, 4.096), (60.0, 4.096)])
+def test_long_files_get_long_windows_and_as_many_steps(median: float, context: float) -> None:
+    """Guards against longer windows that make fewer, so that the default training gets shorter."""
+    facts = CorpusFacts(files=50, seconds=300.0, crops=310, median_seconds=median)
+    chosen = prior_auto(facts)
+    assert chosen["context_seconds"] == context
+    steps_per_epoch = math.ceil(310 * 1.024 / context / PriorSettings.model_fields["batch_size"].default)
+    assert abs(chosen["epochs"] * steps_per_epoch - PRIOR_STEPS) <= steps_per_epoch / 2
+
+
+def test_a_corpus_of_one_step_an_epoch_gets_all_its_steps() -> None:
+    assert prior_auto(CorpusFacts(files=5, seconds=5.0, crops=5))["epochs"] == PRIOR_STEPS

@@ -1,8 +1,11 @@
 """Settings: declared once, auto unless set, and wrong ones are named by their flag."""
 
+import math
+
 import pytest
 
 from distill.config import (
+    PRIOR_STEPS,
     CodecSettings,
     CorpusFacts,
     PriorConfig,
@@ -97,3 +100,17 @@ def test_a_preset_decides_the_length_of_the_training() -> None:
     assert epochs["standard"] == codec_auto(FACTS)["epochs"]
     assert epochs["draft"] < epochs["standard"] < epochs["thorough"]
     assert epochs["thorough"] == pytest.approx(4 * epochs["standard"], rel=0.1)
+
+
+@pytest.mark.parametrize(("median", "context"), [(0.4, 1.024), (1.9, 1.024), (2.2, 4.096), (60.0, 4.096)])
+def test_long_files_get_long_windows_and_as_many_steps(median: float, context: float) -> None:
+    """Guards against longer windows that make fewer, so that the default training gets shorter."""
+    facts = CorpusFacts(files=50, seconds=300.0, crops=310, median_seconds=median)
+    chosen = prior_auto(facts)
+    assert chosen["context_seconds"] == context
+    steps_per_epoch = math.ceil(310 * 1.024 / context / PriorSettings.model_fields["batch_size"].default)
+    assert abs(chosen["epochs"] * steps_per_epoch - PRIOR_STEPS) <= steps_per_epoch / 2
+
+
+def test_a_corpus_of_one_step_an_epoch_gets_all_its_steps() -> None:
+    assert prior_auto(CorpusFacts(files=5, seconds=5.0, crops=5))["epochs"] == PRIOR_STEPS

@@ -231,6 +231,8 @@ class CorpusFacts:
     """Duration of all training files together."""
     crops: int
     """Crops of 1.024 s that they fill, at least one for each file: what an epoch of the codec goes through."""
+    median_seconds: float = 1.0
+    """Duration of the training file in the middle."""
 
     @property
     def positions(self) -> float:
@@ -255,6 +257,10 @@ POSITIONS_PER_CODE = 6.0
 """Positions that each code of a level should have, so that no code stays without use."""
 PRIOR_STEPS = 220
 """Optimiser steps of the prior in a training of default length."""
+CONTEXT_SECONDS, LONG_CONTEXT_SECONDS = 1.024, 4.096
+"""Windows of the prior for short files and for long ones."""
+LONG_FILE_SECONDS = 2.0
+"""From this median duration on, files are long."""
 VIEWED_SECONDS = 1_500.0
 """Seconds of sound, all views together, that the prior learns from where there is less."""
 CODEC_CROPS: dict[Preset, int] = {"draft": 2_400, "standard": 6_000, "thorough": 24_000}
@@ -285,12 +291,15 @@ def codec_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -
 
 
 def prior_auto(facts: CorpusFacts) -> dict[str, Any]:
-    """The size of `get_adaptive_prior_config`, and epochs for `PRIOR_STEPS` steps whatever the corpus."""
-    steps_per_epoch = -(-facts.crops // PriorSettings.model_fields["batch_size"].default)
+    """The size of `get_adaptive_prior_config`, a window by the length of the files, and epochs for `PRIOR_STEPS` steps
+    whatever the corpus."""
+    context = LONG_CONTEXT_SECONDS if facts.median_seconds >= LONG_FILE_SECONDS else CONTEXT_SECONDS
+    windows = facts.crops * CONTEXT_SECONDS / context
+    steps_per_epoch = math.ceil(windows / PriorSettings.model_fields["batch_size"].default)
     return {
         **get_adaptive_prior_config(facts.files),
-        "epochs": _clamp(round(PRIOR_STEPS / steps_per_epoch), 8, 120),
-        "context_seconds": 1.024,
+        "epochs": _clamp(round(PRIOR_STEPS / max(steps_per_epoch, 1)), 8, PRIOR_STEPS),
+        "context_seconds": context,
         "views": _clamp(round(VIEWED_SECONDS / max(facts.seconds, 1.0)), 1, 16),
     }
 

@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import statistics
 from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
@@ -95,6 +96,7 @@ class CorpusManifest(Frozen):
             files=len({file.group for file in self.files}),
             seconds=sum(file.seconds for file in self.train),
             crops=sum(-(-file.samples // CROP_SAMPLES) for file in self.train),
+            median_seconds=statistics.median(file.seconds for file in self.train),
         )
 
 

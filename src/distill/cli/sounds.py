@@ -28,7 +28,7 @@ def generate(
         typer.Option(
             "--exact/--natural",
             help="Fill the duration with further sounds, or let every sound end where it ends.",
-            show_default="natural up to a second, exact above",
+            show_default="natural up to the prior's window, exact above",
         ),
     ] = None,
     audio_format: Annotated[str, typer.Option("--format", help="wav or flac.")] = "wav",

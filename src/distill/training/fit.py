@@ -144,11 +144,10 @@ def learning_rate_at(step: int, total_steps: int, highest: float) -> float:
 def launch_fabric(device_name: str, seed: int, processes: Processes = ONE) -> Fabric:
     """Fabric on the chosen device in the precision that suits it, everything random seeded.
 
-    Several processes have met when this returns. `distill.training.shares` says what each one's
-    share is.
+    Several processes have met when this returns; `distill.training.shares` says what each one's share is.
 
     Raises:
-        DistillError: the device is not there, or not as many of it.
+        DistillError: the device is not there, or not as many of it, or the strategy is none that works here.
     """
     device = choose_device(device_name)
     check_processes(processes, device)

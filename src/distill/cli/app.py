@@ -37,7 +37,7 @@ def main() -> None:
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         _fail(f"{message}. `distill --help` lists the commands, `distill COMMAND --help` their options.")
     except (KeyboardInterrupt, typer.Abort):
-        _next("Stopped.")
+        hint("Stopped.")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,7 +30,7 @@ def made(seed: int = 7) -> Generation:
     generation = begin_generation(SETTINGS)
     path = generation.folder / f"kit-seed{seed}.wav"
     path.write_bytes(b"sound")
-    return add_sound(generation, path, 0.5, seed)
+    return add_sound(generation.id, path, 0.5, seed)
 
 
 def test_it_is_read_from_the_disk_newest_first() -> None:
@@ -55,6 +55,16 @@ def test_keeping_copies_and_taking_it_back_removes_the_copy_only() -> None:
     assert (open_again.fate, open_again.kept_as) == ("open", "")
     assert list(kept_dir().iterdir()) == []
     assert original.read_bytes() == b"sound"
+
+
+def test_a_decision_while_further_sounds_are_made_stays() -> None:
+    """Guards against a job that writes back what it knew before."""
+    generation = made()
+    decide(generation.id, generation.sounds[0].file, "kept")
+    path = generation.folder / "kit-seed8.wav"
+    path.write_bytes(b"sound")
+    grown = add_sound(generation.id, path, 0.5, 8)
+    assert [sound.fate for sound in grown.sounds] == ["kept", "open"]
 
 
 def test_a_kept_sound_that_was_changed_is_not_removed() -> None:

@@ -4,6 +4,7 @@ import functools
 import json
 import secrets
 import shutil
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,9 @@ RECORD = "generation.json"
 SOUNDS_KEPT = 100
 """Generations whose sounds stay on the disk; of older ones the settings stay, which make the same sounds again."""
 Fate = Literal["open", "kept", "discarded"]
+
+_changing = threading.Lock()
+"""Held from reading an entry to writing it: sounds are decided on while further ones are made."""
 
 
 class GenerationSettings(Frozen):
@@ -87,11 +91,13 @@ def begin_generation(settings: GenerationSettings) -> Generation:
     return made
 
 
-def add_sound(generation: Generation, path: Path, seconds: float, seed: int) -> Generation:
+def add_sound(identity: str, path: Path, seconds: float, seed: int) -> Generation:
     """The entry with one more sound, which was written into its folder."""
     sound = GeneratedSound(file=path.name, seconds=seconds, seed=seed)
-    grown = generation.model_copy(update={"sounds": (*generation.sounds, sound)})
-    _write(grown)
+    with _changing:
+        generation = find_generation(identity)
+        grown = generation.model_copy(update={"sounds": (*generation.sounds, sound)})
+        _write(grown)
     return grown
 
 
@@ -121,27 +127,28 @@ def decide(identity: str, file: str, fate: Fate) -> Generation:
     Raises:
         DistillError: there is no such sound.
     """
-    generation = find_generation(identity)
-    sound = next((each for each in generation.sounds if each.file == file), None)
-    if sound is None or not generation.path_of(sound).is_file():
-        raise DistillError("This sound is not in the history any more. Make it again with its seed.")
-    original, copied_as = generation.path_of(sound), sound.kept_as
-    if fate == "kept" and sound.fate != "kept":
-        target = unused_path(kept_dir() / sound.file)
-        with original.open("rb") as stream, replacing(target) as copy:
-            shutil.copyfileobj(stream, copy)
-        copied_as = target.name
-    elif fate != "kept" and copied_as:
-        copied = kept_dir() / copied_as
-        if copied.is_file() and copied.read_bytes() == original.read_bytes():
-            copied.unlink()
-        copied_as = ""
-    changed = sound.model_copy(update={"fate": fate, "kept_as": copied_as})
-    decided = generation.model_copy(
-        update={"sounds": tuple(changed if each is sound else each for each in generation.sounds)}
-    )
-    _write(decided)
-    return decided
+    with _changing:
+        generation = find_generation(identity)
+        sound = next((each for each in generation.sounds if each.file == file), None)
+        if sound is None or not generation.path_of(sound).is_file():
+            raise DistillError("This sound is not in the history any more. Make it again with its seed.")
+        original, copied_as = generation.path_of(sound), sound.kept_as
+        if fate == "kept" and sound.fate != "kept":
+            target = unused_path(kept_dir() / sound.file)
+            with original.open("rb") as stream, replacing(target) as copy:
+                shutil.copyfileobj(stream, copy)
+            copied_as = target.name
+        elif fate != "kept" and copied_as:
+            copied = kept_dir() / copied_as
+            if copied.is_file() and copied.read_bytes() == original.read_bytes():
+                copied.unlink()
+            copied_as = ""
+        changed = sound.model_copy(update={"fate": fate, "kept_as": copied_as})
+        decided = generation.model_copy(
+            update={"sounds": tuple(changed if each is sound else each for each in generation.sounds)}
+        )
+        _write(decided)
+        return decided
 
 
 def _ids() -> list[str]:

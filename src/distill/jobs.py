@@ -1,6 +1,7 @@
 """An event stream in a thread: started once, read from any index by anyone, stopped by asking."""
 
 import itertools
+import logging
 import threading
 import time
 import traceback
@@ -92,6 +93,7 @@ class Job:
             self.error = str(error)
         except Exception as error:
             self.trace = traceback.format_exc()
+            logging.getLogger(__name__).exception("%s failed", self.title)
             self.error = f"Something went wrong in the program ({type(error).__name__}): please report what it logged."
         finally:
             self.seconds = time.monotonic() - self.started
@@ -127,11 +129,15 @@ class Jobs:
                 )
             job = Job(next(self._numbers), kind, title, owner, about, work)
             self._jobs.append(job)
-            finished = [known for known in self._jobs if not known.running and known is not job]
-            for old in finished[: max(0, len(finished) - FINISHED_KEPT)]:
-                self._jobs.remove(old)
+            self._forget_old(kind in self.exclusive)
         job.begin()
         return job
+
+    def _forget_old(self, exclusive: bool) -> None:
+        """Drop the oldest finished jobs; exclusive ones are few, and are not crowded out by others."""
+        alike = [job for job in self._jobs if not job.running and (job.kind in self.exclusive) == exclusive]
+        for old in alike[: max(0, len(alike) - FINISHED_KEPT)]:
+            self._jobs.remove(old)
 
     def latest(self, kind: str, owner: str | None = None, about: str | None = None) -> Job | None:
         """The newest job of a kind, of one owner and about one thing, or of any."""

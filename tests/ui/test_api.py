@@ -141,6 +141,9 @@ def test_other_sites_are_neither_fetched_nor_let_in(server: Server) -> None:
         assert status_of(server.address + address)[0] == 403
     assert status_of(server.address, {"Host": "evil.example"})[0] == 403
     assert status_of(server.address)[0] == 200
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        assert status_of(server.address + "config", {"Origin": origin})[0] == 403
+    assert status_of(server.address + "config", {"Origin": server.address.rstrip("/")})[0] == 200
 
 
 def test_a_hidden_handler_does_not_take_a_path_for_a_dropped_file(server: Server) -> None:

@@ -81,7 +81,7 @@ class Desk:
         Raises:
             DistillError: none was given, or it may not be opened.
         """
-        if not given or not given.strip():
+        if not given or not given.strip() or "\0" in given:
             raise DistillError("Choose a folder of sounds first, or drop sounds in the Sounds tab.")
         name = given.strip()
         collection = sounds_dir() / name
@@ -156,7 +156,7 @@ class Desk:
             yield GenerationBegun(generation.id)
             for event in studio.generate(str(path), generation.folder, options, stop=stop):
                 if isinstance(event, SoundWritten):
-                    generation = add_sound(generation, Path(event.path), event.seconds, event.seed or 0)
+                    add_sound(generation.id, Path(event.path), event.seconds, event.seed or 0)
                 yield event
             return generation.id
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -104,10 +105,13 @@ def make_app(desk: Desk, host: str, port: int, most_upload: str = MOST_UPLOAD) -
 
     @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Any]) -> Response:
-        """No other site's name for this address, and no fetching of other sites through this one."""
-        name = request.headers.get("host", "").rsplit(":", 1)[0] if allowed_hosts else ""
-        if allowed_hosts and name not in allowed_hosts:
-            return PlainTextResponse("This page is opened by its address on this machine only.", 403)
+        """No other site's name for this address, no request made by another site, and no fetching of other sites."""
+        if allowed_hosts:
+            named = request.headers.get("host", "").rsplit(":", 1)[0]
+            origin = request.headers.get("origin")
+            from_here = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+            if named not in allowed_hosts or not from_here:
+                return PlainTextResponse("This page answers itself only, at its address on this machine.", 403)
         path = request.url.path.lower()
         if "/file=http" in path or "/proxy=" in path:
             return PlainTextResponse("Other sites are not fetched through this page.", 403)

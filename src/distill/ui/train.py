@@ -143,7 +143,7 @@ def _subject_updates(
         updates[0] = gr.Dropdown(value=which)
     idle = desk.training() is None
     look = desk.jobs.latest(LOOK)
-    signature = (which, called, idle, library_signature() if idle else (), look.state if look else "")
+    signature = (which, called, idle, library_signature() if idle else (), (look.number, look.state) if look else ())
     if seen.get(f"{stage.key} subject") == signature:
         return updates
     seen[f"{stage.key} subject"] = signature

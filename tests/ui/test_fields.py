@@ -12,7 +12,17 @@ from pydantic import BaseModel
 
 from distill.cli.app import app
 from distill.cli.flags import settings_flags
-from distill.config import CodecSettings, CorpusFacts, PriorSettings, codec_auto, is_knob, knob, prior_auto, resolve
+from distill.config import (
+    CodecSettings,
+    CorpusFacts,
+    PriorSettings,
+    SynthesiserSettings,
+    codec_auto,
+    is_knob,
+    knob,
+    prior_auto,
+    resolve,
+)
 from distill.errors import DistillError
 from distill.knobs import knobs_of
 from distill.ui.desk import Desk
@@ -22,6 +32,7 @@ from distill.ui.page import build
 STAGES: list[tuple[str, str, type[BaseModel]]] = [
     ("codec", "train", CodecSettings),
     ("prior", "train-prior", PriorSettings),
+    ("synthesiser", "train-synth", SynthesiserSettings),
 ]
 FACTS = CorpusFacts(files=40, seconds=50.0, crops=60)
 
@@ -74,7 +85,7 @@ def test_untouched_knobs_never_override(_stage: str, _command: str, model: type[
     with gr.Blocks():
         values = [field.value for field in knob_fields("x", knobs)]
     assert overrides_from(knobs, values) == {}
-    automatic = codec_auto(FACTS) if model is CodecSettings else prior_auto(FACTS)
+    automatic = {CodecSettings: codec_auto(FACTS), PriorSettings: prior_auto(FACTS)}.get(model, {})
     resolved = resolve(model, automatic, overrides_from(knobs, values))
     assert "set" not in resolved.origin.values()
 

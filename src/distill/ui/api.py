@@ -6,10 +6,10 @@ from typing import Any
 from gradio.events import api as gr_api
 
 from distill.errors import DistillError
-from distill.events import CodecEpochMetrics, PriorEpochMetrics
 from distill.history import find_generation, generation_settings
 from distill.library import delete_model, entries, rename_model, restore_model
 from distill.ui.desk import TRAININGS, Desk, told_plainly
+from distill.ui.live import EpochMetrics, held_out_score
 from distill.ui.stages import Stage, Wanted, start
 
 
@@ -47,13 +47,17 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         """Start stage 2; `training` says how far it is."""
         return start(desk, by_key["prior"], Wanted(model, "", settings or {}, replace)).title
 
+    def train_synth(model: str, settings: dict[str, Any] | None = None, replace: bool = False) -> str:
+        """Start stage 3; `training` says how far it is."""
+        return start(desk, by_key["synthesiser"], Wanted(model, "", settings or {}, replace)).title
+
     def training() -> dict[str, Any]:
-        """The newest training of either stage: what it is, how it stands, and its epochs so far."""
+        """The newest training of any stage: what it is, how it stands, and its epochs so far."""
         jobs = [job for job in (desk.jobs.latest(kind) for kind in sorted(TRAININGS)) if job is not None]
         if not jobs:
             return {"state": "none"}
         job = max(jobs, key=lambda each: each.number)
-        epochs = [event for event in job.drain()[0] if isinstance(event, CodecEpochMetrics | PriorEpochMetrics)]
+        epochs = [event for event in job.drain()[0] if isinstance(event, EpochMetrics)]
         last = epochs[-1] if epochs else None
         return {
             "title": job.title,
@@ -62,7 +66,7 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
             "epoch": last.epoch if last else 0,
             "epochs": last.epochs if last else 0,
             "best_epoch": last.best_epoch if last else 0,
-            "held_out": [e.val_mel_l1_db if isinstance(e, CodecEpochMetrics) else e.val_perplexity for e in epochs],
+            "held_out": [held_out_score(event) for event in epochs],
         }
 
     def stop_training() -> str:
@@ -110,7 +114,9 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         """Bring back a deleted model, or the one deleted last."""
         return restore_model(model or None).stem
 
-    for endpoint in (models, look, train, train_prior, training, stop_training, generate, rename, delete, restore):
+    for endpoint in (
+        models, look, train, train_prior, train_synth, training, stop_training, generate, rename, delete, restore,
+    ):  # fmt: skip
         gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
 
 

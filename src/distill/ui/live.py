@@ -12,7 +12,7 @@ from distill.ui.charts import Curve, line_chart
 from distill.ui.desk import Desk
 from distill.ui.markup import bar, clock, failed, figures, text
 
-Epoch = ev.CodecEpochMetrics | ev.PriorEpochMetrics
+EpochMetrics = ev.CodecEpochMetrics | ev.PriorEpochMetrics | ev.SynthesiserEpochMetrics
 HEALTH_CLASSES = {"healthy": "good", "some codes underused": "fair", "collapse": "bad"}
 UNDERUSED, COLLAPSED = 0.70, 0.30
 PREVIEWS_SHOWN = 6
@@ -31,7 +31,7 @@ class LiveView:
 def live_view(desk: Desk, job: Job) -> LiveView:
     """Everything about a training, under way or over."""
     events, _ = job.drain()
-    epochs = [event for event in events if isinstance(event, Epoch)]
+    epochs = [event for event in events if isinstance(event, EpochMetrics)]
     started = next((event for event in events if isinstance(event, ev.TrainingStarted)), None)
     parts = [_status(job, started)]
     if epochs:
@@ -44,6 +44,16 @@ def live_view(desk: Desk, job: Job) -> LiveView:
     if started is not None:
         parts.append(_settings(started))
     return LiveView("".join(parts), _warning(epochs) if job.running else "", job.running)
+
+
+def held_out_score(epoch: EpochMetrics) -> float:
+    """What an epoch is judged by, on the held-out sounds: error in dB, perplexity, or STFT distance."""
+    match epoch:
+        case ev.CodecEpochMetrics():
+            return epoch.val_mel_l1_db
+        case ev.PriorEpochMetrics():
+            return epoch.val_perplexity
+    return epoch.val_mrstft
 
 
 def health_html(health: ev.CodebookHealth) -> str:
@@ -98,13 +108,18 @@ def _finished(job: Job) -> str:
                 f"held-out perplexity {last.best_perplexity:.2f} at epoch {last.best_epoch}, {last.bits_per_code:.2f} "
                 f"bits per code (counting codes: {last.unigram_bits_per_code:.2f})"
             )
+        case [ev.SynthesiserTrainingCompleteEvent() as last]:
+            what = (
+                f"held-out distance {last.val_mrstft:.3f}, {last.shipped_val_mrstft:.3f} with the one every model has"
+            )
+            what += "" if last.kept else "; not better, so the model stays as it was"
         case _:
             return f"<p><b>{text(job.title)}</b> is done.</p>"
     early = ", stopped early; the best epoch is kept" if last.stopped_early else ""
     return f'<p class="d-good"><b>{text(job.title)} is ready</b> after {clock(last.seconds)}{early}: {what}.</p>'
 
 
-def _numbers(job: Job, last: Epoch) -> str:
+def _numbers(job: Job, last: EpochMetrics) -> str:
     step = job.step
     rate = step.learning_rate if isinstance(step, ev.StepMetrics) else math.nan
     shared = [("best epoch", f"{last.best_epoch or '–'}"), ("learning rate", f"{rate:.2g}")]
@@ -117,6 +132,12 @@ def _numbers(job: Job, last: Epoch) -> str:
             ("perplexity, known sounds", f"{last.train_perplexity:.2f}"),
             ("tokens per second", f"{last.tokens_per_second:,.0f}"),
         ]
+    elif isinstance(last, ev.SynthesiserEpochMetrics):
+        own = [
+            ("held-out distance", f"{last.val_mrstft:.3f}"),
+            ("before", f"{last.shipped_val_mrstft:.3f}"),
+            ("crops per second", f"{last.crops_per_second:.0f}"),
+        ]
     else:
         own = [
             ("held-out error", f"{last.val_mel_l1_db:.2f} dB"),
@@ -126,7 +147,7 @@ def _numbers(job: Job, last: Epoch) -> str:
     return figures([*own, *shared, *times])
 
 
-def _curve(epochs: Sequence[Epoch]) -> Curve:
+def _curve(epochs: Sequence[EpochMetrics]) -> Curve:
     priors = [event for event in epochs if isinstance(event, ev.PriorEpochMetrics)]
     if priors:
         return Curve(
@@ -135,6 +156,15 @@ def _curve(epochs: Sequence[Epoch]) -> Curve:
             "Perplexity, known sounds",
             [(event.epoch, event.train_perplexity) for event in priors],
             priors[-1].best_epoch,
+        )
+    synthesisers = [event for event in epochs if isinstance(event, ev.SynthesiserEpochMetrics)]
+    if synthesisers:
+        return Curve(
+            "Held-out distance",
+            [(event.epoch, event.val_mrstft) for event in synthesisers],
+            "the synthesiser that every model has",
+            [(event.epoch, event.shipped_val_mrstft) for event in synthesisers],
+            synthesisers[-1].best_epoch,
         )
     codecs = [event for event in epochs if isinstance(event, ev.CodecEpochMetrics)]
     return Curve(
@@ -154,7 +184,7 @@ def _heatmap(desk: Desk, job: Job, health: ev.CodebookHealth, epoch: int) -> str
             if old != path:
                 old.unlink(missing_ok=True)
     return (
-        f'<p class="d-note">How often each code is used, a row for each level, the most used first:</p><img class="d-heat" '
+        f'<p class="d-note">How often each code is used, a field for each; dark ones never:</p><img class="d-heat" '
         f'src="{desk.offers.picture(path)}" alt="Usage of the codes at epoch {epoch}">'
     )
 
@@ -182,7 +212,7 @@ def _settings(started: ev.TrainingStarted) -> str:
     )
 
 
-def _warning(epochs: Sequence[Epoch]) -> str:
+def _warning(epochs: Sequence[EpochMetrics]) -> str:
     last = epochs[-1] if epochs else None
     if not isinstance(last, ev.PriorEpochMetrics):
         return ""

@@ -28,7 +28,7 @@ from distill.ui.library import library_tab
 from distill.ui.look import CSS, ONE_AT_A_TIME, TAB_ID, theme
 from distill.ui.serving import add_routes
 from distill.ui.sounds import sounds_tab
-from distill.ui.stages import codec_stage, prior_stage
+from distill.ui.stages import codec_stage, prior_stage, synthesiser_stage
 from distill.ui.train import stage_section
 
 REFRESH_SECONDS = 1.0
@@ -54,7 +54,7 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab("Sounds", id="sounds"):
                 sounds, to_training, folder = sounds_tab(desk, owner)
             with gr.Tab("Train", id="train"):
-                stages = [codec_stage(desk), prior_stage(desk)]
+                stages = [codec_stage(desk), prior_stage(desk), synthesiser_stage(desk)]
                 sections, subjects = zip(*(stage_section(desk, stage) for stage in stages), strict=True)
             with gr.Tab("Generate", id="generate"):
                 generating, model, to_prior = generate_tab(desk, owner)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from distill import studio
 from distill.bundle import read_card
-from distill.config import CodecSettings, PriorSettings, codec_auto
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, codec_auto
 from distill.errors import DistillError
 from distill.events import Event
 from distill.jobs import Job
@@ -149,6 +149,45 @@ def prior_stage(desk: Desk) -> Stage:
         target=lambda subject, _name: model_in_library(subject),
         describe=describe,
         auto=auto,
+        replaces=replaces,
+        work=work,
+    )
+
+
+def synthesiser_stage(desk: Desk) -> Stage:
+    """Stage 3: a model -> the same model with a synthesiser of its own."""
+
+    def describe(subject: str) -> str:
+        manifest = read_card(model_in_library(subject)).corpus_manifest
+        return f"<p>Learns from the codec's own sounds: {len(manifest.train)} to learn from, {len(manifest.val)} held out.</p>"
+
+    def replaces(path: Path) -> str:
+        own = read_card(path).synthesiser_metadata
+        if own is None:
+            return ""
+        return (
+            f"{path.stem} has a synthesiser of its own of {day(own.training_date)}, with a distance of {own.val_mrstft:.3f}. "
+            "It will be replaced as soon as the new one is better than the one that every model has."
+        )
+
+    def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
+        path = model_in_library(wanted.subject)
+        return studio.train_synth_for(
+            str(path), overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop
+        )
+
+    return Stage(
+        key="synthesiser",
+        title="Stage 3, if you like: the synthesiser",
+        explanation="Every model has one that turns its spectrograms into sound; here it is fitted to your sounds.",
+        settings=SynthesiserSettings,
+        subject="Model",
+        subject_help="A model whose codec is trained.",
+        named=False,
+        choices=desk.models,
+        target=lambda subject, _name: model_in_library(subject),
+        describe=describe,
+        auto=lambda _subject: {},
         replaces=replaces,
         work=work,
     )

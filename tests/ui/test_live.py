@@ -34,7 +34,8 @@ def prior_epoch(epoch: int, **changed: Any) -> PriorEpochMetrics:
         "epoch": epoch, "epochs": 9, "train_loss": 1.0, "val_loss": 1.2, "train_perplexity": 30.0 / epoch,
         "val_perplexity": 40.0 / epoch, "val_perplexity_per_level": (1.0,), "bits_per_code": 2.0, "best_perplexity": 9.0,
         "best_epoch": epoch, "is_best": True, "learning_rate": 1e-3, "tokens_per_second": 100.0, "seconds_left": 5.0,
-        "overfitting_gap": 0.1, "overfitting": False, "memorization_flag": False, "memorization_message": "",
+        "unigram_bits_per_code": 4.0, "ngram_bits_per_code": 3.0, "overfitting_gap": 0.1, "overfitting": False,
+        "memorization_flag": False, "memorization_message": "",
     }  # fmt: skip
     return PriorEpochMetrics(**{**values, **changed})
 

@@ -15,7 +15,7 @@ LAYERS = {
     "knobs": 1, "device": 1, "audio": 1,
     "models": 2, "bundle": 3, "library": 4, "training": 4, "pictures": 4, "history": 4,
     "evaluation": 4, "studio": 5, "demo": 6, "jobs": 6,
-    "cli": 7, "ui": 7, "__main__": 8,
+    "ui": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -36,13 +36,13 @@ def library_tab(desk: Desk) -> Section:
         )
     with gr.Row(visible=False, elem_id="library-undo-row") as undo_row:
         deleted = gr.HTML("")
-        undo = gr.Button("Undo", elem_id="library-undo")
+        undo = gr.Button("Undo", scale=0, min_width=160, elem_id="library-undo")
     with gr.Column(visible=False, elem_id="library-rename-box") as rename_box:
         old_name = gr.Textbox(visible=False)
-        with gr.Row(equal_height=True):
-            new_name = gr.Textbox(label="New name", elem_id="library-new-name")
-            rename = gr.Button("Rename", variant="primary", elem_id="library-rename")
-            cancel = gr.Button("Cancel", elem_id="library-rename-cancel")
+        new_name = gr.Textbox(label="New name", elem_id="library-new-name")
+        with gr.Row():
+            rename = gr.Button("Rename", variant="primary", scale=0, min_width=160, elem_id="library-rename")
+            cancel = gr.Button("Cancel", scale=0, min_width=160, elem_id="library-rename-cancel")
     cards = gr.HTML(js_on_load=CLICKS, elem_id="library-cards")
     dropped = gr.File(
         label="Import: drop .distill files here", file_count="multiple", height=150, elem_id="library-import"
@@ -67,7 +67,7 @@ def library_tab(desk: Desk) -> Section:
         if data.get("act") == "delete":
             desk.refuse_while_training(name)
             delete_model(name)
-        return gr.skip(), gr.skip(), gr.skip(), *_undo_updates(), shown(wanted, sort)
+        return gr.Column(visible=False), gr.skip(), gr.skip(), *_undo_updates(), shown(wanted, sort)
 
     @told
     def take_back(wanted: str, sort: str) -> tuple[Any, ...]:

@@ -94,8 +94,8 @@ def library_tab(desk: Desk) -> Section:
         return None, shown(wanted, sort)
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    search.change(told(shown), [search, order], cards, **hidden)
-    order.change(told(shown), [search, order], cards, **hidden)
+    search.change(told(shown), [search, order], cards, queue=False, **hidden)
+    order.change(told(shown), [search, order], cards, queue=False, **hidden)
     changed = [rename_box, old_name, new_name, undo_row, deleted, gone, cards]
     cards.click(clicked, [search, order], changed, **hidden)
     undo.click(take_back, [gone, search, order], [undo_row, deleted, cards], **hidden)

@@ -191,7 +191,9 @@ def _warning(epochs: Sequence[Epoch]) -> str:
     last = epochs[-1] if epochs else None
     if not isinstance(last, ev.PriorEpochMetrics):
         return ""
-    reasons = [last.memorization_message] if last.memorization_flag else []
+    best = next((e for e in epochs if e.epoch == last.best_epoch and isinstance(e, ev.PriorEpochMetrics)), last)
+    flagged = next((event for event in (last, best) if event.memorization_flag), None)
+    reasons = [flagged.memorization_message] if flagged is not None else []
     if last.overfitting:
         reasons.append(
             f"Since epoch {last.best_epoch} it gets better on sounds it knows and worse on those it does not: it has begun "

@@ -36,13 +36,14 @@ def library_tab(desk: Desk) -> Section:
         )
     with gr.Row(visible=False, elem_id="library-undo-row") as undo_row:
         deleted = gr.HTML("")
-        undo = gr.Button("Undo", elem_id="library-undo")
+        gone = gr.State("")
+        undo = gr.Button("Undo", scale=0, min_width=160, elem_id="library-undo")
     with gr.Column(visible=False, elem_id="library-rename-box") as rename_box:
         old_name = gr.Textbox(visible=False)
-        with gr.Row(equal_height=True):
-            new_name = gr.Textbox(label="New name", elem_id="library-new-name")
-            rename = gr.Button("Rename", variant="primary", elem_id="library-rename")
-            cancel = gr.Button("Cancel", elem_id="library-rename-cancel")
+        new_name = gr.Textbox(label="New name", elem_id="library-new-name")
+        with gr.Row():
+            rename = gr.Button("Rename", variant="primary", scale=0, min_width=160, elem_id="library-rename")
+            cancel = gr.Button("Cancel", scale=0, min_width=160, elem_id="library-rename-cancel")
     cards = gr.HTML(js_on_load=CLICKS, elem_id="library-cards")
     dropped = gr.File(
         label="Import: drop .distill files here", file_count="multiple", height=150, elem_id="library-import"
@@ -60,18 +61,18 @@ def library_tab(desk: Desk) -> Section:
                 gr.Column(visible=True),
                 name,
                 gr.Textbox(value=name, label=f"New name of {name}"),
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
+                *(gr.skip(),) * 4,
             )
-        if data.get("act") == "delete":
-            desk.refuse_while_training(name)
-            delete_model(name)
-        return gr.skip(), gr.skip(), gr.skip(), *_undo_updates(), shown(wanted, sort)
+        if data.get("act") != "delete":
+            return (gr.skip(),) * 7
+        desk.refuse_while_training(name)
+        delete_model(name)
+        sentence = f'<p role="status">{text(name)} is deleted.</p>'
+        return gr.Column(visible=False), *(gr.skip(),) * 2, gr.Row(visible=True), sentence, name, shown(wanted, sort)
 
     @told
-    def take_back(wanted: str, sort: str) -> tuple[Any, ...]:
-        restore_model()
+    def take_back(name: str, wanted: str, sort: str) -> tuple[Any, ...]:
+        restore_model(name)
         return gr.Row(visible=False), "", shown(wanted, sort)
 
     @told
@@ -93,11 +94,11 @@ def library_tab(desk: Desk) -> Section:
         return None, shown(wanted, sort)
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    search.change(told(shown), [search, order], cards, **hidden)
-    order.change(told(shown), [search, order], cards, **hidden)
-    changed = [rename_box, old_name, new_name, undo_row, deleted, cards]
+    search.change(told(shown), [search, order], cards, queue=False, **hidden)
+    order.change(told(shown), [search, order], cards, queue=False, **hidden)
+    changed = [rename_box, old_name, new_name, undo_row, deleted, gone, cards]
     cards.click(clicked, [search, order], changed, **hidden)
-    undo.click(take_back, [search, order], [undo_row, deleted, cards], **hidden)
+    undo.click(take_back, [gone, search, order], [undo_row, deleted, cards], **hidden)
     rename.click(give_name, [old_name, new_name, search, order], [rename_box, cards], **hidden)
     new_name.submit(give_name, [old_name, new_name, search, order], [rename_box, cards], **hidden)
     cancel.click(lambda: gr.Column(visible=False), None, rename_box, **hidden)
@@ -171,10 +172,3 @@ def _card(desk: Desk, entry: LibraryEntry) -> str:
     ]
     listed = "".join(f"<dt>{title}</dt><dd>{value}</dd>" for title, value in rows)
     return f'<article class="d-card"><h3>{text(name)}</h3><dl>{listed}</dl>{tools}</article>'
-
-
-def _undo_updates() -> tuple[Any, Any]:
-    newest = next(iter(deleted_models()), None)
-    if newest is None:
-        return gr.Row(visible=False), ""
-    return gr.Row(visible=True), f'<p role="status">{text(newest.name)} is deleted.</p>'

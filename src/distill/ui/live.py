@@ -10,6 +10,7 @@ from distill.jobs import Job
 from distill.pictures import usage_heatmap
 from distill.ui.charts import Curve, line_chart
 from distill.ui.desk import Desk
+from distill.ui.fields import in_page_words
 from distill.ui.markup import bar, clock, failed, figures, text
 
 EpochMetrics = ev.CodecEpochMetrics | ev.PriorEpochMetrics | ev.SynthesiserEpochMetrics
@@ -40,7 +41,11 @@ def live_view(desk: Desk, job: Job) -> LiveView:
         if health is not None:
             parts.append(health_html(health) + _heatmap(desk, job, health, epochs[-1].epoch))
     parts.append(_previews(desk, [event for event in events if isinstance(event, ev.PreviewWritten)]))
-    parts += [f'<p class="d-warn">{text(event.message)}</p>' for event in events if isinstance(event, ev.Warned)]
+    parts += [
+        f'<p class="d-warn">{text(in_page_words(event.message))}</p>'
+        for event in events
+        if isinstance(event, ev.Warned)
+    ]
     if started is not None:
         parts.append(_settings(started))
     return LiveView("".join(parts), _warning(epochs) if job.running else "", job.running)
@@ -69,7 +74,7 @@ def health_html(health: ev.CodebookHealth) -> str:
     kind = HEALTH_CLASSES.get(health.verdict, "fair")
     return (
         f'<h3>Codes: <span class="d-{kind}">{text(health.verdict)}</span></h3>'
-        f'<p class="d-note">{text(health.message)}</p><ul class="d-levels">{"".join(items)}</ul>'
+        f'<p class="d-note">{text(in_page_words(health.message))}</p><ul class="d-levels">{"".join(items)}</ul>'
     )
 
 
@@ -216,10 +221,12 @@ def _warning(epochs: Sequence[EpochMetrics]) -> str:
     last = epochs[-1] if epochs else None
     if not isinstance(last, ev.PriorEpochMetrics):
         return ""
-    reasons = [last.memorization_message] if last.memorization_flag else []
+    best = next((e for e in epochs if e.epoch == last.best_epoch and isinstance(e, ev.PriorEpochMetrics)), last)
+    flagged = next((event for event in (last, best) if event.memorization_flag), None)
+    reasons = [flagged.memorization_message] if flagged is not None else []
     if last.overfitting:
         reasons.append(
             f"Since epoch {last.best_epoch} it gets better on sounds it knows and worse on those it does not: it has begun "
             "to learn them by heart."
         )
-    return " ".join(reasons)
+    return in_page_words(" ".join(reasons))

@@ -85,7 +85,7 @@ def _keep_fresh(page: gr.Blocks, sections: list[Section], owner: gr.Textbox, see
     how: dict[str, Any] = {
         "api_visibility": "private",
         "show_progress": "hidden",
-        "concurrency_limit": None,
+        "queue": False,  # answered at once, whatever else is waiting
         "trigger_mode": "once",
     }
     page.load(None, None, owner, js=TAB_ID).then(refresh, [owner, seen, *inputs], [*outputs, seen], **how)

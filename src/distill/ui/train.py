@@ -51,14 +51,14 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
             f"Train the {stage.key}", variant="primary", scale=0, min_width=220, elem_id=f"{stage.key}-train"
         )
         resume = gr.Button(
-            "Go on with the unfinished training", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-resume"
+            "Go on with the unfinished training", visible=False, scale=0, min_width=330, elem_id=f"{stage.key}-resume"
         )
         stop = gr.Button("Stop and keep the best", visible=False, scale=0, min_width=260, elem_id=f"{stage.key}-stop")
     with gr.Column(visible=False, elem_id=f"{stage.key}-confirm") as confirm:
         question = gr.HTML(padding=True)
         with gr.Row():
-            replace = gr.Button("Replace it", variant="stop", elem_id=f"{stage.key}-replace")
-            cancel = gr.Button("Keep what is there", elem_id=f"{stage.key}-cancel")
+            replace = gr.Button("Replace it", variant="stop", scale=0, min_width=220, elem_id=f"{stage.key}-replace")
+            cancel = gr.Button("Keep what is there", scale=0, min_width=220, elem_id=f"{stage.key}-cancel")
     with gr.Column(visible=False, elem_classes="d-banner", elem_id=f"{stage.key}-banner") as banner:
         reason = gr.HTML(padding=True)
         use_best = gr.Button("Stop and use best checkpoint", variant="stop", elem_id=f"{stage.key}-use-best")

@@ -55,6 +55,20 @@ def test_keys_of_a_later_program_survive_a_rewrite(tiny_model: Path, tmp_path: P
     assert read_contents(path)["something_new"] == {"a": 1}
 
 
+def test_the_first_files_are_still_read(tiny_model: Path, tmp_path: Path) -> None:
+    """Guards models made before the prior lost a matrix that nothing led to, and before its size was noted."""
+    contents = read_contents(tiny_model, mapped=False)
+    levels = contents["prior_config"]["rvq_levels"]
+    weights = dict(contents["prior_state_dict"])
+    weights[f"chosen_vector.{levels - 1}.weight"] = weights["chosen_vector.0.weight"].clone()
+    later = ("hidden_size", "num_layers", "num_heads", "parameters")
+    metadata = {name: value for name, value in contents["prior_metadata"].items() if name not in later}
+    first = rewritten(tiny_model, tmp_path / "first.distill", prior_state_dict=weights, prior_metadata=metadata)
+    prior = load_bundle(first).prior
+    assert prior is not None
+    assert all(torch.equal(t, contents["prior_state_dict"][name]) for name, t in prior.state_dict().items())
+
+
 def test_the_card_is_read_without_weights(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against `info` that reads hundreds of megabytes: every storage must stay mapped, none copied."""
     monkeypatch.setattr(torch.UntypedStorage, "copy_", lambda *_: pytest.fail("weights were read"))

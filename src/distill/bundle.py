@@ -56,10 +56,10 @@ class PriorMetadata(Frozen):
     """How the prior came to be."""
 
     epochs_trained: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    parameters: int
+    hidden_size: int = 0  # 0 here and in the next three: written before they were noted
+    num_layers: int = 0
+    num_heads: int = 0
+    parameters: int = 0
     best_epoch: int
     final_perplexity: float
     best_perplexity: float
@@ -230,7 +230,12 @@ def load_bundle(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel
     prior = None
     if card.prior_config is not None:
         config = card.prior_config
-        prior = _with_weights(path, lambda: CodePrior(config), contents.get("prior_state_dict")).to(device).eval()
+        weights = contents.get("prior_state_dict")
+        if isinstance(weights, dict):  # the first files had one more matrix, which nothing led to
+            weights = {
+                name: t for name, t in weights.items() if name != f"chosen_vector.{config.rvq_levels - 1}.weight"
+            }
+        prior = _with_weights(path, lambda: CodePrior(config), weights).to(device).eval()
     synthesiser = None
     if card.synthesiser_config is not None:
         shape = card.synthesiser_config

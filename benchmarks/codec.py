@@ -188,14 +188,16 @@ def autoencoder(folder: Path, preset: str) -> dict[str, float]:
     }
 
 
-def few(folder: Path, work: Path) -> dict[str, Any]:
+def few(folder: Path, preset: str, work: Path) -> dict[str, Any]:
     """Utilisation with the least sound that is allowed."""
     corpus: Corpus = finished(scan(folder))
     small = work / f"{folder.name}-few"
-    small.mkdir()
+    small.mkdir(exist_ok=True)
     for file in sorted(corpus.manifest.files, key=lambda file: file.samples)[:FEW]:
         shutil.copy(folder / file.name, small / Path(file.name).name)
-    trained, _ = distill("train", small, "--out", work / f"{folder.name}-few.distill")
+    trained, _ = distill(
+        "train", small, "--out", work / f"{folder.name}-few.distill", "--overwrite", "--preset", preset
+    )
     levels = trained["codebook_health"]["levels"]
     return {"utilisation": [level["utilisation"] for level in levels], "verdict": trained["codebook_health"]["verdict"]}
 
@@ -294,7 +296,7 @@ def main() -> None:
             if given.only in (None, "speed"):
                 found["speed"] = rounded(speed(folder))
             if given.only in (None, "few"):
-                found["few"] = rounded(few(folder, work))
+                found["few"] = rounded(few(folder, given.preset, work))
             if given.only in (None, "autoencoder"):
                 found["autoencoder"] = rounded(autoencoder(folder, given.preset))
             if given.only in (None, "quality"):

@@ -108,7 +108,7 @@ def _score(
         fewer[:, count:] = -1
         per_levels.append(error(decode_codes(codec, fewer, level)))
     with torch.no_grad():
-        unquantised = codec.decode(encode_mel(codec, frames, level, device)[None])[0, 0] + level
+        unquantised = codec.decode(encode_mel(codec, frames, level, device)[None])[0, 0].clamp_max(0.0) + level
     wave = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
     alone = finish(synthesise(mel, clip_generator(0))[: len(samples)], SAMPLE_RATE)
     return SoundScores(

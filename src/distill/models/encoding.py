@@ -64,12 +64,16 @@ def encode_codes(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.devi
 
 @torch.no_grad()
 def decode_codes(codec: ConvVQVAE, codes: Tensor, level_db: float) -> Tensor:
-    """Codes [S, Q] of any length -> log-mel [M, T] in dB, T = 16 columns; what is silence to the codec is silence."""
+    """Codes [S, Q] of any length -> log-mel [M, T] in dB, T = 16 columns.
+
+    What is silence to the codec is silence, and nothing is louder than the level: codes that the decoder has hardly met
+    may stand for 30 dB more, which would turn everything else down.
+    """
     parts = []
     for piece in pieces(len(codes) // BANDS):
         mel = codec.codes_to_mel(codes[None, piece.read_first * BANDS : piece.read_stop * BANDS])[0, 0]
         skipped = (piece.first - piece.read_first) * FRAMES_PER_COLUMN
         parts.append(mel[:, skipped : skipped + (piece.stop - piece.first) * FRAMES_PER_COLUMN])
-    made = torch.cat(parts, dim=1)
+    made = torch.cat(parts, dim=1).clamp_max(0.0)
     silent = codec.spectrogram.floor_db
     return torch.where(made > FLOOR_DB + SILENCE_MARGIN_DB, made + level_db, silent).clamp_min(silent)

@@ -262,7 +262,7 @@ def mel_error(
         padded = codec.pad_to_columns(mel.T.to(device))[None, None]
         frames = torch.tensor([len(mel)], device=device)
         made = codec(padded, frames).mel if quantising else codec.autoencode(padded, frames)
-        errors.append(float(audible_difference(padded, made)[..., : len(mel)].mean()))
+        errors.append(float(audible_difference(padded, made.clamp_max(0.0))[..., : len(mel)].mean()))
     return sum(errors) / len(errors)
 
 

@@ -23,7 +23,7 @@ from distill.ui.desk import Desk
 from distill.ui.page import make_app
 from page import Server, start_server
 
-ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/training", "/stop_training", "/generate", "/rename",
+ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/training", "/stop_training", "/generate", "/rename",
              "/delete", "/restore"}  # fmt: skip
 SECRET = "the user's private key"
 
@@ -95,7 +95,7 @@ MISTAKES: list[tuple[str, list[Any], str]] = [
     ("/restore", ["../private"], "no deleted model"),
     ("/look", ["../.."], "cannot be opened from this page"),
     ("/train", ["{home}", "../up"], "cannot be a file's name"),
-    ("/train_prior", ["../private"], "no model called"),
+    ("/train_prior", "/train_synth", ["../private"], "no model called"),
 ]
 
 

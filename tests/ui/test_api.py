@@ -95,7 +95,8 @@ MISTAKES: list[tuple[str, list[Any], str]] = [
     ("/restore", ["../private"], "no deleted model"),
     ("/look", ["../.."], "cannot be opened from this page"),
     ("/train", ["{home}", "../up"], "cannot be a file's name"),
-    ("/train_prior", "/train_synth", ["../private"], "no model called"),
+    ("/train_prior", ["../private"], "no model called"),
+    ("/train_synth", ["../private"], "no model called"),
 ]
 
 

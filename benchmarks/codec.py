@@ -127,11 +127,9 @@ def measured(model: Path, folder: Path, generated: Path, measure: Path, work: Pa
                 shutil.copy(folder / file["name"], sides[split] / Path(file["name"]).name)
         distill("reconstruct", model, *sorted(sides[split].iterdir()), "--out", work / f"{model.stem}-{split}-again")
     again = {split: work / f"{model.stem}-{split}-again" for split in sides}
-    recon = run(sys.executable, measure, "recon", sides["val"], again["val"], "--no-files")[0]["mean"]
+    recon = run(sys.executable, measure, "recon", sides["val"], again["val"], "--no-files")[0]["metrics"]
     found = {
-        f"measured_{name}": recon[name]
-        for name in ("logmel_l1_db_60", "mrstft", "mrstft_native", "onset_corr")
-        if recon.get(name) is not None
+        f"measured_{name}": recon[name]["mean"] for name in ("logmel_l1_db_60", "mrstft", "mrstft_native", "onset_corr")
     }
     for name, sounds in (
         ("training_files", sides["train"]),

@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,21 +114,9 @@ def train_prior_for(
     processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Stage 2: train a prior on the files the model's codec was trained on, and bundle it in place."""
-    path = find_model(model)
-    card = read_card(path)
-    if card.has_prior and not overwrite and not resume:
-        raise DistillError(
-            f"{path} has a prior already. Give --overwrite to replace it; it stays valid until the new one is saved."
-        )
-    if path.suffix != BUNDLE_SUFFIX:
-        raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
-    chosen = _settings_given(overrides, resume)
+    path, card, chosen, kept = _open_for(PRIOR_STAGE, model, lambda card: card.has_prior, overrides, overwrite, resume)
     check_processes(processes, choose_device(device))
-    if resume:
-        kept = UnfinishedRun(path, PRIOR_STAGE, {}, resume).kept_facts()["settings"]
-        resolved = Resolved(PriorSettings(**kept), dict.fromkeys(chosen, "set"))
-    else:
-        resolved = resolve_prior(card, chosen)
+    resolved = resolve_prior(card, chosen) if kept is None else Resolved(PriorSettings(**kept), {})
     torch_device = launch_fabric(device, resolved.settings.seed, processes).device  # processes share the encoding too
     loaded = load_bundle(path, torch_device)
     if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
@@ -159,19 +147,11 @@ def train_synth_for(
     processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Stage 3: fit the synthesiser to the files the model's codec was trained on, and bundle it in place."""
-    path = find_model(model)
-    card = read_card(path)
-    if card.has_synthesiser and not overwrite and not resume:
-        raise DistillError(f"{path} has a synthesiser of its own already. Give --overwrite to replace it.")
-    if path.suffix != BUNDLE_SUFFIX:
-        raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
-    chosen = _settings_given(overrides, resume)
+    path, card, chosen, kept = _open_for(
+        SYNTHESISER_STAGE, model, lambda card: card.has_synthesiser, overrides, overwrite, resume
+    )
     check_processes(processes, choose_device(device))
-    if resume:
-        kept = UnfinishedRun(path, SYNTHESISER_STAGE, {}, resume).kept_facts()["settings"]
-        resolved = Resolved(SynthesiserSettings(**kept), dict.fromkeys(chosen, "set"))
-    else:
-        resolved = resolve(SynthesiserSettings, {}, chosen)
+    resolved = resolve(SynthesiserSettings, {}, chosen) if kept is None else Resolved(SynthesiserSettings(**kept), {})
     corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
     yield from train_synthesiser(path, corpus, resolved, device, stop, resume, processes)
 
@@ -307,6 +287,32 @@ def _destination(folder: Path, name: str | None, out: Path | None) -> Path:
     if out.suffix != BUNDLE_SUFFIX:
         raise DistillError(f"--out {out} must end with {BUNDLE_SUFFIX}.")
     return out
+
+
+def _open_for(
+    stage: str,
+    model: str,
+    has_own: Callable[[BundleCard], bool],
+    overrides: Mapping[str, Any] | None,
+    overwrite: bool,
+    resume: bool,
+) -> tuple[Path, BundleCard, dict[str, Any], dict[str, Any] | None]:
+    """A model that a later stage is trained for -> its file, its card, what the user set, and what a run to resume had set.
+
+    Raises:
+        DistillError: it has that stage already, or an old suffix, or there is nothing to resume.
+    """
+    path = find_model(model)
+    card = read_card(path)
+    if has_own(card) and not overwrite and not resume:
+        raise DistillError(
+            f"{path} has a {stage} already. Give --overwrite to replace it; it stays valid until the new one is saved."
+        )
+    if path.suffix != BUNDLE_SUFFIX:
+        raise DistillError(f"{path} has the old suffix {path.suffix}. Rename it to {path.stem}{BUNDLE_SUFFIX} first.")
+    chosen = _settings_given(overrides, resume)
+    kept = UnfinishedRun(path, stage, {}, resume).kept_facts()["settings"] if resume else None
+    return path, card, chosen, kept
 
 
 def _settings_given(overrides: Mapping[str, Any] | None, resume: bool) -> dict[str, Any]:

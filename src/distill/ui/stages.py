@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from distill import studio
-from distill.bundle import read_card
+from distill.bundle import BundleCard, read_card
 from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, codec_auto
 from distill.errors import DistillError
 from distill.events import Event
@@ -110,6 +110,63 @@ def codec_stage(desk: Desk) -> Stage:
 def prior_stage(desk: Desk) -> Stage:
     """Stage 2: a model with a codec -> the same model with a prior."""
 
+    def lost(card: BundleCard) -> str:
+        prior = card.prior_metadata
+        if prior is None:
+            return ""
+        return (
+            f"a prior of {day(prior.training_date)} with a held-out perplexity of {prior.best_perplexity:.2f}. "
+            "It will be replaced when the new one has finished its first epoch."
+        )
+
+    return _later_stage(
+        desk,
+        key="prior",
+        title="Stage 2: the prior",
+        explanation="It learns what follows what, and makes the new sounds.",
+        settings=PriorSettings,
+        auto=lambda card: studio.resolve_prior(card, {}).settings.model_dump(),
+        lost=lost,
+        train=studio.train_prior_for,
+    )
+
+
+def synthesiser_stage(desk: Desk) -> Stage:
+    """Stage 3: a model -> the same model with a synthesiser of its own."""
+
+    def lost(card: BundleCard) -> str:
+        own = card.synthesiser_metadata
+        if own is None:
+            return ""
+        return (
+            f"a synthesiser of its own of {day(own.training_date)}, with a distance of {own.val_mrstft:.3f}. "
+            "It will be replaced as soon as the new one is better than the one that every model has."
+        )
+
+    return _later_stage(
+        desk,
+        key="synthesiser",
+        title="Stage 3, if you like: the synthesiser",
+        explanation="Every model has one that turns its spectrograms into sound; here it is fitted to your sounds.",
+        settings=SynthesiserSettings,
+        auto=lambda _card: {},
+        lost=lost,
+        train=studio.train_synth_for,
+    )
+
+
+def _later_stage(
+    desk: Desk,
+    key: str,
+    title: str,
+    explanation: str,
+    settings: type[BaseModel],
+    auto: Callable[[BundleCard], dict[str, Any]],
+    lost: Callable[[BundleCard], str],
+    train: Callable[..., Generator[Event, None, None]],
+) -> Stage:
+    """A stage that goes on with a model and the codec's own sounds. `lost`: what the model has of it, or nothing."""
+
     def describe(subject: str) -> str:
         manifest = read_card(model_in_library(subject)).corpus_manifest
         folder = place(Path(desk.spoken(Path(manifest.folder))))
@@ -119,75 +176,26 @@ def prior_stage(desk: Desk) -> Stage:
             f"{len(manifest.val)} held out.</p>"
         )
 
-    def auto(subject: str) -> dict[str, Any]:
-        return studio.resolve_prior(read_card(model_in_library(subject)), {}).settings.model_dump()
-
     def replaces(path: Path) -> str:
-        prior = read_card(path).prior_metadata
-        if prior is None:
-            return ""
-        return (
-            f"{path.stem} has a prior of {day(prior.training_date)} with a held-out perplexity of "
-            f"{prior.best_perplexity:.2f}. It will be replaced when the new one has finished its first epoch."
-        )
+        had = lost(read_card(path))
+        return f"{path.stem} has {had}" if had else ""
 
     def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
         path = model_in_library(wanted.subject)
-        return studio.train_prior_for(
-            str(path), overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop
-        )
+        return train(str(path), overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop)
 
     return Stage(
-        key="prior",
-        title="Stage 2: the prior",
-        explanation="It learns what follows what, and makes the new sounds.",
-        settings=PriorSettings,
+        key=key,
+        title=title,
+        explanation=explanation,
+        settings=settings,
         subject="Model",
         subject_help="A model whose codec is trained.",
         named=False,
         choices=desk.models,
         target=lambda subject, _name: model_in_library(subject),
         describe=describe,
-        auto=auto,
-        replaces=replaces,
-        work=work,
-    )
-
-
-def synthesiser_stage(desk: Desk) -> Stage:
-    """Stage 3: a model -> the same model with a synthesiser of its own."""
-
-    def describe(subject: str) -> str:
-        manifest = read_card(model_in_library(subject)).corpus_manifest
-        return f"<p>Learns from the codec's own sounds: {len(manifest.train)} to learn from, {len(manifest.val)} held out.</p>"
-
-    def replaces(path: Path) -> str:
-        own = read_card(path).synthesiser_metadata
-        if own is None:
-            return ""
-        return (
-            f"{path.stem} has a synthesiser of its own of {day(own.training_date)}, with a distance of {own.val_mrstft:.3f}. "
-            "It will be replaced as soon as the new one is better than the one that every model has."
-        )
-
-    def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
-        path = model_in_library(wanted.subject)
-        return studio.train_synth_for(
-            str(path), overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop
-        )
-
-    return Stage(
-        key="synthesiser",
-        title="Stage 3, if you like: the synthesiser",
-        explanation="Every model has one that turns its spectrograms into sound; here it is fitted to your sounds.",
-        settings=SynthesiserSettings,
-        subject="Model",
-        subject_help="A model whose codec is trained.",
-        named=False,
-        choices=desk.models,
-        target=lambda subject, _name: model_in_library(subject),
-        describe=describe,
-        auto=lambda _subject: {},
+        auto=lambda subject: auto(read_card(model_in_library(subject))),
         replaces=replaces,
         work=work,
     )

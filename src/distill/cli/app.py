@@ -34,7 +34,7 @@ def main() -> None:
     except DistillError as error:
         _fail(str(error))
     except USAGE_ERROR as error:
-        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
         _fail(f"{message}. `distill --help` lists the commands, `distill COMMAND --help` their options.")
     except (KeyboardInterrupt, typer.Abort):
         hint("Stopped.")

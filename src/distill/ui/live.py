@@ -198,11 +198,12 @@ def _previews(desk: Desk, previews: Sequence[ev.PreviewWritten]) -> str:
     if not previews:
         return ""
     cards = "".join(
-        f'<article class="d-card"><h3>Epoch {each.epoch}: {text(Path(each.source).name)}</h3>'
+        f'<article class="d-card"><h3>{f"Epoch {each.epoch}" if each.epoch else "The sound itself"}: '
+        f"{text(Path(each.source).name)}</h3>"
         f'<img loading="lazy" src="{desk.offers.picture(Path(each.picture))}" alt="Picture of the preview">'
         f'<audio controls preload="none" src="{desk.offers.player(Path(each.audio))}" '
         f'aria-label="Play the preview of epoch {each.epoch}"></audio></article>'
-        for each in list(reversed(previews))[:PREVIEWS_SHOWN]
+        for each in [*previews[:1], *reversed(previews[1:][1 - PREVIEWS_SHOWN :])]
     )
     return f'<h3>Previews: held-out sounds through the codec</h3><div class="d-cards">{cards}</div>'
 

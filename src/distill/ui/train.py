@@ -48,7 +48,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
     ordered = [*plain, *folded]
     with gr.Row():
         train = gr.Button(
-            f"Train the {stage.key}", variant="primary", scale=0, min_width=220, elem_id=f"{stage.key}-train"
+            f"Train the {stage.key}", variant="primary", scale=0, min_width=260, elem_id=f"{stage.key}-train"
         )
         resume = gr.Button(
             "Go on with the unfinished training", visible=False, scale=0, min_width=330, elem_id=f"{stage.key}-resume"

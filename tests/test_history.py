@@ -99,3 +99,11 @@ def test_sounds_of_old_generations_go_and_their_settings_stay(monkeypatch: pytes
 def test_settings_that_cannot_be_are_named() -> None:
     with pytest.raises(DistillError, match="--count 0"):
         generation_settings(model="kit", count=0, seconds=1.0, seed=1, temperature=1.0, top_k=0, top_p=1.0)
+
+
+def test_a_generation_of_the_first_page_is_still_read() -> None:
+    """Guards histories written before endings and synthesisers could be chosen, and against others than there are."""
+    first = {"model": "m", "count": 1, "seconds": 1.0, "seed": 1, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    assert (generation_settings(**first).ending, generation_settings(**first).synthesiser) == ("auto", "auto")
+    with pytest.raises(DistillError, match="--ending loud"):
+        generation_settings(**first, ending="loud")

@@ -24,6 +24,9 @@ _changing = threading.Lock()
 """Held from reading an entry to writing it: sounds are decided on while further ones are made."""
 
 
+Ending = Literal["auto", "natural", "exact"]
+
+
 class GenerationSettings(Frozen):
     """What a generation was made with."""
 
@@ -34,6 +37,9 @@ class GenerationSettings(Frozen):
     temperature: float
     top_k: int
     top_p: float
+    ending: Ending = "auto"
+    """exact: filled with further sounds up to the length; natural: each ends where it ends; auto: as `distill generate`."""
+    synthesiser: str = "auto"
 
 
 class GeneratedSound(Frozen):

@@ -147,7 +147,9 @@ class Desk:
             settings.seconds,
             settings.seed,
             SamplingOptions(settings.temperature, settings.top_k, settings.top_p),
+            exact={"exact": True, "natural": False}.get(settings.ending),
             format=audio_format,
+            synthesiser=settings.synthesiser,
         )
         check_generate(options)
 

@@ -2,15 +2,16 @@
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.history import GenerationSettings, decide, find_generation, generation_settings, list_generations
+from distill.history import Ending, GenerationSettings, decide, find_generation, generation_settings, list_generations
 from distill.library import model_in_library
+from distill.synthesisers import SynthesiserName
 from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, Section, library_signature, told
 from distill.ui.fields import number_from
 from distill.ui.look import CLICKS
@@ -72,6 +73,23 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
                 elem_id="generate-top-p",
                 info="Choose from the likeliest codes of this joint probability; 1: from all.",
             )
+            with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
+                ending = gr.Dropdown(
+                    list(get_args(Ending)),
+                    value="auto",
+                    label="Ending",
+                    info="natural: where a sound ends; exact: filled up with further sounds.",
+                    elem_id="generate-ending",
+                    min_width=140,
+                )
+                synthesiser = gr.Dropdown(
+                    list(get_args(SynthesiserName)),
+                    value="auto",
+                    label="Synthesiser",
+                    info="What makes the waveform.",
+                    elem_id="generate-synthesiser",
+                    min_width=140,
+                )
             with gr.Row():
                 go = gr.Button("Generate", variant="primary", min_width=180, elem_id="generate-go")
                 stop = gr.Button("Stop and keep what is done", visible=False, min_width=180, elem_id="generate-stop")
@@ -85,7 +103,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
             source = gr.File(label="A sound", height=150, elem_id="reconstruct-file")
             through = gr.Button("Through the codec", elem_id="reconstruct-go")
         heard = gr.HTML("", elem_id="reconstruct-results")
-    knobs = [model, seconds, count, temperature, top_k, top_p, seed]
+    knobs = [model, seconds, count, temperature, top_k, top_p, seed, ending, synthesiser]
 
     @told
     def begin(whose: str, *values: Any) -> tuple[str, str]:
@@ -105,7 +123,10 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
         made = generation.settings
-        values = (made.model, made.seconds, made.count, made.temperature, made.top_k, made.top_p, f"{made.seed}")
+        values = (
+            made.model, made.seconds, made.count, made.temperature, made.top_k, made.top_p, f"{made.seed}",
+            made.ending, made.synthesiser,
+        )  # fmt: skip
         if data.get("act") == "again":
             model_in_library(made.model)
             return (*values, *_begin(desk, made, whose))
@@ -149,6 +170,8 @@ def settings_from(
     top_k: float,
     top_p: float,
     seed: str | None,
+    ending: str | None = "auto",
+    synthesiser: str | None = "auto",
 ) -> GenerationSettings:
     """Settings of a generation from the fields; an empty seed is drawn.
 
@@ -171,6 +194,8 @@ def settings_from(
         temperature=float(temperature),
         top_k=int(top_k),
         top_p=float(top_p),
+        ending=ending or "auto",
+        synthesiser=synthesiser or "auto",
     )
 
 

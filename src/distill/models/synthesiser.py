@@ -18,7 +18,6 @@ from distill.audio.mel import mel_filters
 from distill.audio.phase import griffin_lim, keep, squared, to_samples, to_spectrum, vocoder_phase
 from distill.audio.synthesis import in_blocks, inverse_filters, known_phase
 from distill.config import SpectrogramConfig, SynthesiserConfig
-from distill.device import threads, training_threads
 from distill.models.vqvae import CENTRE_DB, FLOOR_DB, SCALE_DB
 from distill.weights import start_from
 
@@ -194,5 +193,4 @@ class NeuralSynthesiser:
             ]
             return waveform(network, logs, generator, known=known)[0]
 
-        with threads(training_threads()):  # as in training: a second thread waits more than it helps
-            return in_blocks(frames, network.spectrogram.hop_length, make, device).to(mel.device)
+        return in_blocks(frames, network.spectrogram.hop_length, make, device).to(mel.device)

@@ -42,7 +42,7 @@ from distill.training.health import COLLAPSED, judge_health
 from distill.training.muon import Muon
 from distill.training.preview import CodecPreviews
 from distill.training.shares import summed
-from distill.training.stage import Stage, Trained, train_stage
+from distill.training.stage import LossCurve, Stage, Trained, train_stage
 from distill.weights import start_from
 
 CODEC_STAGE = "codec"
@@ -126,7 +126,7 @@ class CodecTask:
         self.corpus = corpus
         self.settings = settings
         self.on_best = on_best
-        self.previews = previews if settings.preview_every else None
+        self.previews = previews
         self.previewed: list[Event] = [self.previews.begin()] if self.previews is not None else []
         self.warned = False
         self.epoch = 0
@@ -139,7 +139,7 @@ class CodecTask:
         self.epochs = settings.epochs
         self.patience = settings.patience
         self.first_quantised_epoch = 1 + min(round(settings.epochs * settings.warmup_share), settings.epochs - 1)
-        self.history: list[LossPoint] = []
+        self.history = LossCurve()
         self.steps_per_epoch = math.ceil(corpus.manifest.facts().crops / settings.batch_size)
         self.codec.set_codebook_decay(codebook_decay(self.steps_per_epoch))
 
@@ -227,12 +227,12 @@ class CodecTask:
 
     def progress(self) -> dict[str, Any]:
         """Whether quantisation has begun, and the curve so far."""
-        return {"quantising": self.objective.quantising, "history": [point.model_dump() for point in self.history]}
+        return {"quantising": self.objective.quantising, "history": self.history.plain()}
 
     def restore_progress(self, progress: dict[str, Any]) -> None:
         """The inverse of `progress`."""
         self.objective.quantising = progress["quantising"]
-        self.history = [LossPoint(**point) for point in progress["history"]]
+        self.history.restore(progress["history"])
 
 
 def _health(judged: Judged) -> CodebookHealth | None:
@@ -311,7 +311,7 @@ def train_codec(
             ),
         }
 
-    previews = CodecPreviews(corpus, path, CODEC_STAGE) if fabric.is_global_zero else None
+    previews = CodecPreviews(corpus, path, CODEC_STAGE) if fabric.is_global_zero and settings.preview_every else None
     task = CodecTask(corpus, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best))), previews)
     trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
     yield CodecTrainingCompleteEvent(

@@ -28,7 +28,7 @@ from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork, shipp
 from distill.processes import ONE, Processes
 from distill.training.fit import Best, Judged, Progressed, launch_fabric
 from distill.training.muon import Muon
-from distill.training.stage import Stage, Trained, train_stage
+from distill.training.stage import LossCurve, Stage, Trained, train_stage
 from distill.training.waveforms import WaveformBatch, WaveformSource, decoded_to, temporary_samples
 from distill.weights import start_from
 
@@ -155,7 +155,7 @@ class SynthesiserTask:
         self.epochs = settings.epochs
         self.steps_per_epoch = settings.steps_per_epoch
         self.patience = settings.patience
-        self.history: list[LossPoint] = []
+        self.history = LossCurve()
 
     def optimizers(self) -> list[Optimizer]:
         """Muon for the blocks' matrices; AdamW for the rest, since steps of equal size in all directions drown the head."""
@@ -220,11 +220,11 @@ class SynthesiserTask:
 
     def progress(self) -> dict[str, Any]:
         """The curve so far."""
-        return {"history": [point.model_dump() for point in self.history]}
+        return {"history": self.history.plain()}
 
     def restore_progress(self, progress: dict[str, Any]) -> None:
         """The inverse of `progress`."""
-        self.history = [LossPoint(**point) for point in progress["history"]]
+        self.history.restore(progress["history"])
 
 
 def train_synthesiser(

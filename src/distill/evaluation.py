@@ -21,6 +21,7 @@ from distill.audio.synthesis import Synthesiser, finish
 from distill.bundle import LoadedVQModel
 from distill.events import Event, Progress
 from distill.models.encoding import decode_codes, encode_codes, encode_mel, level_of
+from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN
 
@@ -34,9 +35,9 @@ class SoundScores:
     mel_l1_db: float
     """Codec alone: reconstructed mel against the original's."""
     mel_l1_db_per_levels: tuple[float, ...]
-    """The same with the first level only, the first two, ..."""
+    """From the codes that the encoder gives at once, before they are refined: the first level only, the first two, ..."""
     mel_l1_db_unquantised: float
-    """The same network with its latents as they are."""
+    """From the encoder's latents as they are."""
     wave_mel_l1_db: float
     """Codec and synthesis: mel of the waveform against the original's."""
     wave_mrstft: float
@@ -96,15 +97,16 @@ def _score(
     mel = torch.cat(list(log_mel_blocks(samples.numpy(), config)), dim=1)
     frames = mel.T.contiguous().numpy()
     level = level_of(frames)
-    codes = encode_codes(codec, frames, level, device)
+    codes = refined_codes(codec, frames, level, device)
 
     def error(made: Tensor) -> float:
         return float(audible_difference(mel, made.cpu()[:, : mel.shape[1]], level).mean())
 
     made = decode_codes(codec, codes, level).cpu()[:, : mel.shape[1]]
+    encoded = encode_codes(codec, frames, level, device)
     per_levels = []
-    for count in range(1, codes.shape[1] + 1):
-        fewer = codes.clone()
+    for count in range(1, encoded.shape[1] + 1):
+        fewer = encoded.clone()
         fewer[:, count:] = -1
         per_levels.append(error(decode_codes(codec, fewer, level)))
     with torch.no_grad():

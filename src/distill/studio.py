@@ -42,7 +42,8 @@ from distill.events import (
 from distill.files import BUNDLE_SUFFIX, unused_path
 from distill.generation import LARGEST_SEED, GenerateOptions, check_generate, sample_pieces, to_samples
 from distill.library import find_model, name_of_folder, new_model_path
-from distill.models.encoding import decode_codes, encode_codes, level_of
+from distill.models.encoding import decode_codes, level_of
+from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN
 from distill.pictures import usage_heatmap
@@ -231,7 +232,7 @@ def reconstruct(
         samples, _ = read_audio(source)
         mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1)
         level = level_of(mel.T.numpy())
-        codes = encode_codes(loaded.codec, mel.T.numpy(), level, chosen)
+        codes = refined_codes(loaded.codec, mel.T.numpy(), level, chosen)
         made = decode_codes(loaded.codec, codes, level).cpu()[:, : mel.shape[1]]
         waveform = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
         target = unused_path(out / f"{source.stem}.wav")

@@ -121,7 +121,7 @@ def test_evaluate_says_what_is_lost_where(distill: Run, tiny_model: Path, tmp_pa
     held_out = {file.name for file in read_card(tiny_model).corpus_manifest.val}
     assert {sound["name"] for sound in own["sounds"]} == held_out
     assert len(own["mel_l1_db_per_levels"]) == 3
-    assert own["mel_l1_db"] == pytest.approx(own["mel_l1_db_per_levels"][-1])
+    assert 0.0 < own["mel_l1_db"] < own["mel_l1_db_per_levels"][-1]  # refined codes against the encoder's
     assert own["bits_per_second"] == pytest.approx(8 * 48_000 / 512 / 16 * 3 * 4)
     assert own["synthesis_mrstft"] < own["wave_mrstft"]
     other = write_sounds(tmp_path / "other", 6, lambda number: hit(40 + number))

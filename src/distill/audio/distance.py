@@ -15,6 +15,8 @@ ONSET_MARGIN = 4096
 """Zeros before a sound, so that an attack at its first sample counts."""
 AUDIBLE_DB = 60.0
 """How far under the original's loudest mel cell a difference still counts."""
+INAUDIBLE_WEIGHT = 0.1
+"""What differences further down still count for the codec, so that its silence is silent."""
 
 
 @lru_cache(maxsize=8)
@@ -50,6 +52,11 @@ def audible_difference(original: Tensor, made: Tensor, loudest_db: float = 0.0) 
     """
     floor = loudest_db - AUDIBLE_DB
     return (made.clamp_min(floor) - original.clamp_min(floor)).abs()
+
+
+def weighed_difference(original: Tensor, made: Tensor) -> Tensor:
+    """What the codec is trained by, cell by cell, of log-mels in dB under the file's loudest cell."""
+    return audible_difference(original, made) + INAUDIBLE_WEIGHT * (made - original).abs()
 
 
 def audible_mel_distance(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float:

@@ -102,7 +102,8 @@ def evaluate(
         levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
         print(f"{done['files']} sounds at {done['bits_per_second']:.0f} bits per second")
         print(
-            f"codec: {done['mel_l1_db']:.2f} dB (levels 1, 1-2, ...: {levels}; unquantised {done['mel_l1_db_unquantised']:.2f})"
+            f"codec: {done['mel_l1_db']:.2f} dB (its encoder alone, by levels 1, 1-2, ...: {levels}; "
+            f"unquantised {done['mel_l1_db_unquantised']:.2f})"
         )
         print(f"codec and synthesis: {done['wave_mel_l1_db']:.2f} dB, STFT distance {done['wave_mrstft']:.2f}")
         print(f"synthesis alone: {done['synthesis_mel_l1_db']:.2f} dB, STFT distance {done['synthesis_mrstft']:.2f}")

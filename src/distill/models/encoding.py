@@ -44,14 +44,21 @@ def level_of(mel: Mel) -> float:
     return max(float(mel[first : first + LEVEL_FRAMES].max()) for first in range(0, len(mel), LEVEL_FRAMES))
 
 
+def mel_blocks(mel: Mel, level_db: float, device: torch.device) -> Iterator[tuple[Piece, Tensor, int]]:
+    """Log-mel [T, M] in dB of any length, memory-mapped or not -> pieces, their mels [1, 1, M, T'] in dB under the level,
+    filled up to whole columns, and how many frames of each are sound."""
+    for piece in pieces(columns(len(mel))):
+        frames = mel[piece.read_first * FRAMES_PER_COLUMN : piece.read_stop * FRAMES_PER_COLUMN]
+        block = torch.from_numpy(np.array(frames, dtype=np.float32)).T.to(device) - level_db
+        yield piece, ConvVQVAE.pad_to_columns(block)[None, None], len(frames)
+
+
 @torch.no_grad()
 def encode_mel(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.device) -> Tensor:
     """Log-mel [T, M] in dB of any length, memory-mapped or not -> latents [S, D], S = 8 ceil(T / 16)."""
     parts = []
-    for piece in pieces(columns(len(mel))):
-        frames = mel[piece.read_first * FRAMES_PER_COLUMN : piece.read_stop * FRAMES_PER_COLUMN]
-        block = torch.from_numpy(np.array(frames, dtype=np.float32)).T.to(device) - level_db
-        latents = codec.encode(codec.pad_to_columns(block)[None, None])[0]
+    for piece, block, _ in mel_blocks(mel, level_db, device):
+        latents = codec.encode(block)[0]
         parts.append(latents[(piece.first - piece.read_first) * BANDS : (piece.stop - piece.read_first) * BANDS])
     return torch.cat(parts)
 

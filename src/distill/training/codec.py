@@ -15,7 +15,7 @@ from torch.optim import AdamW, Optimizer
 
 import distill
 from distill.audio.corpus import Corpus, CorpusFile
-from distill.audio.distance import audible_difference
+from distill.audio.distance import audible_difference, weighed_difference
 from distill.bundle import HealthSnapshot, LossPoint, ModelMetadata
 from distill.config import CodecSettings, Resolved
 from distill.events import (
@@ -50,8 +50,6 @@ KMEANS_LATENTS = 12_000
 """Latents that the codebooks start from, drawn from the whole training set."""
 CODEBOOK_DECAYS = (0.97, 0.99)
 """Bounds of the decay of the codebooks' moving averages per step: small corpora the first, large ones the second."""
-INAUDIBLE_WEIGHT = 0.1
-"""What errors below `AUDIBLE_DB` still count in training, so that the codec's silence is silent."""
 
 
 class CodecObjective(nn.Module):
@@ -104,8 +102,7 @@ def reconstruction_loss(made: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
     A crop counts by the square root of its frames: between all crops alike and all frames alike.
     """
     valid = valid_frames(frames, mel.shape[-1])
-    error = audible_difference(mel, made) + INAUDIBLE_WEIGHT * (made - mel).abs()
-    per_crop = (error * valid).sum((1, 2, 3)) / (frames * mel.shape[-2])
+    per_crop = (weighed_difference(mel, made) * valid).sum((1, 2, 3)) / (frames * mel.shape[-2])
     weight = frames.sqrt()
     mean: Tensor = (per_crop * weight).sum() / weight.sum()
     return mean

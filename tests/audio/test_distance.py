@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from distill.audio.distance import audible_mel_distance, multi_resolution_stft_distance, onset_correlation
+from distill.audio.distance import (
+    audible_mel_distance,
+    multi_resolution_stft_distance,
+    onset_correlation,
+    weighed_difference,
+)
 from distill.config import SpectrogramConfig
 
 CONFIG = SpectrogramConfig()
@@ -51,3 +56,23 @@ def test_attacks_in_their_places_correlate_and_moved_ones_do_not() -> None:
     assert late is not None
     assert late < 0.3
     assert onset_correlation(torch.zeros(48_000), original, CONFIG) is None
+
+
+def test_the_loudest_cells_weigh_most() -> None:
+    """Guards against a codec that is right everywhere but where the sound is: all other cells are heard beside those."""
+    original = torch.full((1, 1, 128, 32), -50.0)
+    original[..., 60:64, :] = 0.0
+    sound = torch.ones(1, 1, 1, 32, dtype=torch.bool)
+    cells = weighed_difference(original, original + 1.0, sound)[0, 0]
+    assert float(cells[60:64].min()) > 5 * float(cells[:60].max())
+    assert float(cells[:60].mean()) == pytest.approx(1.1, abs=0.1)
+
+
+def test_frames_after_the_end_weigh_nothing() -> None:
+    """Neither themselves, nor in the mean amplitude that the others are measured by."""
+    original, made = torch.zeros(2, 1, 128, 64), torch.full((2, 1, 128, 64), -3.0)
+    original[1, ..., 32:], made[1, ..., 32:] = -30.0, 5.0
+    sound = (torch.arange(64) < torch.tensor([[64], [32]]))[:, None, None]
+    cells = weighed_difference(original, made, sound)
+    assert float(cells[1, ..., 32:].abs().max()) == 0.0
+    assert torch.allclose(cells[1, ..., :32], cells[0, ..., :32])

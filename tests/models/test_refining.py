@@ -34,8 +34,9 @@ def sound(frames: int) -> npt.NDArray[np.float32]:
 
 def error(codec: ConvVQVAE, mel: npt.NDArray[np.float32], codes: torch.Tensor) -> float:
     with torch.no_grad():
-        made = codec.codes_to_mel(codes[None])[0, 0, :, : len(mel)]
-    return float(weighed_difference(torch.from_numpy(mel).T, made).mean())
+        made = codec.codes_to_mel(codes[None])[..., : len(mel)]
+    sound = torch.ones(1, 1, 1, len(mel), dtype=torch.bool)
+    return float(weighed_difference(torch.from_numpy(mel).T[None, None], made, sound).mean())
 
 
 @pytest.mark.parametrize("frames", [5, 96, 333])

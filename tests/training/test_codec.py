@@ -32,13 +32,14 @@ def test_padding_counts_for_nothing_in_the_loss() -> None:
     mel = torch.zeros(2, 1, 128, 96)
     made = torch.full_like(mel, 2.0)
     made[..., 40:] = 500.0
-    assert float(reconstruction_loss(made, mel, torch.tensor([40, 40]))) == pytest.approx(2.0 * 1.1)
+    expected = 2.0 * 1.1 + 0.3 * 8.686 * (10 ** (2.0 / 20) - 1)  # 2 dB off, in the logarithm and in amplitude
+    assert float(reconstruction_loss(made, mel, torch.tensor([40, 40]))) == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_cannot_be_heard_counts_little() -> None:
     """Guards against a codec that spends its codes on noise 70 dB under the sound."""
     mel = torch.full((1, 1, 128, 96), -78.0)
-    assert float(reconstruction_loss(mel + 10.0, mel, torch.tensor([96]))) == pytest.approx(1.0)
+    assert 1.0 <= float(reconstruction_loss(mel + 10.0, mel, torch.tensor([96]))) < 1.3
     assert float(audible_difference(mel, mel + 10.0).max()) == 0.0
 
 

@@ -1,5 +1,6 @@
 """How far one waveform is from another, in the measures that the project is judged by."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -17,6 +18,13 @@ AUDIBLE_DB = 60.0
 """How far under the original's loudest mel cell a difference still counts."""
 INAUDIBLE_WEIGHT = 0.1
 """What differences further down still count for the codec, so that its silence is silent."""
+AMPLITUDE_WEIGHT = 0.3
+"""What differences of amplitude count for the codec: they put the loudest cells right, by which all others are heard."""
+DB_PER_NEPER = 20.0 / math.log(10.0)
+QUIETEST_AMPLITUDE = 10.0 ** (-50.0 / 20.0)
+"""Mean amplitude from which on differences of amplitude count less, so that what cannot be heard does not own the codec."""
+LOUDEST_MADE_DB = 20.0
+"""Louder cells than this have no gradient of amplitude, which would own the step."""
 
 
 @lru_cache(maxsize=8)
@@ -54,9 +62,25 @@ def audible_difference(original: Tensor, made: Tensor, loudest_db: float = 0.0) 
     return (made.clamp_min(floor) - original.clamp_min(floor)).abs()
 
 
-def weighed_difference(original: Tensor, made: Tensor) -> Tensor:
-    """What the codec is trained by, cell by cell, of log-mels in dB under the file's loudest cell."""
-    return audible_difference(original, made) + INAUDIBLE_WEIGHT * (made - original).abs()
+def weighed_difference(original: Tensor, made: Tensor, sound: Tensor) -> Tensor:
+    """What the codec is trained by, cell by cell, in dB.
+
+    `audible_difference`, a tenth of all of it, and the difference of amplitudes over the original's mean amplitude, scaled
+    so that a cell of mean amplitude that is 1 dB off has a difference of about 1.
+
+    Args:
+        original, made: log-mels [B, 1, M, T] in dB under the file's loudest cell.
+        sound: [B, 1, 1, T] bool, the frames that count; the others are 0 in the result [B, 1, M, T].
+    """
+    a, b = _amplitude(original) * sound, _amplitude(made.clamp_max(LOUDEST_MADE_DB)) * sound
+    mean = a.sum((2, 3), keepdim=True) / (sound.sum((2, 3), keepdim=True) * a.shape[2])
+    amplitude = DB_PER_NEPER * (a - b).abs() / mean.clamp_min(QUIETEST_AMPLITUDE)
+    logarithm = audible_difference(original, made) + INAUDIBLE_WEIGHT * (made - original).abs()
+    return logarithm * sound + AMPLITUDE_WEIGHT * amplitude
+
+
+def _amplitude(mel: Tensor) -> Tensor:
+    return torch.exp(mel / DB_PER_NEPER)
 
 
 def audible_mel_distance(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float:

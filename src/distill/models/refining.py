@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from distill.audio.distance import weighed_difference
 from distill.models.encoding import Mel, mel_blocks
-from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE
+from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE, valid_frames
 
 ROUNDS = 16
 FIRST_STEP = 0.25
@@ -29,7 +29,7 @@ class _Tried:
             self.codes = codec.latents_to_codes(latents)  # [1, S, Q]
         quantised = codec.quantizer.get_output_from_indices(self.codes).detach().requires_grad_(True)
         with torch.enable_grad():
-            cells = weighed_difference(mel, codec.decode(quantised)) * sound  # [1, 1, M, T]
+            cells = weighed_difference(mel, codec.decode(quantised), sound)  # [1, 1, M, T]
             (gradient,) = torch.autograd.grad(cells.sum(), quantised)
         self.error = cells.detach().sum((0, 1, 2)).view(-1, FRAMES_PER_COLUMN).sum(1)  # [W]
         by_column = gradient.view(len(self.error), BANDS, -1)
@@ -52,7 +52,7 @@ def refined_codes(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.dev
 
 def _refined(codec: ConvVQVAE, mel: Tensor, frames: int, rounds: int) -> Tensor:
     """[1, 1, M, T] dB under the level, of which `frames` are sound -> [S, Q]."""
-    sound = torch.arange(mel.shape[-1], device=mel.device) < frames
+    sound = valid_frames(torch.tensor([frames], device=mel.device), mel.shape[-1])
     with torch.no_grad():
         latents = codec.encode(mel)
     best = now = _Tried(codec, latents, mel, sound)

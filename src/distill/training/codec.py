@@ -97,12 +97,12 @@ def codebook_decay(steps_per_epoch: int) -> float:
 
 
 def reconstruction_loss(made: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
-    """Mean error in dB over the frames of sound [B, 1, M, T]; what comes after the end counts for nothing.
+    """Mean of `weighed_difference` in dB over the frames of sound [B, 1, M, T]; what comes after the end counts for nothing.
 
     A crop counts by the square root of its frames: between all crops alike and all frames alike.
     """
     valid = valid_frames(frames, mel.shape[-1])
-    per_crop = (weighed_difference(mel, made) * valid).sum((1, 2, 3)) / (frames * mel.shape[-2])
+    per_crop = weighed_difference(mel, made, valid).sum((1, 2, 3)) / (frames * mel.shape[-2])
     weight = frames.sqrt()
     mean: Tensor = (per_crop * weight).sum() / weight.sum()
     return mean

@@ -21,7 +21,7 @@ from distill.audio.embedded import (
     swept_lowpass,
     write_embedded_corpus,
 )
-from distill.audio.variety import FAMILIES, Family, random_sound, saw
+from distill.audio.variety import FAMILIES, LOWER_RATES, Family, random_recording, random_sound, saw
 from distill.errors import DistillError
 
 
@@ -262,3 +262,17 @@ def test_the_saw_does_not_alias() -> None:
     away_from_harmonics = np.abs((hz + 1500) % 3001 - 1500) > 5
     below = (hz > 100) & (hz < 10_000)
     assert spectrum[below & away_from_harmonics].max() < 0.01 * spectrum.max()
+
+
+def test_recordings_are_sometimes_of_a_lower_rate() -> None:
+    """Guards against pre-training that never hears a sound that ends at 4 kHz, as telephone and old samples do."""
+
+    def highest_hz(sound: np.ndarray) -> float:
+        power = np.abs(np.fft.rfft(sound.astype(np.float64))) ** 2
+        return float(np.searchsorted(np.cumsum(power), (1 - 1e-6) * power.sum()) * SAMPLE_RATE / len(sound))
+
+    pairs = [(random_sound(np.random.default_rng(n)), random_recording(np.random.default_rng(n))) for n in range(40)]
+    lower = [recorded for sound, recorded in pairs if not np.array_equal(sound, recorded)]
+    assert 4 <= len(lower) <= 20
+    assert all(abs(len(sound) - len(recorded)) < 48 and np.abs(recorded).max() <= 1.0 for sound, recorded in pairs)
+    assert all(highest_hz(recorded) < 0.55 * max(LOWER_RATES) for recorded in lower)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
+import soxr
 from scipy import signal
 
 from distill.audio.embedded import (
@@ -36,6 +37,8 @@ from distill.audio.embedded import (
 )
 
 SHORTEST_SECONDS = 0.1
+LOWER_RATES = (8_000, 11_025, 16_000, 22_050, 32_000)
+LOWER_RATE_SHARE = 0.3
 LONGEST_SINGLE_SECONDS = 4.0
 """Longer sounds are phrases or loops of shorter ones: a pluck that is given 30 s would be mostly silence."""
 
@@ -68,6 +71,16 @@ def random_sound(rng: np.random.Generator, seconds: float | None = None) -> Soun
     samples = _with_random_effects(scaled(family(rng, seconds)), rng)
     # Most sounds are loud; one in fifty is more than 30 dB down.
     return finish(samples, -0.5 - 45.0 * rng.beta(1.0, 3.0))
+
+
+def random_recording(rng: np.random.Generator) -> Sound:
+    """As `random_sound`, three in ten at a lower sample rate first, as recordings often are."""
+    sound = random_sound(rng)
+    if rng.random() >= LOWER_RATE_SHARE:
+        return sound
+    rate = int(rng.choice(LOWER_RATES))
+    lower = soxr.resample(soxr.resample(sound, SAMPLE_RATE, rate), rate, SAMPLE_RATE)
+    return np.asarray(np.clip(lower, -1.0, 1.0), dtype=np.float32)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The codec on folders of real recordings: what it loses and where, what it costs, and how it compares with its first loop.
 
-    python benchmarks/codec.py FOLDER... [--seeds N] [--only quality|autoencoder|few|speed] [--preset NAME]
+    python benchmarks/codec.py FOLDER... [--seeds N] [--only quality|autoencoder|rate|few|speed] [--preset NAME]
                                [--measure FILE] [--json] [--work DIR]
 
 quality      For every folder and seed: `train`, `evaluate` on the held-out files, `train-prior`, 64 generated sounds, all
@@ -13,7 +13,8 @@ quality      For every folder and seed: `train`, `evaluate` on the held-out file
              "audible") to the held-out files and to the whole folder, of training files, of their reconstructions, and of
              generated sounds.
 autoencoder  `quantisation_cost`: the codec's held-out mel error over that of a plain autoencoder of the same size, start and
-             training (seed 0).
+             training (seed 0); `encoder_...`: with the codes that the encoder gives at once.
+rate         The codec's held-out mel error for other numbers of levels and codes (seed 0).
 few          Utilisation of each level on the five shortest files of each folder.
 speed        `throughput_ratio`: crops per CPU-second of the training loop over those of its first version (`first_codec.py`:
              wider layers that reach the same error, channels-first in float32, every crop read and analysed anew),
@@ -31,7 +32,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,11 @@ import torch
 from distill.audio.corpus import Corpus, scan
 from distill.config import CodecSettings, codec_auto, resolve
 from distill.device import threads, training_precision
-from distill.training.codec import CodecTask, mel_error
+from distill.training.codec import CodecTask
 from distill.training.crops import CropBatch
-from distill.training.fit import Best, Judged, Run, fit, launch_fabric
+from distill.training.fit import Run, launch_fabric
 from first_codec import FirstLoop
+from rate import finished, keep_nothing, quantisation_cost, rate_curve
 
 GENERATED = 64
 REPETITIONS = 5
@@ -54,7 +55,7 @@ EVALUATED = (
     "mel_l1_db", "mel_l1_db_unquantised", "wave_mel_l1_db", "wave_mrstft", "wave_onset_correlation",
     "synthesis_mel_l1_db", "synthesis_mrstft", "bits_per_second",
 )  # fmt: skip
-JOBS = ("quality", "autoencoder", "few", "speed")
+JOBS = ("quality", "autoencoder", "rate", "few", "speed")
 
 
 def run(*line: str | Path) -> tuple[dict[str, Any], float]:
@@ -71,15 +72,6 @@ def run(*line: str | Path) -> tuple[dict[str, Any], float]:
 def distill(*arguments: str | Path) -> tuple[dict[str, Any], float]:
     """Run a distill command."""
     return run(sys.executable, "-m", "distill", *arguments, "--json")
-
-
-def finished(events: Generator[Any, None, Any]) -> Any:
-    """What a generator of events returns."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            return done.value
 
 
 def trainings(folder: Path, model: Path, seed: int, preset: str) -> list[tuple[dict[str, Any], float]]:
@@ -152,38 +144,6 @@ def quality(folder: Path, seeds: int, preset: str, measure: Path | None, work: P
         if values:
             found[name] = [statistics.median(values), values[0], values[-1]]
     return found
-
-
-def keep_nothing(_best: Best) -> None:
-    """The best epoch stays in memory."""
-
-
-class PlainAutoencoder(CodecTask):
-    """The codec's training without its quantiser."""
-
-    def before_epoch(self, epoch: int, device: torch.device) -> None:
-        """Never start quantising."""
-
-    def validate(self, device: torch.device) -> Judged:
-        """Mel error on the held-out files."""
-        score = mel_error(self.codec, self.corpus, self.corpus.manifest.val, device, quantising=False)
-        return Judged(score, {"health": None})
-
-
-def autoencoder(folder: Path, preset: str) -> dict[str, float]:
-    """What quantisation costs."""
-    corpus: Corpus = finished(scan(folder))
-    overrides = {"preview_every": 0, "preset": preset}
-    settings = resolve(CodecSettings, codec_auto(corpus.manifest.facts(), overrides), overrides).settings
-    errors = []
-    for kind in (CodecTask, PlainAutoencoder):
-        fabric = launch_fabric("cpu", settings.seed)
-        errors.append(finished(fit(kind(corpus, settings, keep_nothing), fabric)).best.judged.score)
-    return {
-        "mel_l1_db": errors[0],
-        "plain_autoencoder_mel_l1_db": errors[1],
-        "quantisation_cost": errors[0] / errors[1],
-    }
 
 
 def few(folder: Path, preset: str, work: Path) -> dict[str, Any]:
@@ -296,7 +256,9 @@ def main() -> None:
             if given.only in (None, "few"):
                 found["few"] = rounded(few(folder, given.preset, work))
             if given.only in (None, "autoencoder"):
-                found["autoencoder"] = rounded(autoencoder(folder, given.preset))
+                found["autoencoder"] = rounded(quantisation_cost(finished(scan(folder)), given.preset))
+            if given.only in (None, "rate"):
+                found["rate"] = rounded(rate_curve(finished(scan(folder)), given.preset))
             if given.only in (None, "quality"):
                 found["quality"] = rounded(quality(folder, given.seeds, given.preset, given.measure, work))
             if not given.json:

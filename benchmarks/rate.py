@@ -1,0 +1,98 @@
+"""The codec's error against its rate: the same training with other numbers of levels and codes, and without quantisation."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill.audio.corpus import Corpus
+from distill.audio.distance import audible_difference
+from distill.config import POSITIONS_PER_SECOND, CodecSettings, codec_auto, resolve
+from distill.models.encoding import decode_codes, level_of
+from distill.models.refining import refined_codes
+from distill.models.vqvae import ConvVQVAE
+from distill.training.codec import CodecTask, mel_error
+from distill.training.fit import Best, Judged, fit, launch_fabric
+
+CPU = torch.device("cpu")
+RATES = ((2, 64), (2, 256), (3, 64), (3, 128), (3, 256), (4, 128), (4, 256), (3, 1024), (4, 1024))
+"""Levels and codes of each."""
+
+
+def finished(events: Generator[Any, None, Any]) -> Any:
+    """What a generator of events returns."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as done:
+            return done.value
+
+
+def keep_nothing(_best: Best) -> None:
+    """The best epoch stays in memory."""
+
+
+class PlainAutoencoder(CodecTask):
+    """The codec's training without its quantiser."""
+
+    def before_epoch(self, epoch: int, device: torch.device) -> None:
+        """Never start quantising."""
+
+    def validate(self, device: torch.device) -> Judged:
+        """Mel error on the held-out files."""
+        score = mel_error(self.codec, self.corpus, self.corpus.manifest.val, device, quantising=False)
+        return Judged(score, {"health": None})
+
+
+def refined_error(codec: ConvVQVAE, corpus: Corpus) -> float:
+    """Mean audible mel error in dB of the held-out files through their refined codes."""
+    errors = []
+    for file in corpus.manifest.val:
+        mel = np.array(corpus.mel(file), dtype=np.float32)
+        level = level_of(mel)
+        made = decode_codes(codec, refined_codes(codec, mel, level, CPU), level)[:, : len(mel)]
+        errors.append(float(audible_difference(torch.from_numpy(mel).T, made, level).mean()))
+    return sum(errors) / len(errors)
+
+
+def trained(kind: type[CodecTask], corpus: Corpus, preset: str, **overrides: int) -> tuple[CodecTask, float]:
+    """A codec at its best epoch, and its held-out mel error there."""
+    wanted = {"preview_every": 0, "preset": preset, **overrides}
+    settings = resolve(CodecSettings, codec_auto(corpus.manifest.facts(), wanted), wanted).settings
+    task = kind(corpus, settings, keep_nothing)
+    best: Best = finished(fit(task, launch_fabric("cpu", settings.seed))).best
+    task.objective.load_state_dict(best.state)
+    task.objective.eval()
+    return task, best.judged.score
+
+
+def quantisation_cost(corpus: Corpus, preset: str) -> dict[str, float]:
+    """What quantisation adds to the error of a plain autoencoder of the same size, start and training."""
+    task, encoder = trained(CodecTask, corpus, preset)
+    _, plain = trained(PlainAutoencoder, corpus, preset)
+    refined = refined_error(task.codec, corpus)
+    return {
+        "mel_l1_db": refined,
+        "encoder_mel_l1_db": encoder,
+        "plain_autoencoder_mel_l1_db": plain,
+        "quantisation_cost": refined / plain,
+        "encoder_quantisation_cost": encoder / plain,
+    }
+
+
+def rate_curve(corpus: Corpus, preset: str) -> list[dict[str, float]]:
+    """Held-out mel error for every number of levels and codes in `RATES`."""
+    points = []
+    for levels, size in RATES:
+        task, encoder = trained(CodecTask, corpus, preset, rvq_levels=levels, codebook_size=size)
+        points.append(
+            {
+                "levels": levels,
+                "codebook_size": size,
+                "bits_per_second": POSITIONS_PER_SECOND * levels * float(np.log2(size)),
+                "mel_l1_db": refined_error(task.codec, corpus),
+                "encoder_mel_l1_db": encoder,
+            }
+        )
+    return points

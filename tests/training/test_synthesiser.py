@@ -132,20 +132,23 @@ def test_what_is_no_better_is_not_kept(model: Path) -> None:
 
 
 @pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adversarial_weight: float
 ) -> None:
-    """Bit for bit on the processor."""
+    """Bit for bit on the processor, the adversary included: what it has learned goes on too."""
     monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
     cut = Path(shutil.copy(model, tmp_path / "cut.distill"))
-    list(train(model))
-    running = train(cut)
+    overrides = {**QUICK, "adversarial_weight": adversarial_weight}
+    list(train(model, overrides=overrides))
+    running = train(cut, overrides=overrides)
     for event in running:
         if isinstance(event, SynthesiserEpochMetrics):
             break
     running.close()
     list(train(cut, overrides=None, resume=True, overwrite=True))
     first, second = (read_contents(path, mapped=False)["synthesiser_state_dict"] for path in (model, cut))
+    assert first.keys() == second.keys() == SpectrumNetwork(SynthesiserConfig(), CONFIG).state_dict().keys()
     assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
 
 

@@ -13,6 +13,7 @@ import torch
 from distill.audio.corpus import Corpus, scan
 from distill.audio.distance import multi_resolution_stft_distance
 from distill.audio.io import read_audio
+from distill.audio.mel import log_mel_unpadded
 from distill.audio.synthesis import GriffinLim
 from distill.bundle import load_bundle, read_card, read_contents, save_bundle
 from distill.config import SpectrogramConfig, SynthesiserConfig, SynthesiserSettings
@@ -89,6 +90,20 @@ def test_the_gradient_reaches_every_weight() -> None:
     source = WaveformSource([np.random.default_rng(0).normal(size=60_000).astype(np.float32)], CONFIG)
     SynthesiserObjective(network)(source.draw(2, np.random.default_rng(0))).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in network.parameters())
+
+
+def test_mixed_precision_spares_the_mel_and_what_is_known_of_it() -> None:
+    """Guards against learning from a mel in steps of half a decibel, which is not the one that sounds are made from."""
+    network = SpectrumNetwork(SynthesiserConfig(width=16, blocks=1), CONFIG)  # its head adds nothing yet
+    source = WaveformSource([np.random.default_rng(0).normal(size=60_000).astype(np.float32)], CONFIG)
+    batch = source.draw(2, np.random.default_rng(0))
+    seen: list[Any] = []
+    network.register_forward_hook(lambda _, given, made: seen.append((given[0], made)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        SynthesiserObjective(network)(batch)
+    mel = log_mel_unpadded(batch.samples, CONFIG)
+    assert torch.equal(seen[0][0], mel)
+    assert all(torch.equal(a, b) for a, b in zip(seen[0][1], network(mel, batch.level), strict=True))
 
 
 @pytest.mark.usefixtures("nothing_shipped")

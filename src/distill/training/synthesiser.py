@@ -89,7 +89,8 @@ class SynthesiserObjective(nn.Module):
     def forward(self, batch: WaveformBatch) -> Tensor:
         config = self.network.spectrogram
         samples, level, seed = batch
-        mel = log_mel_unpadded(samples, config)
+        with torch.autocast(samples.device.type, enabled=False):
+            mel = log_mel_unpadded(samples, config)
         logs = self.network(mel, level)
         with torch.autocast(samples.device.type, enabled=False):
             if self.magnitudes_only:

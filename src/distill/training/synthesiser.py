@@ -43,6 +43,8 @@ QUIETEST_NORM = 0.5
 """Spectral convergence divides by the crop's norm; crops of almost nothing must not own the gradient."""
 JUDGED_SECONDS = 60.0
 """Held-out sound that is judged on in all, every file in equal parts."""
+JUDGED_TIMES = 4
+"""How often a sound is made and judged, at most: with another phase to begin with, one distance is up to 0.08 another."""
 SHORTEST_JUDGED_SECONDS = 0.5
 
 
@@ -52,13 +54,18 @@ class HeldOut:
     def __init__(self, sounds: Sequence[Tensor], config: SpectrogramConfig) -> None:
         self.sounds = sounds
         self.mels = [log_mel(sound, config) for sound in sounds]
+        seconds = sum(map(len, sounds)) / SAMPLE_RATE
+        self.times = min(JUDGED_TIMES, max(1, int(JUDGED_SECONDS / seconds)))
 
     def distance(self, network: SpectrumNetwork, device: torch.device) -> float:
         """Mean STFT distance of the sounds from what `network`, run on `device`, makes of their mels."""
         synthesise = NeuralSynthesiser(network.to(device))
-        made = [synthesise(mel, torch.Generator().manual_seed(0)) for mel in self.mels]
-        pairs = zip(self.sounds, made, strict=True)
-        return sum(multi_resolution_stft_distance(a, b[: len(a)]) for a, b in pairs) / len(self.sounds)
+        distances = [
+            multi_resolution_stft_distance(sound, synthesise(mel, torch.Generator().manual_seed(seed))[: len(sound)])
+            for seed in range(self.times)
+            for sound, mel in zip(self.sounds, self.mels, strict=True)
+        ]
+        return sum(distances) / len(distances)
 
 
 def held_out_sounds(corpus: Corpus) -> list[Tensor]:

@@ -208,6 +208,10 @@ class SynthesiserSettings(SynthesiserConfig):
     matrix_learning_rate: float = knob(
         0.004, "The largest step size for the inner matrices.", advanced=True, gt=0.0, le=1.0
     )
+    adversarial_weight: float = knob(
+        0.0, "How much it counts to pass for a recording with a network that learns to tell them apart; 0: no such network.",
+        advanced=True, ge=0.0, le=10.0,
+    )  # fmt: skip
     pretrained: bool = knob(
         True, "Start from what the program learned on sounds of its own making, instead of from nothing.", advanced=True
     )

@@ -111,6 +111,18 @@ def test_the_loop_learns_and_reports_every_step_and_epoch() -> None:
     assert not result.stopped_early
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_batch_reaches_the_objective_as_it_is(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    """Guards against samples and mels that are rounded to bfloat16 on their way, as mixed precision does by itself."""
+    monkeypatch.setattr("distill.training.fit.training_precision", lambda device: precision)
+    task, batch = Task([1.0]), torch.tensor([3.1234567])
+    seen: list[Tensor] = []
+    monkeypatch.setattr(task, "batches", lambda epoch: [batch])
+    task.objective.register_forward_hook(lambda _, given, made: seen.append(given[0]))
+    finish(task)
+    assert torch.equal(seen[0], batch)
+
+
 def test_the_best_epoch_is_kept_not_the_last() -> None:
     """Guards against saving the last epoch, and against a 'best' whose weights went on changing."""
     task = Task([5.0, 2.0, 4.0, float("nan"), 3.0])

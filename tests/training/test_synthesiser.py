@@ -13,6 +13,7 @@ import torch
 from distill.audio.corpus import Corpus, scan
 from distill.audio.distance import multi_resolution_stft_distance
 from distill.audio.io import read_audio
+from distill.audio.mel import log_mel_unpadded
 from distill.audio.synthesis import GriffinLim
 from distill.bundle import load_bundle, read_card, read_contents, save_bundle
 from distill.config import SpectrogramConfig, SynthesiserConfig, SynthesiserSettings
@@ -91,6 +92,20 @@ def test_the_gradient_reaches_every_weight() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in network.parameters())
 
 
+def test_mixed_precision_spares_the_mel_and_what_is_known_of_it() -> None:
+    """Guards against learning from a mel in steps of half a decibel, which is not the one that sounds are made from."""
+    network = SpectrumNetwork(SynthesiserConfig(width=16, blocks=1), CONFIG)  # its head adds nothing yet
+    source = WaveformSource([np.random.default_rng(0).normal(size=60_000).astype(np.float32)], CONFIG)
+    batch = source.draw(2, np.random.default_rng(0))
+    seen: list[Any] = []
+    network.register_forward_hook(lambda _, given, made: seen.append((given[0], made)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        SynthesiserObjective(network)(batch)
+    mel = log_mel_unpadded(batch.samples, CONFIG)
+    assert torch.equal(seen[0][0], mel)
+    assert all(torch.equal(a, b) for a, b in zip(seen[0][1], network(mel, batch.level), strict=True))
+
+
 @pytest.mark.usefixtures("nothing_shipped")
 def test_training_helps_and_touches_nothing_else(model: Path) -> None:
     before = read_contents(model, mapped=False)
@@ -132,20 +147,23 @@ def test_what_is_no_better_is_not_kept(model: Path) -> None:
 
 
 @pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adversarial_weight: float
 ) -> None:
-    """Bit for bit on the processor."""
+    """Bit for bit on the processor, the adversary included: what it has learned goes on too."""
     monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
     cut = Path(shutil.copy(model, tmp_path / "cut.distill"))
-    list(train(model))
-    running = train(cut)
+    overrides = {**QUICK, "adversarial_weight": adversarial_weight}
+    list(train(model, overrides=overrides))
+    running = train(cut, overrides=overrides)
     for event in running:
         if isinstance(event, SynthesiserEpochMetrics):
             break
     running.close()
     list(train(cut, overrides=None, resume=True, overwrite=True))
     first, second = (read_contents(path, mapped=False)["synthesiser_state_dict"] for path in (model, cut))
+    assert first.keys() == second.keys() == SpectrumNetwork(SynthesiserConfig(), CONFIG).state_dict().keys()
     assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
 
 

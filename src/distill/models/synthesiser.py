@@ -110,8 +110,9 @@ class SpectrumNetwork(nn.Module):
     def _start(self, mel: Tensor) -> Tensor:
         """[B, M, T] dB -> ln of magnitudes [B, F, T] without anything learned."""
         amplitude = (10.0 ** (mel / 20.0) - 10.0 ** (self.spectrogram.floor_db / 20.0)).clamp_min(0.0)
-        sharp = torch.matmul(inverse_filters(self.spectrogram).to(mel.device), amplitude)
-        smooth = torch.matmul(band_means(self.spectrogram).to(mel.device), amplitude)
+        with torch.autocast(mel.device.type, enabled=False):  # large terms cancel each other
+            sharp = torch.matmul(inverse_filters(self.spectrogram).to(mel.device), amplitude)
+            smooth = torch.matmul(band_means(self.spectrogram).to(mel.device), amplitude)
         return torch.maximum(sharp, SMOOTH_SHARE * smooth).clamp_min(SILENT_MAGNITUDE).log()
 
     def agree(self, samples: Tensor, logs: list[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
@@ -166,7 +167,7 @@ def launch_fabric(device_name: str, seed: int, processes: Processes = ONE) -> Fa
             devices=processes.devices,
             num_nodes=processes.num_nodes,
             strategy=strategy,
-            precision=training_precision(device),
+            plugins=[Autocast("bf16-mixed", device.type)] if training_precision(device) == "bf16-mixed" else None,
         )
         fabric.launch()
     except (ValueError, TypeError) as error:
@@ -174,6 +175,15 @@ def launch_fabric(device_name: str, seed: int, processes: Processes = ONE) -> Fa
         raise DistillError(f"--strategy {processes.strategy}: {reason}. Leave it out, or choose ddp.") from error
     fabric.seed_everything(seed, verbose=False)
     return fabric
+
+
+class Autocast(MixedPrecision):
+    """Mixed precision that leaves the batches alone: Fabric's own rounds them to bfloat16 before anything is computed,
+    which adds noise 50 dB under samples and makes steps of half a decibel in mels."""
+
+    def convert_input(self, data: Any) -> Any:
+        """The batch as it is; autocast decides operation by operation."""
+        return data
 
 
 class Run:

@@ -26,6 +26,7 @@ from distill.events import (
 )
 from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork, shipped_network, waveform
 from distill.processes import ONE, Processes
+from distill.training.discriminator import Adversary
 from distill.training.fit import Best, Judged, Progressed, launch_fabric
 from distill.training.muon import Muon
 from distill.training.stage import LossCurve, Stage, Trained, train_stage
@@ -37,10 +38,13 @@ MAGNITUDE_WEIGHT = 0.1
 """What the magnitudes themselves count beside the samples made from them."""
 TRAINING_PHASE_STEPS = 4
 """Fewer than when sounds are made: the steps cost more than the network."""
+ADVERSARY_RATE = 2e-3
 QUIETEST_NORM = 0.5
 """Spectral convergence divides by the crop's norm; crops of almost nothing must not own the gradient."""
 JUDGED_SECONDS = 60.0
 """Held-out sound that is judged on in all, every file in equal parts."""
+JUDGED_TIMES = 4
+"""How often a sound is made and judged, at most: with another phase to begin with, one distance is up to 0.08 another."""
 SHORTEST_JUDGED_SECONDS = 0.5
 
 
@@ -50,13 +54,18 @@ class HeldOut:
     def __init__(self, sounds: Sequence[Tensor], config: SpectrogramConfig) -> None:
         self.sounds = sounds
         self.mels = [log_mel(sound, config) for sound in sounds]
+        seconds = sum(map(len, sounds)) / SAMPLE_RATE
+        self.times = min(JUDGED_TIMES, max(1, int(JUDGED_SECONDS / seconds)))
 
     def distance(self, network: SpectrumNetwork, device: torch.device) -> float:
         """Mean STFT distance of the sounds from what `network`, run on `device`, makes of their mels."""
         synthesise = NeuralSynthesiser(network.to(device))
-        made = [synthesise(mel, torch.Generator().manual_seed(0)) for mel in self.mels]
-        pairs = zip(self.sounds, made, strict=True)
-        return sum(multi_resolution_stft_distance(a, b[: len(a)]) for a, b in pairs) / len(self.sounds)
+        distances = [
+            multi_resolution_stft_distance(sound, synthesise(mel, torch.Generator().manual_seed(seed))[: len(sound)])
+            for seed in range(self.times)
+            for sound, mel in zip(self.sounds, self.mels, strict=True)
+        ]
+        return sum(distances) / len(distances)
 
 
 def held_out_sounds(corpus: Corpus) -> list[Tensor]:
@@ -76,16 +85,19 @@ def held_out_sounds(corpus: Corpus) -> list[Tensor]:
 class SynthesiserObjective(nn.Module):
     """The loss of a batch of crops, as one forward pass (so that Fabric can wrap it)."""
 
-    def __init__(self, network: SpectrumNetwork) -> None:
+    def __init__(self, network: SpectrumNetwork, adversarial_weight: float = 0.0) -> None:
         super().__init__()
         self.network = network
+        self.adversarial_weight = adversarial_weight
+        self.adversary = Adversary() if adversarial_weight else None
         self.magnitudes_only = False
         """True: learn magnitudes before what comes of them, at a third of the cost (pre-training begins so)."""
 
     def forward(self, batch: WaveformBatch) -> Tensor:
         config = self.network.spectrogram
         samples, level, seed = batch
-        mel = log_mel_unpadded(samples, config)
+        with torch.autocast(samples.device.type, enabled=False):
+            mel = log_mel_unpadded(samples, config)
         logs = self.network(mel, level)
         with torch.autocast(samples.device.type, enabled=False):
             if self.magnitudes_only:
@@ -99,8 +111,13 @@ class SynthesiserObjective(nn.Module):
             margin = config.n_fft // 4
             inside = slice(margin, made.shape[-1] - margin)
             target = samples[:, config.n_fft // 2 :][:, : made.shape[-1]]
-            loss = waveform_loss(target[:, inside], made[:, inside])
-            return loss + MAGNITUDE_WEIGHT * magnitude_loss(self.network, logs, samples)
+            target, made = target[:, inside], made[:, inside]
+            loss: Tensor = waveform_loss(target, made) + MAGNITUDE_WEIGHT * magnitude_loss(self.network, logs, samples)
+        if self.adversary is None:
+            return loss
+        making, learning = self.adversary(target, made)
+        contest: Tensor = self.adversarial_weight * making + learning
+        return loss + contest
 
 
 def waveform_loss(target: Tensor, made: Tensor) -> Tensor:
@@ -150,7 +167,7 @@ class SynthesiserTask:
         self.network = SpectrumNetwork(settings.architecture(), source.config)
         if settings.pretrained:
             start_from(self.network, "synthesiser")
-        self.objective = SynthesiserObjective(self.network)
+        self.objective = SynthesiserObjective(self.network, settings.adversarial_weight)
         self.shipped_score = held_out.distance(shipped_network(source.config) or self.network, torch.device("cpu"))
         self.epochs = settings.epochs
         self.steps_per_epoch = settings.steps_per_epoch
@@ -165,10 +182,13 @@ class SynthesiserTask:
         others = [p for name, p in named.items() if name not in inner | trust]
         rate = self.settings.learning_rate
         groups = [{"params": others, "lr": rate}, {"params": [named[name] for name in sorted(trust)], "lr": 50 * rate}]
-        return [
+        optimizers: list[Optimizer] = [
             Muon([named[name] for name in sorted(inner)], self.settings.matrix_learning_rate),
             AdamW(groups, rate, betas=(0.9, 0.98), weight_decay=0.01),
         ]
+        if self.objective.adversary is not None:
+            optimizers.append(AdamW(self.objective.adversary.parameters(), ADVERSARY_RATE, betas=(0.5, 0.9)))
+        return optimizers
 
     def before_epoch(self, epoch: int, device: torch.device) -> None:
         """Nothing to prepare."""

@@ -22,6 +22,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from distill.errors import DistillError
 from distill.ui.api import add_endpoints
+from distill.ui.demo import demo_panel
 from distill.ui.desk import MOST_UPLOAD, Desk, Section, told
 from distill.ui.generate import generate_tab
 from distill.ui.library import library_tab
@@ -50,11 +51,12 @@ def build(desk: Desk) -> gr.Blocks:
             "Nothing leaves this machine.</p>",
             elem_id="title",
         )
+        stages = [codec_stage(desk), prior_stage(desk), synthesiser_stage(desk)]
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Sounds", id="sounds"):
                 sounds, to_training, folder = sounds_tab(desk, owner)
+                demo = demo_panel(desk, stages, owner)
             with gr.Tab("Train", id="train"):
-                stages = [codec_stage(desk), prior_stage(desk), synthesiser_stage(desk)]
                 sections, subjects = zip(*(stage_section(desk, stage) for stage in stages), strict=True)
             with gr.Tab("Generate", id="generate"):
                 generating, model, to_prior = generate_tab(desk, owner)
@@ -63,7 +65,7 @@ def build(desk: Desk) -> gr.Blocks:
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **hidden)
         to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **hidden)
-        _keep_fresh(page, [sounds, *sections, generating, library], owner, seen)
+        _keep_fresh(page, [sounds, demo, *sections, generating, library], owner, seen)
         add_endpoints(desk, stages)
     return page
 

@@ -54,7 +54,7 @@ def codec_panels(
         return heard_html(desk, job)
 
     @told
-    def evaluate(which: str | None, folder: str | None, whose: str, what: str, where: str) -> str:
+    def begin_measuring(which: str | None, folder: str | None, whose: str, what: str, where: str) -> str:
         if not which:
             raise DistillError("Choose a model first.")
         job = desk.evaluate(which, folder, whose, where, what)
@@ -68,7 +68,7 @@ def codec_panels(
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     through.click(reconstruct, [model, sources, owner, synthesiser, device], heard, **hidden)
-    measure.click(evaluate, [model, corpus, owner, synthesiser, device], measured, **hidden)
+    measure.click(begin_measuring, [model, corpus, owner, synthesiser, device], measured, **hidden)
     stop.click(end, owner, None, **hidden)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:

@@ -17,8 +17,8 @@ from distill.ui.markup import empty, failed, text
 from distill.ui.stages import Stage, Wanted, start
 
 
-def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
-    """Lay out one stage -> what keeps it fresh, and the field of its subject."""
+def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
+    """Lay out one stage -> what keeps its fields and its live view fresh, and the field of its subject."""
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
     plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
@@ -112,15 +112,18 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
     stop.click(end, None, None, **hidden)
     use_best.click(end, None, None, **hidden)
 
-    def refresh(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+    def refresh_fields(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+        chosen = which or _looked_at(desk, stage, seen, owner)
         return [
-            *_subject_updates(desk, stage, seen, which or _looked_at(desk, stage, seen, owner), called, which, ordered),
-            *_job_updates(desk, stage, seen),
+            *_subject_updates(desk, stage, seen, chosen, called, which, ordered),
             *(_elsewhere_update(stage, seen, which) for _ in elsewhere),
         ]
 
-    outputs = [subject, corpus, resume, *fields, live, banner, reason, stop, train, *elsewhere]
-    return Section(outputs, refresh, [subject, name]), subject
+    def refresh_live(_owner: str, seen: dict[str, Any]) -> list[Any]:
+        return _job_updates(desk, stage, seen)
+
+    asking = Section([subject, corpus, resume, *fields, *elsewhere], refresh_fields, [subject, name])
+    return [asking, Section([live, banner, reason, stop, train], refresh_live)], subject
 
 
 def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:

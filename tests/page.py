@@ -16,6 +16,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
          "--disable-sync", "--no-first-run"]  # fmt: skip
 START_SECONDS = 120
 END_SECONDS = 40
+SLOW = 120_000
+"""Milliseconds that a step may take on a busy machine; all waits end as soon as they can."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,46 @@ def start_server(library: Path) -> Server:
 def choose_tab(page: Any, name: str) -> None:
     """Click a tab."""
     page.get_by_role("tab", name=name).click()
+
+
+def heard(page: Any, audio: Any) -> float:
+    """Load a player's sound, play it, and say how long it is."""
+    handle = audio.element_handle()
+    audio.scroll_into_view_if_needed()
+    page.evaluate(
+        "player => { player.muted = true; player.preload = 'auto'; player.load(); return player.play(); }", handle
+    )
+    page.wait_for_function("player => player.currentTime > 0 || player.ended", arg=handle)
+    return float(page.evaluate("player => player.duration", handle))
+
+
+def answers(page: Any, count: int) -> list[float]:
+    """Seconds from typing in the Library's search to what answers it; measured in the page
+    itself, because what drives the browser looks only now and then."""
+    taken = []
+    for number in range(count):
+        page.wait_for_timeout(130)
+        taken.append(page.evaluate(ANSWER, ["nothing like it", ""][number % 2]) / 1000)
+    return taken
+
+
+ANSWER = """wanted => new Promise((answered, failed) => {
+  const box = document.querySelector('#library-search textarea, #library-search input');
+  const cards = document.querySelector('#library-cards');
+  const begun = performance.now();
+  const watch = new MutationObserver(() => {
+    if (cards.innerText.includes('No model matches') !== (wanted !== '')) return;
+    watch.disconnect();
+    requestAnimationFrame(() => answered(performance.now() - begun));
+  });
+  watch.observe(cards, {childList: true, subtree: true, characterData: true});
+  setTimeout(() => failed('no answer'), 30000);
+  const kind = box.tagName === 'TEXTAREA' ? HTMLTextAreaElement : HTMLInputElement;
+  Object.getOwnPropertyDescriptor(kind.prototype, 'value').set.call(box, wanted);
+  box.dispatchEvent(new Event('input', {bubbles: true}));
+})"""
+
+
+def say(sentence: str) -> None:
+    """A figure, shown by `pytest -s`."""
+    sys.stdout.write(f"\n{sentence}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")

@@ -34,6 +34,11 @@ def preview_dir(model: Path) -> Path:
     return cache_dir() / "previews" / hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
 
 
+def unfinished_dir(model: Path) -> Path:
+    """The folder for the unfinished trainings of a model, one file a stage, in the cache."""
+    return cache_dir() / "unfinished" / hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:32]
+
+
 def sounds_dir() -> Path:
     """Where sounds that were dropped on the page are collected, one folder for each corpus."""
     return library_dir() / "sounds"

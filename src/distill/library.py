@@ -1,5 +1,6 @@
 """The library: a folder of `.distill` files. There is no index; the folder is the truth."""
 
+import contextlib
 import functools
 import re
 import shutil
@@ -16,6 +17,7 @@ from distill.files import (
     move_to_new,
     replacing,
     trash_dir,
+    unfinished_dir,
     unused_path,
 )
 
@@ -147,7 +149,16 @@ def rename_model(name: str, new_name: str) -> Path:
         move_to_new(source, target)
     except FileExistsError as error:
         raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.") from error
+    _move_unfinished(source, target)
     return target
+
+
+def _move_unfinished(source: Path, target: Path) -> None:
+    """Unfinished trainings go with their model; where that fails they are begun again, which costs time only."""
+    there = unfinished_dir(target)
+    shutil.rmtree(there, ignore_errors=True)  # of a model that had this name before
+    with contextlib.suppress(OSError):
+        unfinished_dir(source).rename(there)
 
 
 def delete_model(name: str) -> DeletedModel:
@@ -175,10 +186,13 @@ def deleted_models() -> list[DeletedModel]:
 def restore_model(name: str | None = None) -> Path:
     """Bring back the model that was deleted last, of this name or of any -> its path in the library.
 
+    Args:
+        name: the model's name, or that of its file in the trash where several had one name.
+
     Raises:
         DistillError: the trash holds no such model, or its name has been taken since.
     """
-    found = next((deleted for deleted in deleted_models() if name in (None, deleted.name)), None)
+    found = next((deleted for deleted in deleted_models() if name in (None, deleted.name, deleted.path.stem)), None)
     if found is None:
         what = "no deleted model" if name is None else f"no deleted model called {name!r}"
         raise DistillError(f"There is {what}. `distill library list --deleted` shows what there is.")
@@ -190,6 +204,23 @@ def restore_model(name: str | None = None) -> Path:
     except FileExistsError as error:
         raise DistillError(f"There is another model called {found.name!r} now. Rename that one first.") from error
     return target
+
+
+def empty_trash() -> int:
+    """Remove all deleted models for good -> how many there were.
+
+    Raises:
+        DistillError: one cannot be removed.
+    """
+    found = deleted_models()
+    for deleted in found:
+        try:
+            deleted.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DistillError(
+                f"Cannot remove {deleted.path}: {error.strerror or error}. Check the folder's permissions."
+            ) from error
+    return len(found)
 
 
 def import_model(source: Path, name: str | None = None) -> Path:

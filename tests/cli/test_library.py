@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from distill.cli.app import main
+from distill.files import unfinished_dir
 from distill.library import list_models
 
 Ask = Callable[..., dict[str, Any]]
@@ -128,3 +129,23 @@ def test_a_damaged_file_hides_no_other(shelf: Path, ask: Ask) -> None:
     problems = {model["name"]: model["problem"] for model in ask("list")["models"]}
     assert problems["kit"] == ""
     assert "not a distill model" in problems["broken"]
+
+
+def test_the_trash_is_emptied_on_request_only(shelf: Path, ask: Ask, fail: Fail) -> None:
+    ask("delete", "kit")
+    assert "Give --yes" in fail("empty-trash")
+    assert len(ask("list", "--deleted")["models"]) == 1
+    assert ask("empty-trash", "--yes") == {"removed": 1}
+    assert ask("list", "--deleted")["models"] == []
+    assert ask("empty-trash") == {"removed": 0}
+
+
+def test_an_unfinished_training_goes_with_its_model(shelf: Path, ask: Ask) -> None:
+    """And not to another model that gets the name."""
+    for name, content in (("kit", b"of kit"), ("kit two", b"of another")):
+        run = unfinished_dir(shelf / f"{name}.distill") / "prior.pt"
+        run.parent.mkdir(parents=True, exist_ok=True)
+        run.write_bytes(content)
+    ask("rename", "kit", "kit two")
+    assert (unfinished_dir(shelf / "kit two.distill") / "prior.pt").read_bytes() == b"of kit"
+    assert not unfinished_dir(shelf / "kit.distill").exists()

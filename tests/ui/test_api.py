@@ -23,8 +23,8 @@ from distill.ui.desk import Desk
 from distill.ui.page import make_app
 from page import Server, start_server
 
-ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/training", "/stop_training", "/generate", "/rename",
-             "/delete", "/restore"}  # fmt: skip
+ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/training", "/stop_training", "/generate",
+             "/evaluate", "/rename", "/delete", "/restore"}  # fmt: skip
 SECRET = "the user's private key"
 
 

@@ -34,6 +34,8 @@ STAGES: list[tuple[str, str, type[BaseModel]]] = [
     ("prior", "train-prior", PriorSettings),
     ("synthesiser", "train-synth", SynthesiserSettings),
 ]
+EXTRAS = ("device", "dataset", "allow_changed", "embed_codes")
+"""What is no setting: tests/ui/test_parity.py compares it."""
 FACTS = CorpusFacts(files=40, seconds=50.0, crops=60)
 
 
@@ -68,7 +70,7 @@ def test_fields_flags_and_knobs_are_the_same_set(
              "--embed-codes", "--devices", "--num-nodes", "--strategy"}  # fmt: skip
     assert {knob.flag for knob in knobs.values()} == set(options) - other
     controls = ("subject", "model-name", "corpus", "advanced", "train", "resume", "stop", "confirm", "replace", "cancel",
-                "banner", "use-best", "live")  # fmt: skip
+                "banner", "use-best", "live", "elsewhere", *EXTRAS)  # fmt: skip
     ids = {name.removeprefix(f"{stage}-") for name in components if name.startswith(f"{stage}-")}
     assert ids - set(controls) == set(knobs)
     for name, each in knobs.items():

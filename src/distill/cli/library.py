@@ -1,5 +1,6 @@
 """`distill library`: what is in the library, and moving models in, out and away."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,6 +99,24 @@ def restore(
 
     path = restore_model(name)
     _answer(as_json, f"{path.stem} is in the library again.", model=str(path), name=path.stem)
+
+
+@library_app.command("empty-trash")
+def empty_trash(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove all deleted models for good."""
+    from distill.errors import DistillError
+    from distill.library import deleted_models, empty_trash
+
+    count = len(deleted_models())
+    if count and not yes:
+        if not sys.stdin.isatty():
+            raise DistillError(f"{count} deleted models would be gone for good. Give --yes to remove them.")
+        typer.confirm(f"Remove {count} deleted models for good?", abort=True, err=True)
+    removed = empty_trash()
+    _answer(as_json, f"{removed} deleted models were removed for good.", removed=removed)
 
 
 @library_app.command("import")

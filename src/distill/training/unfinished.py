@@ -1,6 +1,5 @@
 """Runs that were stopped or killed, put down in the cache folder so that `--resume` can go on with them."""
 
-import hashlib
 import pickle
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from distill.errors import DistillError
-from distill.files import cache_dir, replacing
+from distill.files import replacing, unfinished_dir
 
 SAVE_SECONDS = 15.0
 """An unfinished run is put down at most this often: what a kill can cost."""
@@ -24,12 +23,11 @@ class UnfinishedRun:
 
     def __init__(self, model: Path, stage: str, facts: dict[str, Any], resume: bool) -> None:
         """`facts`: plain values that must be the same when the run is taken up: settings, corpus, program."""
-        key = hashlib.sha256(f"{stage}\0{model.resolve()}".encode()).hexdigest()
         self.model = model
         self.stage = stage
         self.facts = facts
         self.resume = resume
-        self.path = cache_dir() / "unfinished" / f"{key[:32]}.pt"
+        self.path = unfinished_dir(model) / f"{stage}.pt"
         self.saved = 0.0
 
     def kept_facts(self) -> dict[str, Any]:

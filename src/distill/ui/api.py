@@ -6,6 +6,7 @@ from typing import Any
 from gradio.events import api as gr_api
 
 from distill.errors import DistillError
+from distill.evaluation import EvaluationCompleteEvent
 from distill.history import find_generation, generation_settings
 from distill.library import delete_model, entries, rename_model, restore_model
 from distill.ui.desk import TRAININGS, Desk, told_plainly
@@ -39,17 +40,27 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
             "skipped": [{"name": each.name, "reason": each.reason} for each in manifest.skipped],
         }
 
-    def train(folder: str, name: str = "", settings: dict[str, Any] | None = None, replace: bool = False) -> str:
+    def train(
+        folder: str, name: str = "", settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto"
+    ) -> str:
         """Start stage 1; `training` says how far it is."""
-        return start(desk, by_key["codec"], Wanted(folder, name, settings or {}, replace)).title
+        return start(desk, by_key["codec"], Wanted(folder, name, settings or {}, replace, device=device)).title
 
-    def train_prior(model: str, settings: dict[str, Any] | None = None, replace: bool = False) -> str:
+    def train_prior(
+        model: str, settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto",
+        dataset: str = "", allow_changed: bool = False, embed_codes: bool = True,
+    ) -> str:  # fmt: skip
         """Start stage 2; `training` says how far it is."""
-        return start(desk, by_key["prior"], Wanted(model, "", settings or {}, replace)).title
+        wanted = Wanted(model, "", settings or {}, replace, False, device, dataset, allow_changed, embed_codes)
+        return start(desk, by_key["prior"], wanted).title
 
-    def train_synth(model: str, settings: dict[str, Any] | None = None, replace: bool = False) -> str:
+    def train_synth(
+        model: str, settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto",
+        dataset: str = "", allow_changed: bool = False,
+    ) -> str:  # fmt: skip
         """Start stage 3; `training` says how far it is."""
-        return start(desk, by_key["synthesiser"], Wanted(model, "", settings or {}, replace)).title
+        wanted = Wanted(model, "", settings or {}, replace, False, device, dataset, allow_changed)
+        return start(desk, by_key["synthesiser"], wanted).title
 
     def training() -> dict[str, Any]:
         """The newest training of any stage: what it is, how it stands, and its epochs so far."""
@@ -80,13 +91,14 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
     def generate(
         model: str, count: int = 4, seconds: float = 1.0, seed: int | None = None, temperature: float = 1.0,
         top_k: int = 0, top_p: float = 1.0, audio_format: str = "wav", ending: str = "auto", synthesiser: str = "auto",
+        device: str = "auto",
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Generate sounds and wait for them -> where each is, to open (`file`) or to fetch from this server (`url`)."""
         settings = generation_settings(
             model=model, count=count, seconds=seconds, seed=secrets.randbelow(1_000_000) if seed is None else seed,
             temperature=temperature, top_k=top_k, top_p=top_p, ending=ending, synthesiser=synthesiser,
         )  # fmt: skip
-        job = desk.generate(settings, f"api-{secrets.token_hex(8)}", audio_format)
+        job = desk.generate(settings, f"api-{secrets.token_hex(8)}", audio_format, device)
         job.wait()
         _raise(job.error)
         generation = find_generation(job.result)
@@ -99,6 +111,14 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
             }
             for sound in generation.sounds
         ]
+
+    def evaluate(model: str, corpus: str = "", synthesiser: str = "auto", device: str = "auto") -> dict[str, Any]:
+        """Measure what a model loses on sounds it has not learned from: its own held-out ones, or those of a folder."""
+        job = desk.evaluate(model, corpus, f"api-{secrets.token_hex(8)}", device, synthesiser)
+        job.wait()
+        _raise(job.error)
+        done = next(event for event in job.drain()[0] if isinstance(event, EvaluationCompleteEvent))
+        return {**done.to_dict(), "model": model}
 
     def rename(model: str, new_name: str) -> str:
         """Give a model another name."""
@@ -115,7 +135,8 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         return restore_model(model or None).stem
 
     for endpoint in (
-        models, look, train, train_prior, train_synth, training, stop_training, generate, rename, delete, restore,
+        models, look, train, train_prior, train_synth, training, stop_training, generate, evaluate, rename, delete,
+        restore,
     ):  # fmt: skip
         gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
 

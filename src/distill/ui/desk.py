@@ -1,5 +1,6 @@
 """What the handlers of all tabs share: the jobs, the files on offer, and what may be opened."""
 
+import contextlib
 import functools
 import glob
 import secrets
@@ -17,6 +18,7 @@ import gradio as gr
 from distill import studio
 from distill.audio.cache import file_sha256
 from distill.audio.corpus import CorpusManifest
+from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import Event, SoundWritten
 from distill.files import replacing, sounds_dir, unused_path
@@ -33,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRAININGS = frozenset({"codec", "prior", "synthesiser"})
-LOOK, GENERATE, RECONSTRUCT = "look", "generate", "reconstruct"
+LOOK, GENERATE, RECONSTRUCT, EVALUATE = "look", "generate", "reconstruct", "evaluate"
 DROPPED = "dropped sounds"
 MOST_UPLOAD = "1gb"
 """The largest file that can be dropped."""
@@ -96,6 +98,24 @@ class Desk:
             raise DistillError(f"{name} cannot be opened from this page. {remedy}")
         return path
 
+    def dataset(self, manifest: CorpusManifest, given: str | None) -> Path | None:
+        """Where the sounds of a model are: where the user says; None: where they were when it was trained.
+
+        Raises:
+            DistillError: that may not be opened from this page.
+        """
+        if given and given.strip():
+            return self.folder(given)
+        self.folder(manifest.folder)
+        return None
+
+    def has_sounds_of(self, manifest: CorpusManifest) -> bool:
+        """Whether the folder a model was trained on is there, as far as this page may look."""
+        try:
+            return self.folder(manifest.folder).is_dir()
+        except DistillError:
+            return False
+
     def collections(self) -> list[str]:
         """Corpora that were dropped on the page, by name."""
         if not sounds_dir().is_dir():
@@ -136,7 +156,9 @@ class Desk:
         job = self.jobs.latest(LOOK, about=str(folder))
         return job.result if job is not None and isinstance(job.result, CorpusManifest) else None
 
-    def generate(self, settings: GenerationSettings, owner: str, audio_format: str = "wav") -> Job:
+    def generate(
+        self, settings: GenerationSettings, owner: str, audio_format: str = "wav", device: str = "auto"
+    ) -> Job:
         """New sounds, written into the history one by one."""
         path = model_in_library(settings.model)
         running = self.jobs.latest(GENERATE, owner)
@@ -156,7 +178,7 @@ class Desk:
         def work(stop: threading.Event) -> Generator[Event, None, str]:
             generation = begin_generation(settings)
             yield GenerationBegun(generation.id)
-            for event in studio.generate(str(path), generation.folder, options, stop=stop):
+            for event in studio.generate(str(path), generation.folder, options, device, stop):
                 if isinstance(event, SoundWritten):
                     add_sound(generation.id, Path(event.path), event.seconds, event.seed or 0)
                 yield event
@@ -164,15 +186,29 @@ class Desk:
 
         return self.jobs.start(GENERATE, f"Sounds of {settings.model}", work, owner, str(path))
 
-    def reconstruct(self, model: str, file: Path, owner: str) -> Job:
-        """A sound through the codec."""
+    def reconstruct(self, model: str, files: Sequence[Path], owner: str, device: str, synthesiser: str) -> Job:
+        """Sounds through the codec."""
         path = model_in_library(model)
         out = self.room / f"reconstruction-{secrets.token_hex(6)}"
 
-        def work(_stop: threading.Event) -> Generator[Event, None, None]:
-            return studio.reconstruct(str(path), [file], out)
+        def work(stop: threading.Event) -> Generator[Event, None, None]:
+            yield from until(stop, studio.reconstruct(str(path), files, out, device, synthesiser))
 
-        return self.jobs.start(RECONSTRUCT, f"{file.name} through {model}", work, owner, str(path))
+        what = files[0].name if len(files) == 1 else f"{len(files)} sounds"
+        return self.jobs.start(RECONSTRUCT, f"{what} through {model}", work, owner, str(path))
+
+    def evaluate(self, model: str, corpus: str | None, owner: str, device: str, synthesiser: str) -> Job:
+        """Measure what a model loses; `corpus`: a folder of sounds, empty for its own held-out ones."""
+        path = model_in_library(model)
+        folder = self.dataset(read_card(path).corpus_manifest, corpus)
+        running = self.jobs.latest(EVALUATE, owner)
+        if running is not None and running.running:
+            raise DistillError(f"{running.title} is under way already. Wait until it is done, or stop it.")
+
+        def work(stop: threading.Event) -> Generator[Event, None, None]:
+            yield from until(stop, studio.evaluate(str(path), folder, device, synthesiser))
+
+        return self.jobs.start(EVALUATE, f"Measuring {model}", work, owner, str(path))
 
     def training(self) -> Job | None:
         """The training that is running, if one is."""
@@ -183,6 +219,15 @@ class Desk:
         job = self.training()
         if job is not None and Path(job.about).stem == name:
             raise DistillError(f"{name} is being trained. Wait until that is done, or stop it first.")
+
+
+def until(stop: threading.Event, events: Generator[Event, None, Any]) -> Generator[Event, None, None]:
+    """Events of work that does not look at `stop` itself, up to the first one after it is set."""
+    with contextlib.closing(events):
+        for event in events:
+            yield event
+            if stop.is_set():
+                return
 
 
 def _same(one: Path, other: Path) -> bool:

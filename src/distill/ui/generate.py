@@ -1,7 +1,6 @@
-"""The Generate tab: new sounds as cards, and a sound through the codec."""
+"""The Generate tab: new sounds as cards, the history, and what the model makes of known sounds."""
 
 import secrets
-from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
@@ -12,11 +11,13 @@ from distill.events import Progress
 from distill.history import Ending, GenerationSettings, decide, find_generation, generation_settings, list_generations
 from distill.library import model_in_library
 from distill.synthesisers import SynthesiserName
-from distill.ui.desk import GENERATE, RECONSTRUCT, Desk, Section, library_signature, told
+from distill.ui.codec import codec_panels
+from distill.ui.desk import GENERATE, Desk, Section, library_signature, told
+from distill.ui.extras import device_field
 from distill.ui.fields import number_from
 from distill.ui.look import CLICKS
 from distill.ui.markup import day, empty, failed, text
-from distill.ui.results import NOTHING_YET, heard_html, history_html, identity_of, results_html
+from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
 MOST_HISTORY = 30
@@ -90,6 +91,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
                     elem_id="generate-synthesiser",
                     min_width=140,
                 )
+                device = device_field("generate")
             with gr.Row():
                 go = gr.Button("Generate", variant="primary", min_width=180, elem_id="generate-go")
                 stop = gr.Button("Stop and keep what is done", visible=False, min_width=180, elem_id="generate-stop")
@@ -97,18 +99,12 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     results = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-results")
     with gr.Accordion("Earlier generations", open=False, elem_id="generate-history-box"):
         history = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-history")
-    with gr.Accordion("Hear a sound through the codec", open=False, elem_id="reconstruct-box"):
-        gr.Markdown("What the codec makes of a sound is the best that anything generated can sound like.")
-        with gr.Row(equal_height=False):
-            source = gr.File(label="A sound", height=150, elem_id="reconstruct-file")
-            through = gr.Button("Through the codec", elem_id="reconstruct-go")
-        heard = gr.HTML("", elem_id="reconstruct-results")
+    codec = codec_panels(desk, owner, model, synthesiser, device)
     knobs = [model, seconds, count, temperature, top_k, top_p, seed, ending, synthesiser]
 
     @told
-    def begin(whose: str, *values: Any) -> tuple[str, str]:
-        settings = settings_from(*values)
-        return _begin(desk, settings, whose)
+    def begin(whose: str, where: str, *values: Any) -> tuple[str, str]:
+        return _begin(desk, settings_from(*values), whose, where)
 
     @told
     def clicked(whose: str, identity: str, event: gr.EventData) -> str:
@@ -119,7 +115,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         return results_html(desk, job if job is not None and identity_of(job) == identity else None, identity)
 
     @told
-    def from_history(whose: str, event: gr.EventData) -> tuple[Any, ...]:
+    def from_history(whose: str, where: str, event: gr.EventData) -> tuple[Any, ...]:
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
         made = generation.settings
@@ -129,36 +125,29 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         )  # fmt: skip
         if data.get("act") == "again":
             model_in_library(made.model)
-            return (*values, *_begin(desk, made, whose))
+            return (*values, *_begin(desk, made, whose, where))
         return (*values, generation.id, results_html(desk, None, generation.id))
 
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
 
-    @told
-    def reconstruct(which: str | None, file: str | None, whose: str) -> str:
-        if not which or not file:
-            raise DistillError("Choose a model, and drop a sound.")
-        return heard_html(desk, desk.reconstruct(which, Path(file), whose))
-
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    go.click(begin, [owner, *knobs], [shown, results], **hidden)
+    go.click(begin, [owner, device, *knobs], [shown, results], **hidden)
     stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
     again.click(told(last_seed), shown, seed, **hidden)
     new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, seed, **hidden)
     results.click(clicked, [owner, shown], results, **hidden)
-    history.click(from_history, owner, [*knobs, shown, results], **hidden)
-    through.click(reconstruct, [model, source, owner], heard, **hidden)
+    history.click(from_history, [owner, device], [*knobs, shown, results], **hidden)
 
     def refresh(whose: str, seen: dict[str, Any], which: str | None) -> list[Any]:
         return [
             *_model_updates(desk, seen, which),
             *_result_updates(desk, seen, whose),
             _history_update(seen),
-            _heard_update(desk, seen, whose),
+            *codec.refresh(whose, seen),
         ]
 
-    outputs = [model, note, train_prior, go, shown, results, stop, history, heard]
+    outputs = [model, note, train_prior, go, shown, results, stop, history, *codec.outputs]
     return Section(outputs, refresh, [model]), model, train_prior
 
 
@@ -199,8 +188,8 @@ def settings_from(
     )
 
 
-def _begin(desk: Desk, settings: GenerationSettings, owner: str) -> tuple[str, str]:
-    job = desk.generate(settings, owner)
+def _begin(desk: Desk, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
+    job = desk.generate(settings, owner, device=device)
     job.wait(0.3)
     identity = identity_of(job)
     return identity, results_html(desk, job, identity)
@@ -213,8 +202,11 @@ def _model_updates(desk: Desk, seen: dict[str, Any], which: str | None) -> list[
     if seen.get("generate models") != names:
         new = [name for name in names if name not in seen.get("generate models", names)]
         seen["generate models"] = names
-        which = which if which in names else new[0] if new else names[0] if names else None
-        updates[0] = gr.Dropdown(choices=names, value=which)
+        if which in names:
+            updates[0] = gr.Dropdown(choices=names)
+        else:
+            which = new[0] if new else names[0] if names else None
+            updates[0] = gr.Dropdown(choices=names, value=which)
     signature = (which, library_signature())
     if seen.get("generate note") == signature:
         return updates
@@ -261,15 +253,6 @@ def _history_update(seen: dict[str, Any]) -> Any:
         return gr.skip()
     seen["history"] = signature
     return history_html(generations)
-
-
-def _heard_update(desk: Desk, seen: dict[str, Any], owner: str) -> Any:
-    job = desk.jobs.latest(RECONSTRUCT, owner)
-    signature = None if job is None else (job.number, job.state)
-    if job is None or seen.get("heard") == signature:
-        return gr.skip()
-    seen["heard"] = signature
-    return heard_html(desk, job)
 
 
 def _stop(desk: Desk, owner: str) -> None:

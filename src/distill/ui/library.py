@@ -1,4 +1,4 @@
-"""The Library tab: the models as cards, to search, sort, rename, delete, bring back, import and download."""
+"""The Library tab: the models as cards, to search, sort, look into, rename, delete, bring back, import and download."""
 
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,16 @@ from distill.errors import DistillError
 from distill.library import (
     LibraryEntry,
     delete_model,
-    deleted_models,
     entries,
     import_model,
     rename_model,
     restore_model,
 )
 from distill.ui.desk import Desk, Section, library_signature, told
-from distill.ui.live import HEALTH_CLASSES
+from distill.ui.details import details_html, rows_html, summary
 from distill.ui.look import CLICKS
-from distill.ui.markup import button, clock, day, empty, link, text
+from distill.ui.markup import button, empty, link, text
+from distill.ui.trash import trash_section
 
 NEWEST, BY_NAME, BY_PERPLEXITY, BY_LENGTH = "newest first", "name", "best perplexity first", "most sound first"
 
@@ -44,45 +44,52 @@ def library_tab(desk: Desk) -> Section:
         with gr.Row():
             rename = gr.Button("Rename", variant="primary", scale=0, min_width=160, elem_id="library-rename")
             cancel = gr.Button("Cancel", scale=0, min_width=160, elem_id="library-rename-cancel")
+    opened = gr.State("")
     cards = gr.HTML(js_on_load=CLICKS, elem_id="library-cards")
     dropped = gr.File(
         label="Import: drop .distill files here", file_count="multiple", height=150, elem_id="library-import"
     )
+    trash = trash_section()
 
-    def shown(wanted: str, sort: str) -> str:
-        return cards_html(desk, wanted or "", sort)
+    def shown(wanted: str, sort: str, looked_into: str) -> str:
+        return cards_html(desk, wanted or "", sort, looked_into)
 
     @told
-    def clicked(wanted: str, sort: str, event: gr.EventData) -> tuple[Any, ...]:
+    def clicked(wanted: str, sort: str, looked_into: str, event: gr.EventData) -> dict[Any, Any]:
         data = event._data or {}
         name = str(data.get("name", ""))
-        if data.get("act") == "rename":
-            return (
-                gr.Column(visible=True),
-                name,
-                gr.Textbox(value=name, label=f"New name of {name}"),
-                *(gr.skip(),) * 4,
-            )
-        if data.get("act") != "delete":
-            return (gr.skip(),) * 7
-        desk.refuse_while_training(name)
-        delete_model(name)
-        sentence = f'<p role="status">{text(name)} is deleted.</p>'
-        return gr.Column(visible=False), *(gr.skip(),) * 2, gr.Row(visible=True), sentence, name, shown(wanted, sort)
+        match data.get("act"):
+            case "rename":
+                asked = gr.Textbox(value=name, label=f"New name of {name}")
+                return {rename_box: gr.Column(visible=True), old_name: name, new_name: asked}
+            case "details":
+                now = "" if looked_into == name else name
+                return {opened: now, cards: shown(wanted, sort, now)}
+            case "delete":
+                desk.refuse_while_training(name)
+                delete_model(name)
+                return {
+                    rename_box: gr.Column(visible=False),
+                    undo_row: gr.Row(visible=True),
+                    deleted: f'<p role="status">{text(name)} is deleted.</p>',
+                    gone: name,
+                    cards: shown(wanted, sort, looked_into),
+                }
+        return {cards: gr.skip()}
 
     @told
-    def take_back(name: str, wanted: str, sort: str) -> tuple[Any, ...]:
+    def take_back(name: str, *how: str) -> tuple[Any, ...]:
         restore_model(name)
-        return gr.Row(visible=False), "", shown(wanted, sort)
+        return gr.Row(visible=False), "", shown(*how)
 
     @told
-    def give_name(old: str, new: str, wanted: str, sort: str) -> tuple[Any, ...]:
+    def give_name(old: str, new: str, *how: str) -> tuple[Any, ...]:
         desk.refuse_while_training(old)
         rename_model(old, new.strip())
-        return gr.Column(visible=False), shown(wanted, sort)
+        return gr.Column(visible=False), shown(*how)
 
     @told
-    def take(files: list[str] | None, wanted: str, sort: str) -> tuple[Any, ...]:
+    def take(files: list[str] | None, *how: str) -> tuple[Any, ...]:
         problems = []
         for file in map(Path, files or []):
             try:
@@ -91,31 +98,30 @@ def library_tab(desk: Desk) -> Section:
                 problems.append(str(error).replace(str(file), file.name))
         if problems:
             gr.Warning(text(" ".join(problems)), duration=12, title="Not imported")
-        return None, shown(wanted, sort)
+        return None, shown(*how)
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    search.change(told(shown), [search, order], cards, queue=False, **hidden)
-    order.change(told(shown), [search, order], cards, queue=False, **hidden)
-    changed = [rename_box, old_name, new_name, undo_row, deleted, gone, cards]
-    cards.click(clicked, [search, order], changed, **hidden)
-    undo.click(take_back, [gone, search, order], [undo_row, deleted, cards], **hidden)
-    rename.click(give_name, [old_name, new_name, search, order], [rename_box, cards], **hidden)
-    new_name.submit(give_name, [old_name, new_name, search, order], [rename_box, cards], **hidden)
+    how = [search, order, opened]
+    search.change(told(shown), how, cards, queue=False, **hidden)
+    order.change(told(shown), how, cards, queue=False, **hidden)
+    cards.click(clicked, how, [rename_box, old_name, new_name, undo_row, deleted, gone, opened, cards], **hidden)
+    undo.click(take_back, [gone, *how], [undo_row, deleted, cards], **hidden)
+    rename.click(give_name, [old_name, new_name, *how], [rename_box, cards], **hidden)
+    new_name.submit(give_name, [old_name, new_name, *how], [rename_box, cards], **hidden)
     cancel.click(lambda: gr.Column(visible=False), None, rename_box, **hidden)
-    dropped.upload(take, [dropped, search, order], [dropped, cards], **hidden)
+    dropped.upload(take, [dropped, *how], [dropped, cards], **hidden)
 
-    def refresh(_owner: str, seen: dict[str, Any], wanted: str, sort: str) -> list[Any]:
-        signature = (library_signature(), len(deleted_models()))
-        if seen.get("library") == signature:
-            return [gr.skip()]
+    def refresh(owner: str, seen: dict[str, Any], *how: str) -> list[Any]:
+        signature = library_signature()
+        changed = seen.get("library") != signature
         seen["library"] = signature
-        return [shown(wanted, sort)]
+        return [shown(*how) if changed else gr.skip(), *trash.refresh(owner, seen)]
 
-    return Section([cards], refresh, [search, order])
+    return Section([cards, *trash.outputs], refresh, how)
 
 
-def cards_html(desk: Desk, wanted: str, sort: str) -> str:
-    """The cards of the models that match, in order."""
+def cards_html(desk: Desk, wanted: str, sort: str, looked_into: str = "") -> str:
+    """The cards of the models that match, in order; `looked_into`: the model that all is shown of."""
     found = entries()
     if not found:
         return empty("The library is empty. Train a model in the Train tab, or drop a .distill file below.")
@@ -124,7 +130,7 @@ def cards_html(desk: Desk, wanted: str, sort: str) -> str:
     if not matching:
         return empty(f"No model matches {wanted!r}.")
     matching.sort(key=lambda entry: _rank(entry, sort))
-    return f'<div class="d-cards">{"".join(_card(desk, entry) for entry in matching)}</div>'
+    return f'<div class="d-cards">{"".join(_card(desk, entry, entry.name == looked_into) for entry in matching)}</div>'
 
 
 def _described(entry: LibraryEntry) -> str:
@@ -146,29 +152,18 @@ def _rank(entry: LibraryEntry, sort: str) -> tuple[Any, ...]:
     return (0, entry.name.lower())
 
 
-def _card(desk: Desk, entry: LibraryEntry) -> str:
-    name = entry.name
+def _card(desk: Desk, entry: LibraryEntry, whole: bool) -> str:
+    name, card = entry.name, entry.card
     acts = [
         button("Rename", f"Rename {name}", {"act": "rename", "name": name}),
         button("Delete", f"Delete {name}", {"act": "delete", "name": name}),
         link("Download", desk.offers.download(entry.path), f"Download {name}"),
     ]
+    if card is not None:
+        acts.insert(0, button("Details", f"Details of {name}", {"act": "details", "name": name}, whole))
     tools = f'<div class="d-acts">{"".join(acts)}</div>'
-    if entry.card is None:
-        return f'<article class="d-card"><h3>{text(name)}</h3><p class="d-error">{text(entry.problem)}</p>{tools}</article>'
-    card, corpus = entry.card, entry.card.corpus_manifest
-    verdict = card.codebook_health_snapshot.verdict
-    prior = card.prior_metadata
-    rows = [
-        ("corpus", f"{text(Path(corpus.folder).name)}, {len(corpus.files)} sounds, {clock(corpus.seconds)}"),
-        ("codes", f'<span class="d-{HEALTH_CLASSES.get(verdict, "fair")}">{text(verdict)}</span>'),
-        ("codec", f"{card.metadata.val_mel_l1_db:.2f} dB held-out error, {day(card.metadata.created)}"),
-        (
-            "prior",
-            f"perplexity {prior.best_perplexity:.2f}, {day(prior.training_date)}"
-            if prior
-            else '<span class="d-fair">none yet</span>',
-        ),
-    ]
-    listed = "".join(f"<dt>{title}</dt><dd>{value}</dd>" for title, value in rows)
-    return f'<article class="d-card"><h3>{text(name)}</h3><dl>{listed}</dl>{tools}</article>'
+    if card is None:
+        body = f'<p class="d-error">{text(entry.problem)}</p>'
+    else:
+        body = rows_html(summary(card)) + (details_html(desk, entry.path, card) if whole else "")
+    return f'<article class="d-card{" whole" if whole else ""}"><h3>{text(name)}</h3>{body}{tools}</article>'

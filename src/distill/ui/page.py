@@ -1,7 +1,8 @@
-"""The page as a whole: its tabs, the clock that keeps them fresh, and the server."""
+"""The page as a whole: its tabs, and the server."""
 
 import contextlib
 import ipaddress
+import itertools
 import os
 import signal
 import socket
@@ -22,16 +23,17 @@ from fastapi.responses import PlainTextResponse, Response
 
 from distill.errors import DistillError
 from distill.ui.api import add_endpoints
-from distill.ui.desk import MOST_UPLOAD, Desk, Section, told
+from distill.ui.demo import demo_panel
+from distill.ui.desk import MOST_UPLOAD, Desk
+from distill.ui.fresh import keep_fresh
 from distill.ui.generate import generate_tab
 from distill.ui.library import library_tab
-from distill.ui.look import CSS, ONE_AT_A_TIME, TAB_ID, theme
+from distill.ui.look import CSS, ONE_AT_A_TIME, theme
 from distill.ui.serving import add_routes
 from distill.ui.sounds import sounds_tab
 from distill.ui.stages import codec_stage, prior_stage, synthesiser_stage
 from distill.ui.train import stage_section
 
-REFRESH_SECONDS = 1.0
 STOP_SECONDS = 20.0
 """How long a training gets to keep its best when the server ends."""
 TITLE = "distill"
@@ -50,11 +52,12 @@ def build(desk: Desk) -> gr.Blocks:
             "Nothing leaves this machine.</p>",
             elem_id="title",
         )
+        stages = [codec_stage(desk), prior_stage(desk), synthesiser_stage(desk)]
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Sounds", id="sounds"):
                 sounds, to_training, folder = sounds_tab(desk, owner)
+                demo = demo_panel(desk, stages, owner)
             with gr.Tab("Train", id="train"):
-                stages = [codec_stage(desk), prior_stage(desk), synthesiser_stage(desk)]
                 sections, subjects = zip(*(stage_section(desk, stage) for stage in stages), strict=True)
             with gr.Tab("Generate", id="generate"):
                 generating, model, to_prior = generate_tab(desk, owner)
@@ -63,33 +66,9 @@ def build(desk: Desk) -> gr.Blocks:
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **hidden)
         to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **hidden)
-        _keep_fresh(page, [sounds, *sections, generating, library], owner, seen)
+        keep_fresh(page, [sounds, demo, *itertools.chain(*sections), generating, library], owner, seen)
         add_endpoints(desk, stages)
     return page
-
-
-def _keep_fresh(page: gr.Blocks, sections: list[Section], owner: gr.Textbox, seen: gr.State) -> None:
-    """One clock for all sections: a reload finds everything as it is, and nothing is sent that has been shown."""
-    inputs = [component for section in sections for component in section.inputs]
-    outputs = [component for section in sections for component in section.outputs]
-
-    @told
-    def refresh(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
-        updates: list[Any] = []
-        rest = list(values)
-        for section in sections:
-            own, rest = rest[: len(section.inputs)], rest[len(section.inputs) :]
-            updates += section.refresh(whose or "", shown, *own)
-        return [*updates, shown]
-
-    how: dict[str, Any] = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "queue": False,  # answered at once, whatever else is waiting
-        "trigger_mode": "once",
-    }
-    page.load(None, None, owner, js=TAB_ID).then(refresh, [owner, seen, *inputs], [*outputs, seen], **how)
-    gr.Timer(REFRESH_SECONDS).tick(refresh, [owner, seen, *inputs], [*outputs, seen], **how)
 
 
 def make_app(desk: Desk, host: str, port: int, most_upload: str = MOST_UPLOAD) -> FastAPI:

@@ -1,7 +1,6 @@
-"""Generated sounds as cards, the history, and a sound beside what the codec makes of it: events and records as HTML."""
+"""Generated sounds as cards, and the history: events and records as HTML."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
 from distill.files import kept_dir
@@ -33,22 +32,6 @@ def history_html(generations: Sequence[Generation]) -> str:
     if not generations:
         return empty(NOTHING_YET)
     return f'<div class="d-cards">{"".join(_earlier(each) for each in generations)}</div>'
-
-
-def heard_html(desk: Desk, job: Job) -> str:
-    """A sound and what the codec makes of it, side by side."""
-    job.wait(0.3)
-    if job.error:
-        return failed(job.error)
-    sound = next((event for event in job.drain()[0] if isinstance(event, SoundWritten)), None)
-    if sound is None or sound.source is None:
-        return f"<p>{text(job.title)}: working.</p>"
-    source, made = Path(sound.source), Path(sound.path)
-    error = "" if sound.mel_l1_db is None else f"{sound.mel_l1_db:.2f} dB from the original"
-    return (
-        f'<div class="d-cards">{sound_card(desk.offers, source, f"Original: {source.name}", length(sound.seconds))}'
-        f"{sound_card(desk.offers, made, 'Through the codec', error)}</div>"
-    )
 
 
 def _progress(job: Job) -> str:

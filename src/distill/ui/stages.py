@@ -16,6 +16,7 @@ from distill.events import Event
 from distill.jobs import Job
 from distill.library import model_in_library, name_of_folder, new_model_path
 from distill.ui.desk import Desk
+from distill.ui.extras import ALLOW_CHANGED, DATASET, DEVICE, EMBED_CODES
 from distill.ui.markup import clock, day, place, text
 
 Overrides = Mapping[str, Any]
@@ -30,6 +31,11 @@ class Wanted:
     overrides: Overrides
     replace: bool = False
     resume: bool = False
+    device: str = "auto"
+    dataset: str | None = None
+    """Where the sounds are now; empty: where they were."""
+    allow_changed: bool = False
+    embed_codes: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class Stage:
     replaces: Callable[[Path], str]
     """What is lost when it is trained again, in a sentence; empty where nothing is."""
     work: Callable[[Wanted, threading.Event], Generator[Event, None, None]]
+    extras: tuple[str, ...] = (DEVICE,)
+    """What `Wanted` holds beside the settings that is asked for here."""
+    moved: Callable[[str], bool] = lambda _subject: False
+    """Whether the sounds of a subject are not where they were."""
 
 
 def codec_stage(desk: Desk) -> Stage:
@@ -87,7 +97,13 @@ def codec_stage(desk: Desk) -> Stage:
     def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
         folder, name = desk.folder(wanted.subject), wanted.name or None
         return studio.train(
-            folder, name, overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop
+            folder,
+            name,
+            overrides=wanted.overrides,
+            device=wanted.device,
+            overwrite=wanted.replace,
+            resume=wanted.resume,
+            stop=stop,
         )
 
     return Stage(
@@ -128,6 +144,7 @@ def prior_stage(desk: Desk) -> Stage:
         auto=lambda card: studio.resolve_prior(card, {}).settings.model_dump(),
         lost=lost,
         train=studio.train_prior_for,
+        learns_from_codes=True,
     )
 
 
@@ -164,12 +181,29 @@ def _later_stage(
     auto: Callable[[BundleCard], dict[str, Any]],
     lost: Callable[[BundleCard], str],
     train: Callable[..., Generator[Event, None, None]],
+    learns_from_codes: bool = False,
 ) -> Stage:
-    """A stage that goes on with a model and the codec's own sounds. `lost`: what the model has of it, or nothing."""
+    """A stage that goes on with a model and the codec's own sounds.
+
+    Args:
+        lost: what the model has of it, or nothing.
+        learns_from_codes: whether the codes that may be in the model do where the sounds are gone.
+    """
+
+    def moved(subject: str) -> bool:
+        return not desk.has_sounds_of(read_card(model_in_library(subject)).corpus_manifest)
 
     def describe(subject: str) -> str:
-        manifest = read_card(model_in_library(subject)).corpus_manifest
+        card = read_card(model_in_library(subject))
+        manifest = card.corpus_manifest
         folder = place(Path(desk.spoken(Path(manifest.folder))))
+        if moved(subject):
+            codes = learns_from_codes and card.has_codes and desk.any_folder
+            without = " Without them it learns from the codes that are in the model." if codes else ""
+            return (
+                f'<p class="d-warn">The sounds of this model, {len(manifest.files)} in {text(folder)}, are not there any '
+                f"more. Say under Dataset where they are now.{without}</p>"
+            )
         return (
             f"<p>Learns from the codec's own sounds, there is nothing to select: {len(manifest.files)} sounds in "
             f"{text(folder)}, {clock(manifest.seconds)} together; {len(manifest.train)} to learn from, "
@@ -182,7 +216,20 @@ def _later_stage(
 
     def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
         path = model_in_library(wanted.subject)
-        return train(str(path), overrides=wanted.overrides, overwrite=wanted.replace, resume=wanted.resume, stop=stop)
+        more = {"embed_codes": wanted.embed_codes} if EMBED_CODES in extras else {}
+        return train(
+            str(path),
+            dataset=desk.dataset(read_card(path).corpus_manifest, wanted.dataset),
+            overrides=wanted.overrides,
+            device=wanted.device,
+            overwrite=wanted.replace,
+            allow_changed=wanted.allow_changed,
+            resume=wanted.resume,
+            stop=stop,
+            **more,
+        )
+
+    extras = (DEVICE, *((EMBED_CODES,) if learns_from_codes else ()), DATASET, ALLOW_CHANGED)
 
     return Stage(
         key=key,
@@ -198,6 +245,8 @@ def _later_stage(
         auto=lambda subject: auto(read_card(model_in_library(subject))),
         replaces=replaces,
         work=work,
+        extras=extras,
+        moved=moved,
     )
 
 
@@ -210,6 +259,7 @@ def start(desk: Desk, stage: Stage, wanted: Wanted) -> Job:
     if not wanted.subject:
         raise DistillError(f"Choose a {stage.subject.lower()} first.")
     target = stage.target(wanted.subject, wanted.name)
-
+    if DATASET in stage.extras:
+        desk.dataset(read_card(target).corpus_manifest, wanted.dataset)
     title = f"The {stage.key} of {target.stem}"
     return desk.jobs.start(stage.key, title, lambda stop: stage.work(wanted, stop), about=str(target))

@@ -10,14 +10,15 @@ from distill import studio
 from distill.errors import DistillError
 from distill.knobs import Knob, knobs_of
 from distill.ui.desk import LOOK, Desk, Section, library_signature, told
+from distill.ui.extras import DATASET, EMBED_CODES, codes_field, device_field, sounds_fields
 from distill.ui.fields import knob_fields, overrides_from, shown_auto
 from distill.ui.live import live_view
 from distill.ui.markup import empty, failed, text
 from distill.ui.stages import Stage, Wanted, start
 
 
-def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
-    """Lay out one stage -> what keeps it fresh, and the field of its subject."""
+def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
+    """Lay out one stage -> what keeps its fields and its live view fresh, and the field of its subject."""
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
     plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
@@ -45,6 +46,15 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
         fields = knob_fields(stage.key, plain)
     with gr.Accordion("Advanced settings", open=False, elem_id=f"{stage.key}-advanced"), gr.Row():
         fields += knob_fields(stage.key, folded)
+        extras: list[Any] = [device_field(stage.key)]
+        if EMBED_CODES in stage.extras:
+            extras.append(codes_field(stage.key))
+    elsewhere = []
+    if DATASET in stage.extras:
+        title = "The sounds are elsewhere, or have changed"
+        with gr.Accordion(title, open=False, elem_id=f"{stage.key}-elsewhere") as box, gr.Row():
+            extras += sounds_fields(stage.key, desk.collections())
+        elsewhere.append(box)
     ordered = [*plain, *folded]
     with gr.Row():
         train = gr.Button(
@@ -64,8 +74,10 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
         use_best = gr.Button("Stop and use best checkpoint", variant="stop", elem_id=f"{stage.key}-use-best")
     live = gr.HTML("", elem_id=f"{stage.key}-live")
 
-    def begin(wanted: Wanted) -> str:
-        job = start(desk, stage, wanted)
+    def begin(which: str, called: str | None, values: Sequence[Any], **how: Any) -> str:
+        more: dict[str, Any] = dict(zip(stage.extras, values[len(ordered) :], strict=True))
+        overrides = {} if how.get("resume") else overrides_from(ordered, values[: len(ordered)])
+        job = start(desk, stage, Wanted(which, called or "", overrides, **more, **how))
         job.wait(0.05)
         return live_view(desk, job).html
 
@@ -76,17 +88,15 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
         loss = stage.replaces(stage.target(which, called or ""))
         if loss:
             return gr.Column(visible=True), f"<p>{text(loss)}</p>", gr.skip()
-        wanted = Wanted(which, called or "", overrides_from(ordered, values))
-        return gr.Column(visible=False), "", begin(wanted)
+        return gr.Column(visible=False), "", begin(which, called, values)
 
     @told
     def begin_anew(which: str, called: str, *values: Any) -> tuple[Any, Any]:
-        wanted = Wanted(which, called or "", overrides_from(ordered, values), replace=True)
-        return gr.Column(visible=False), begin(wanted)
+        return gr.Column(visible=False), begin(which, called, values, replace=True)
 
     @told
-    def go_on(which: str, called: str) -> str:
-        return begin(Wanted(which, called or "", {}, resume=True))
+    def go_on(which: str, called: str, *values: Any) -> str:
+        return begin(which, called, values, resume=True)
 
     def end() -> None:
         job = desk.jobs.latest(stage.key)
@@ -94,21 +104,26 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[Section, gr.Dropdown]:
             job.stop()
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    train.click(ask_or_begin, [subject, name, *fields], [confirm, question, live], **hidden)
-    replace.click(begin_anew, [subject, name, *fields], [confirm, live], **hidden)
+    asked = [subject, name, *fields, *extras]
+    train.click(ask_or_begin, asked, [confirm, question, live], **hidden)
+    replace.click(begin_anew, asked, [confirm, live], **hidden)
     cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
-    resume.click(go_on, [subject, name], live, **hidden)
+    resume.click(go_on, asked, live, **hidden)
     stop.click(end, None, None, **hidden)
     use_best.click(end, None, None, **hidden)
 
-    def refresh(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+    def refresh_fields(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+        chosen = which or _looked_at(desk, stage, seen, owner)
         return [
-            *_subject_updates(desk, stage, seen, which or _looked_at(desk, stage, seen, owner), called, which, ordered),
-            *_job_updates(desk, stage, seen),
+            *_subject_updates(desk, stage, seen, chosen, called, which, ordered),
+            *(_elsewhere_update(stage, seen, which) for _ in elsewhere),
         ]
 
-    outputs = [subject, corpus, resume, *fields, live, banner, reason, stop, train]
-    return Section(outputs, refresh, [subject, name]), subject
+    def refresh_live(_owner: str, seen: dict[str, Any]) -> list[Any]:
+        return _job_updates(desk, stage, seen)
+
+    asking = Section([subject, corpus, resume, *fields, *elsewhere], refresh_fields, [subject, name])
+    return [asking, Section([live, banner, reason, stop, train], refresh_live)], subject
 
 
 def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:
@@ -133,14 +148,16 @@ def _subject_updates(
     updates = [gr.skip()] * (3 + len(knobs))
     choices = stage.choices()
     known = seen.get(f"{stage.key} choices", choices)
+    changed: dict[str, Any] = {}
     if seen.get(f"{stage.key} choices") != choices:
-        seen[f"{stage.key} choices"] = choices
+        seen[f"{stage.key} choices"] = changed["choices"] = choices
         new = [choice for choice in choices if choice not in known]
         if not which or not (stage.named or which in choices):
             which = next(iter(new or choices), None)
-        updates[0] = gr.Dropdown(choices=choices, value=which)
-    elif which != written:
-        updates[0] = gr.Dropdown(value=which)
+    if which != written:  # else the field is left alone: someone may be typing in it
+        changed["value"] = which
+    if changed:
+        updates[0] = gr.Dropdown(**changed)
     idle = desk.training() is None
     look = desk.jobs.latest(LOOK)
     signature = (which, called, idle, library_signature() if idle else (), (look.number, look.state) if look else ())
@@ -161,6 +178,17 @@ def _subject_updates(
     updates[2] = gr.Button(visible=resumable)
     updates[3:] = shown_auto(knobs, auto)
     return updates
+
+
+def _elsewhere_update(stage: Stage, seen: dict[str, Any], which: str | None) -> Any:
+    """The fields for sounds that are elsewhere open by themselves when a model is chosen whose sounds are gone."""
+    if seen.get(f"{stage.key} elsewhere") == which:
+        return gr.skip()
+    seen[f"{stage.key} elsewhere"] = which
+    try:
+        return gr.Accordion(open=True) if which and stage.moved(which) else gr.skip()
+    except DistillError:
+        return gr.skip()
 
 
 def _job_updates(desk: Desk, stage: Stage, seen: dict[str, Any]) -> list[Any]:

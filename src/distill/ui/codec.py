@@ -1,0 +1,187 @@
+"""What a model's codec makes of known sounds: to hear, and measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from distill.errors import DistillError
+from distill.evaluation import EvaluationCompleteEvent, SoundScores
+from distill.events import Progress, SoundWritten
+from distill.jobs import Job
+from distill.ui.desk import EVALUATE, RECONSTRUCT, Desk, Section, told
+from distill.ui.markup import bar, failed, figures, length, sound_card, table, text
+
+NO_SOUND_CHOSEN = "Choose a model, and drop a sound."
+MOST_ROWS = 500
+
+
+def codec_panels(
+    desk: Desk, owner: gr.Textbox, model: gr.Dropdown, synthesiser: gr.Dropdown, device: gr.Dropdown
+) -> Section:
+    """Lay out both panels -> what keeps them fresh."""
+    with gr.Accordion("Hear sounds through the codec", open=False, elem_id="reconstruct-box"):
+        gr.Markdown("What the codec makes of a sound is the best that anything generated can sound like.")
+        with gr.Row(equal_height=False):
+            sources = gr.File(label="Sounds", file_count="multiple", height=150, elem_id="reconstruct-file")
+            through = gr.Button("Through the codec", elem_id="reconstruct-go")
+        heard = gr.HTML("", elem_id="reconstruct-results")
+    with gr.Accordion("How good is this model?", open=False, elem_id="evaluate-box"):
+        gr.Markdown(
+            "Sends sounds that the model has not learned from through it, and measures what is lost on the way."
+        )
+        with gr.Row(equal_height=False):
+            corpus = gr.Dropdown(
+                desk.collections(),
+                value=None,
+                label="Corpus",
+                info="A folder of sounds; those it was trained on are left out. Empty: the model's own held-out sounds.",
+                allow_custom_value=True,
+                elem_id="evaluate-corpus",
+                min_width=270,
+            )
+            measure = gr.Button("Measure", min_width=140, elem_id="evaluate-go")
+            stop = gr.Button("Stop measuring", visible=False, min_width=140, elem_id="evaluate-stop")
+        measured = gr.HTML("", elem_id="evaluate-results")
+
+    @told
+    def reconstruct(which: str | None, files: list[str] | None, whose: str, what: str, where: str) -> str:
+        if not which or not files:
+            raise DistillError(NO_SOUND_CHOSEN)
+        job = desk.reconstruct(which, [Path(file) for file in files], whose, where, what)
+        job.wait(0.3)
+        return heard_html(desk, job)
+
+    @told
+    def begin_measuring(which: str | None, folder: str | None, whose: str, what: str, where: str) -> str:
+        if not which:
+            raise DistillError("Choose a model first.")
+        job = desk.evaluate(which, folder, whose, where, what)
+        job.wait(0.3)
+        return measured_html(job)
+
+    def end(whose: str) -> None:
+        job = desk.jobs.latest(EVALUATE, whose)
+        if job is not None:
+            job.stop()
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    through.click(reconstruct, [model, sources, owner, synthesiser, device], heard, **hidden)
+    measure.click(begin_measuring, [model, corpus, owner, synthesiser, device], measured, **hidden)
+    stop.click(end, owner, None, **hidden)
+
+    def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
+        collections = desk.collections()
+        choices = gr.skip() if seen.get("evaluate choices") == collections else gr.Dropdown(choices=collections)
+        seen["evaluate choices"] = collections
+        job = desk.jobs.latest(EVALUATE, whose)
+        return [
+            _news(desk.jobs.latest(RECONSTRUCT, whose), seen, "heard", lambda own: heard_html(desk, own)),
+            choices,
+            _news(job, seen, "measured", measured_html),
+            _news(job, seen, "measure stop", lambda own: gr.Button(visible=own.running and not own.stopping)),
+        ]
+
+    return Section([heard, corpus, measured, stop], refresh)
+
+
+def heard_html(desk: Desk, job: Job) -> str:
+    """Sounds and what the codec makes of them, side by side."""
+    if job.error:
+        return failed(job.error)
+    written = [event for event in job.drain()[0] if isinstance(event, SoundWritten)]
+    parts = [f"<p>{text(job.title)}: working.</p>"] if job.running else []
+    cards = []
+    for sound in written:
+        source = Path(sound.source or sound.path)
+        error = "" if sound.mel_l1_db is None else f"{sound.mel_l1_db:.2f} dB from the original"
+        cards.append(sound_card(desk.offers, source, f"Original: {source.name}", length(sound.seconds)))
+        cards.append(sound_card(desk.offers, Path(sound.path), f"Through the codec: {source.name}", error))
+    if cards:
+        parts.append(f'<div class="d-cards">{"".join(cards)}</div>')
+    return "".join(parts)
+
+
+def measured_html(job: Job) -> str:
+    """What was measured, in figures and for each sound; or how far it is."""
+    if job.error:
+        return failed(job.error)
+    done = next((event for event in job.drain()[0] if isinstance(event, EvaluationCompleteEvent)), None)
+    if done is not None:
+        return evaluation_html(job.title, done)
+    if not job.running:
+        return "<p>Stopped before all sounds were measured.</p>"
+    step = job.step if isinstance(job.step, Progress) else None
+    share, how = (
+        (step.done / max(step.total, 1), f"{step.task}, {step.done} of {step.total}") if step else (0.0, "opening")
+    )
+    return f"<p><b>{text(job.title)}</b>: {text(how)}</p>{bar(share, job.title)}"
+
+
+def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
+    """Means in plain words, then a table of all sounds."""
+    mean = done.to_dict()
+    levels = mean["mel_l1_db_per_levels"]
+    coarse = [
+        f"{error:.2f} dB with level 1 alone" if n == 1 else f"{error:.2f} with {n}" for n, error in enumerate(levels, 1)
+    ]
+    said = [
+        ("sounds measured", f"{mean['files']}"),
+        ("lost in the codec", f"{mean['mel_l1_db']:.2f} dB"),
+        ("lost in codec and synthesiser", f"{mean['wave_mel_l1_db']:.2f} dB"),
+        ("lost in the synthesiser alone", f"{mean['synthesis_mel_l1_db']:.2f} dB"),
+        ("bits for each second", f"{mean['bits_per_second']:,.0f}"),
+    ]
+    notes = (
+        f"Means of all sounds; lower is better, and 0 dB would be the sound itself. The codes take {', '.join(coarse)}; "
+        f"the same network without codes takes {mean['mel_l1_db_unquantised']:.2f} dB. The STFT distance compares the waveforms' "
+        "spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
+    )
+    titles = [
+        "Sound",
+        "Length",
+        "Codec",
+        "Codec and synthesiser",
+        "STFT distance",
+        "Attacks",
+        "Synthesiser alone",
+        "STFT distance",
+    ]
+    rows = [["<b>mean</b>", "", *_cells(lambda name: mean[name])]]
+    rows += [_row(sound) for sound in done.sounds[:MOST_ROWS]]
+    shown = table(titles, rows, "Measured sounds", ["f", *["n"] * (len(titles) - 1)])
+    more = len(done.sounds) - MOST_ROWS
+    rest = f'<p class="d-note">and {more} more, which are in the means as well.</p>' if more > 0 else ""
+    return f'<h3>{text(title)}</h3>{figures(said)}<p class="d-note">{text(notes)}</p>{shown}{rest}'
+
+
+def _row(sound: SoundScores) -> list[str]:
+    return [text(sound.name), length(sound.seconds), *_cells(lambda name: getattr(sound, name))]
+
+
+def _cells(value_of: Callable[[str], float | None]) -> list[str]:
+    def distance(name: str) -> str:
+        value = value_of(name)
+        return "–" if value is None else f"{value:.2f}"
+
+    return [
+        f"{distance('mel_l1_db')} dB",
+        f"{distance('wave_mel_l1_db')} dB",
+        distance("wave_mrstft"),
+        distance("wave_onset_correlation"),
+        f"{distance('synthesis_mel_l1_db')} dB",
+        distance("synthesis_mrstft"),
+    ]
+
+
+def _news(job: Job | None, seen: dict[str, Any], key: str, shown: Callable[[Job], Any]) -> Any:
+    """The update for what a job shows, where it has changed since this browser tab was told."""
+    if job is None:
+        return gr.skip()
+    step = (job.step.task, job.step.done) if isinstance(job.step, Progress) else ()
+    signature = (job.number, job.state, job.stopping, len(job.drain()[0]), step)
+    if seen.get(key) == signature:
+        return gr.skip()
+    seen[key] = signature
+    return shown(job)

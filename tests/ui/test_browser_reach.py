@@ -1,0 +1,174 @@
+"""In a real browser: measuring, details, the trash, sounds that moved, and the keyboard."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill.bundle import read_card, read_contents, save_bundle
+from page import CHROMIUM, Server, choose_tab, start_server
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
+    pytest.mark.timeout(900),
+]
+PRIOR = {"epochs": "2", "hidden_size": "32", "num_layers": "1", "num_heads": "2", "views": "1"}
+TABS = ("Sounds", "Train", "Generate", "Library")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A library with `kit`, and with `lost`, whose sounds are not where they were."""
+    library = tmp_path_factory.mktemp("page") / "library"
+    library.mkdir()
+    shutil.copy(tiny_model, library / "kit.distill")
+    contents = read_contents(tiny_model, mapped=False)
+    contents["corpus_manifest"] = {**contents["corpus_manifest"], "folder": str(library.parent / "gone")}
+    save_bundle(library / "lost.distill", contents)
+    started = start_server(library)
+    yield started
+    started.end()
+
+
+def unfold(page: Any, box: str) -> None:
+    """Open an accordion."""
+    page.locator(f"#{box}").get_by_role("button").first.click()
+
+
+def test_a_model_is_measured_and_the_table_survives_a_reload(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    choose_tab(page, "Generate")
+    page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
+    unfold(page, "evaluate-box")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    table = page.get_by_role("region", name="Measured sounds")
+    table.wait_for()
+    page.get_by_text("lost in the codec").wait_for()
+    rows = table.locator("tbody tr").count()
+    assert rows >= 2
+    page.reload()
+    choose_tab(page, "Generate")
+    unfold(page, "evaluate-box")
+    table.wait_for()
+    assert table.locator("tbody tr").count() == rows
+
+
+def test_details_open_and_close(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    choose_tab(page, "Library")
+    details = page.get_by_role("button", name="Details of kit")
+    details.click()
+    page.get_by_role("region", name="Settings").wait_for()
+    picture = page.get_by_role("img", name="Usage of the codes of kit")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+    assert details.get_attribute("aria-pressed") == "true"
+    details.click()
+    page.get_by_role("region", name="Settings").wait_for(state="detached")
+
+
+def test_sounds_that_moved_are_given_on_the_page(open_page: Callable[..., Any], server: Server, sounds: Path) -> None:
+    page = open_page()
+    choose_tab(page, "Train")
+    assert not page.locator("#prior-dataset").is_visible()
+    subject = page.locator("#prior-subject input")
+    page.locator("#prior-corpus").get_by_text("nothing to select").wait_for()
+    subject.click()
+    page.get_by_role("option", name="lost").click()
+    page.locator("#prior-corpus").get_by_text("are not there any more").wait_for()
+    dataset = page.locator("#prior-dataset input")
+    dataset.wait_for()
+    dataset.fill(str(sounds))
+    dataset.press("Enter")
+    unfold(page, "prior-advanced")
+    for name, value in PRIOR.items():
+        page.locator(f"#prior-{name}").get_by_role("textbox").fill(value)
+    page.locator("#prior-embed_codes input").uncheck()
+    page.get_by_role("button", name="Train the prior").click()
+    page.locator("#prior-confirm").get_by_role("button", name="Replace it").click()
+    page.locator("#prior-live").get_by_text("The prior of lost is ready").wait_for()
+    card = read_card(server.library / "lost.distill")
+    assert not card.has_codes
+    assert card.prior_metadata is not None
+    assert card.prior_metadata.epochs_trained == 2
+
+
+def test_the_trash_after_a_reload(open_page: Callable[..., Any], server: Server) -> None:
+    page = open_page()
+    choose_tab(page, "Library")
+    page.get_by_role("button", name="Delete lost").click()
+    page.get_by_text("lost is deleted").wait_for()
+    page.reload()
+    choose_tab(page, "Library")
+    unfold(page, "trash-box")
+    page.get_by_role("button", name="Bring back lost").click()
+    page.get_by_role("heading", name="lost", exact=True).wait_for()
+    page.get_by_text("Nothing is deleted").wait_for()
+    page.get_by_role("button", name="Delete lost").click()
+    page.get_by_role("button", name="Remove them for good").click()
+    page.get_by_text("1 deleted model will be gone for good").wait_for()
+    page.get_by_role("button", name="Keep them").click()
+    assert len(list((server.library / ".trash").iterdir())) == 1
+    page.get_by_role("button", name="Remove them for good").click()
+    page.get_by_role("button", name="Remove for good", exact=True).click()
+    page.get_by_text("Nothing is deleted").wait_for()
+    assert list((server.library / ".trash").iterdir()) == []
+
+
+def test_what_is_typed_early_stays(open_page: Callable[..., Any]) -> None:
+    """Guards against an update from before the typing that empties the field."""
+    page = open_page()
+    choose_tab(page, "Train")
+    field = page.locator("#codec-subject input")
+    field.fill("/some/folder")
+    field.press("Enter")
+    page.wait_for_timeout(3500)
+    assert field.input_value() == "/some/folder"
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_everything_is_named_and_reached_by_keyboard(open_page: Callable[..., Any], tab: str) -> None:
+    """With every box open, on a phone: Tab gets to every control, each has a name, and nothing is too wide."""
+    page = open_page(viewport={"width": 390, "height": 844})
+    tabs = page.get_by_role("tab")
+    tabs.first.focus()
+    while page.evaluate("document.activeElement.textContent.trim()") != tab:
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)
+    if tab == "Library":
+        page.get_by_role("button", name="Details of kit").click()
+        page.get_by_role("region", name="Settings").wait_for()
+    if tab == "Generate":
+        page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
+    for closed in page.locator("button.label-wrap:visible").all():
+        closed.click()
+    page.wait_for_timeout(400)
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    wanted = page.evaluate(CONTROLS)
+    assert wanted > 5
+    page.evaluate("document.body.focus(); document.activeElement.blur()")
+    for _ in range(3 * wanted):
+        page.keyboard.press("Tab")
+        if not page.evaluate("() => { document.activeElement.dataset.reached = '1'; return window.missed() }"):
+            break
+    assert page.evaluate("window.missed()") == 0, page.evaluate("window.named()")
+
+
+UNNAMED = """() => [...document.querySelectorAll('button, input, textarea, select, audio, a[href]')]
+  .filter(each => each.offsetParent !== null && each.type !== 'file')
+  .filter(each => !(each.getAttribute('aria-label') || each.title || each.textContent.trim()
+    || (each.labels && [...each.labels].some(label => label.textContent.trim()))
+    || (each.getAttribute('aria-labelledby') || '').trim()))
+  .map(each => each.outerHTML.slice(0, 200))"""
+
+CONTROLS = """() => {
+  const all = [...document.querySelectorAll('button, input, textarea, select, audio, a[href]')]
+    .filter(each => each.offsetParent !== null && !each.disabled && each.type !== 'file');
+  const left = () => all.filter(each => each.isConnected && !each.dataset.reached);
+  window.missed = () => left().length;
+  window.named = () => left().map(each => each.outerHTML.slice(0, 220));
+  return all.length;
+}"""

@@ -1,0 +1,136 @@
+"""The page offers what the command line offers, option by option, or a reason stands here."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from distill.cli.app import app
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings
+from distill.knobs import knobs_of
+from distill.library import delete_model
+from distill.ui.desk import Desk
+from distill.ui.library import cards_html
+from distill.ui.page import build
+from distill.ui.trash import trash_html
+
+OFFERED: dict[str, dict[str, str]] = {
+    "train": {"folder": "codec-subject", "--name": "codec-model-name", "--overwrite": "codec-replace",
+              "--resume": "codec-resume", "--device": "codec-device"},
+    "train-prior": {"model": "prior-subject", "--dataset": "prior-dataset", "--allow-changed": "prior-allow_changed",
+                    "--embed-codes": "prior-embed_codes", "--overwrite": "prior-replace", "--resume": "prior-resume",
+                    "--device": "prior-device"},
+    "train-synth": {"model": "synthesiser-subject", "--dataset": "synthesiser-dataset",
+                    "--allow-changed": "synthesiser-allow_changed", "--overwrite": "synthesiser-replace",
+                    "--resume": "synthesiser-resume", "--device": "synthesiser-device"},
+    "generate": {"model": "generate-model", "--count": "generate-count", "--seconds": "generate-seconds",
+                 "--seed": "generate-seed", "--temperature": "generate-temperature", "--top-k": "generate-top-k",
+                 "--top-p": "generate-top-p", "--exact": "generate-ending", "--synthesiser": "generate-synthesiser",
+                 "--device": "generate-device"},
+    "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
+                    "--device": "generate-device"},
+    "evaluate": {"model": "generate-model", "--corpus": "evaluate-corpus", "--synthesiser": "generate-synthesiser",
+                 "--device": "generate-device"},
+    "info": {"model": "act details", "--heatmap": "act details"},
+    "ui": {},
+    "demo": {},
+    "library list": {"--deleted": "trash-list"},
+    "library info": {"name": "act details"},
+    "library rename": {"name": "act rename", "new_name": "library-new-name"},
+    "library delete": {"name": "act delete"},
+    "library restore": {"name": "act restore"},
+    "library empty-trash": {"--yes": "trash-remove"},
+    "library import": {"file": "library-import"},
+    "library export": {"name": "act download"},
+}  # fmt: skip
+"""Where each option is on the page: an element's id, or what is on the cards."""
+
+REASONS: dict[tuple[str, str], str] = {
+    ("*", "--json"): "the page's endpoints answer scripts",
+    ("*", "--devices"): "several processes start the same command again, which a server cannot: docs/decisions.md",
+    ("*", "--num-nodes"): "as --devices",
+    ("*", "--strategy"): "as --devices",
+    ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
+    ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
+    ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
+    ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
+    ("ui", "--host"): "said before there is a page",
+    ("ui", "--port"): "said before there is a page",
+    ("ui", "--library"): "said before there is a page",
+    ("demo", "--out"): "the demo's sounds, model and results go where the page keeps all others",
+    ("demo", "--device"): "the demo takes what auto takes",
+    ("library import", "--name"): "Rename is on the card as soon as it is there",
+    ("library export", "out"): "the browser asks where a download goes",
+    ("library export", "--overwrite"): "the browser asks before it replaces a file",
+}
+STAGES = {
+    "train": ("codec", CodecSettings), "train-prior": ("prior", PriorSettings),
+    "train-synth": ("synthesiser", SynthesiserSettings),
+}  # fmt: skip
+
+
+def options_of(command: Any, name: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Every command's options and arguments: (command, option, its declaration)."""
+    for key, inner in getattr(command, "commands", {}).items():
+        yield from options_of(inner, f"{name} {key}".strip())
+    if not hasattr(command, "commands"):
+        for option in command.params:
+            yield name, option.opts[0], option
+
+
+COMMAND_LINE = {(command, option): each for command, option, each in options_of(typer.main.get_command(app))}
+
+
+@pytest.fixture
+def desk(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A library with a model, and a deleted one."""
+    library = tmp_path / "library"
+    library.mkdir()
+    for name in ("kit", "old"):
+        shutil.copy(tiny_model, library / f"{name}.distill")
+    monkeypatch.setenv("DISTILL_LIBRARY", str(library))
+    delete_model("old")
+    return Desk(tmp_path, any_folder=True)
+
+
+def test_the_page_offers_every_option_of_the_command_line(desk: Desk) -> None:
+    """Guards against a command or an option that only a terminal has."""
+    parts = [part["props"] for part in build(desk).get_config_file()["components"]]
+    ids = {props["elem_id"] for props in parts if props.get("elem_id")}
+    cards = cards_html(desk, "", "name") + trash_html()
+    knobs = {
+        (command, k.flag): f"{stage}-{k.name}" for command, (stage, model) in STAGES.items() for k in knobs_of(model)
+    }
+    for command, option in COMMAND_LINE:
+        place = knobs.get((command, option)) or OFFERED[command].get(option)
+        reason = REASONS.get((command, option)) or REASONS.get(("*", option))
+        assert (place is None) != (reason is None), f"{command} {option}: {place}, {reason}"
+        if place is not None and place.startswith("act "):
+            act = place.removeprefix("act ")
+            assert f'data-act="{act}"' in cards or (act == "download" and "Download kit" in cards), (command, option)
+        elif place is not None:
+            assert place in ids, (command, option)
+
+
+def test_no_reason_outlives_its_option() -> None:
+    told = {(command, option) for command, options in OFFERED.items() for option in options} | set(REASONS)
+    known = set(COMMAND_LINE) | {("*", option) for _, option in COMMAND_LINE}
+    assert told <= known
+    assert set(OFFERED) == {command for command, _ in COMMAND_LINE}
+
+
+@pytest.mark.parametrize("command", STAGES)
+def test_what_is_no_setting_is_called_alike_too(desk: Desk, command: str) -> None:
+    """Guards against advice such as "give it with --dataset" that names no field of the page."""
+    stage = STAGES[command][0]
+    parts = {part["props"].get("elem_id"): part["props"] for part in build(desk).get_config_file()["components"]}
+    for option in ("--device", "--dataset", "--allow-changed", "--embed-codes"):
+        if (command, option) in COMMAND_LINE:
+            props = parts[f"{stage}-{option[2:].replace('-', '_')}"]
+            assert props["label"].lower().replace(" ", "-") == option.removeprefix("--")
+            assert props.get("visible") is not False
+            default = COMMAND_LINE[command, option].default
+            assert props.get("value") == default

@@ -13,7 +13,6 @@ from distill.ui.desk import Desk
 from distill.ui.fresh import joined
 from distill.ui.page import make_app
 
-
 UNCHANGED = (None, gr.skip(), {"__type__": "update", "props": gr.skip()})
 """How the page is told that a component stays as it is."""
 

@@ -116,17 +116,6 @@ def test_the_trash_after_a_reload(open_page: Callable[..., Any], server: Server)
     assert list((server.library / ".trash").iterdir()) == []
 
 
-def test_what_is_typed_early_stays(open_page: Callable[..., Any]) -> None:
-    """Guards against an update from before the typing that empties the field."""
-    page = open_page()
-    choose_tab(page, "Train")
-    field = page.locator("#codec-subject input")
-    field.fill("/some/folder")
-    field.press("Enter")
-    page.wait_for_timeout(3500)
-    assert field.input_value() == "/some/folder"
-
-
 @pytest.mark.parametrize("tab", TABS)
 def test_everything_is_named_and_reached_by_keyboard(open_page: Callable[..., Any], tab: str) -> None:
     """With every box open, on a phone: Tab gets to every control, each has a name, and nothing is too wide."""

@@ -20,6 +20,7 @@ from distill.ui.demo import demo_html, run_demo
 from distill.ui.desk import EVALUATE, Desk
 from distill.ui.details import details_html
 from distill.ui.stages import Stage, Wanted, codec_stage, prior_stage, start, synthesiser_stage
+from distill.ui.train import _subject_updates
 from distill.ui.trash import trash_html
 from tiny import TINY_CODEC, TINY_PRIOR, write_sounds
 
@@ -211,3 +212,21 @@ def test_details_say_what_the_file_says(desk: Desk, library: Path) -> None:
         assert said in html
     assert html.count("/picture/") == 1
     assert str(library) not in html
+
+
+def test_a_field_in_which_someone_types_is_left_alone(desk: Desk, tmp_path: Path) -> None:
+    """Guards against an update from before the typing that empties the field."""
+    stage = codec_stage(desk)
+    written = str(tmp_path)
+    seen: dict[str, Any] = {}
+    field = _subject_updates(desk, stage, seen, written, "", written, [])[0]
+    assert "value" not in _given(field)
+    desk.collect([], "new").mkdir(parents=True)
+    field = _subject_updates(desk, stage, seen, written, "", written, [])[0]
+    assert _given(field)["choices"] == ["new"]
+    assert "value" not in _given(field)
+
+
+def _given(update: Any) -> dict[str, Any]:
+    """What an update says."""
+    return dict(update if isinstance(update, dict) else update.constructor_args)

@@ -59,6 +59,8 @@ class Section:
     outputs: Sequence[Any]
     refresh: Callable[..., list[Any]]
     inputs: Sequence[Any] = field(default_factory=tuple)
+    often: bool = False
+    """Whether there is news every second while something is at work."""
 
 
 class Desk:

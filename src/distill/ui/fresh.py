@@ -15,11 +15,17 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
     """One clock for all sections: a reload finds everything as it is, and nothing is sent that has been shown.
 
     Gradio builds every component that an event could change anew, even where it is skipped, while all other answers
-    wait: 30 ms for the whole page. So the clock only rings for the sections that have news, and those are sent then.
+    wait: 30 ms for the whole page. So the clock changes what changes often, and rings for other sections that have news,
+    which are sent then.
     """
     inputs = [component for section in sections for component in section.inputs]
     outputs = [component for section in sections for component in section.outputs]
-    bells = [gr.Textbox(visible="hidden", label="News", elem_id=f"news-{number}") for number in range(len(sections))]
+    often = [number for number, section in enumerate(sections) if section.often]
+    bells = {
+        number: gr.Textbox(visible="hidden", label="News", elem_id=f"news-{number}")
+        for number in range(len(sections))
+        if number not in often
+    }
 
     def all_updates(whose: str, shown: dict[str, Any], values: Sequence[Any]) -> Iterator[list[Any]]:
         rest = list(values)
@@ -34,13 +40,18 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
     @told
     def ring(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
         waiting = shown.setdefault("waiting", {})
-        rung: list[Any] = [gr.skip()] * len(sections)
+        sent: list[Any] = []
+        rung: list[Any] = []
         for number, updates in enumerate(all_updates(whose, shown, values)):
-            if any(update != gr.skip() for update in updates):
+            if number in often:
+                sent += updates
+            elif all(update == gr.skip() for update in updates):
+                rung.append(gr.skip())
+            else:
                 waiting[number] = joined(waiting.get(number), updates)
                 shown["rung"] = shown.get("rung", 0) + 1
-                rung[number] = f"{shown['rung']}"
-        return [*rung, shown]
+                rung.append(f"{shown['rung']}")
+        return [*sent, *rung, shown]
 
     def handing_over(number: int) -> Callable[[dict[str, Any]], Any]:
         def hand_over(shown: dict[str, Any]) -> Any:
@@ -56,9 +67,10 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
         "queue": False,  # answered at once, whatever else is waiting
     }
     page.load(None, None, owner, js=TAB_ID).then(show_all, [owner, seen, *inputs], [*outputs, seen], **how)
-    gr.Timer(REFRESH_SECONDS).tick(ring, [owner, seen, *inputs], [*bells, seen], trigger_mode="once", **how)
-    for number, (bell, section) in enumerate(zip(bells, sections, strict=True)):
-        bell.change(handing_over(number), seen, list(section.outputs), **how)
+    changed = [*(component for number in often for component in sections[number].outputs), *bells.values(), seen]
+    gr.Timer(REFRESH_SECONDS).tick(ring, [owner, seen, *inputs], changed, trigger_mode="once", **how)
+    for number, bell in bells.items():
+        bell.change(handing_over(number), seen, list(sections[number].outputs), **how)
 
 
 def joined(older: Sequence[Any] | None, newer: Sequence[Any]) -> list[Any]:

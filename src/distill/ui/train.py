@@ -123,7 +123,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]
         return _job_updates(desk, stage, seen)
 
     asking = Section([subject, corpus, resume, *fields, *elsewhere], refresh_fields, [subject, name])
-    return [asking, Section([live, banner, reason, stop, train], refresh_live)], subject
+    return [asking, Section([live, banner, reason, stop, train], refresh_live, often=True)], subject
 
 
 def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:

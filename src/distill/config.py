@@ -88,7 +88,7 @@ class CodecSettings(VQVAEConfig):
     """Stage 1, `distill train`: the codec's architecture and how it is trained."""
 
     preset: Preset = knob(
-        "standard", "How much time the training gets: draft takes 0.4 of standard, thorough 4 times as much."
+        "standard", "How much time the training gets: draft takes half of standard, thorough 4 times as much."
     )
 
     epochs: int = knob(
@@ -267,7 +267,7 @@ LONG_FILE_SECONDS = 2.0
 """From this median duration on, files are long."""
 VIEWED_SECONDS = 1_500.0
 """Seconds of sound, all views together, that the prior learns from where there is less."""
-CODEC_CROPS: dict[Preset, int] = {"draft": 2_400, "standard": 6_000, "thorough": 24_000}
+CODEC_CROPS: dict[Preset, int] = {"draft": 2_400, "standard": 4_800, "thorough": 19_200}
 """Crops that the codec learns from in a training of default length."""
 PREVIEWS = 5
 """Previews in a training of default length."""

@@ -262,3 +262,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 def test_resume_takes_no_other_settings(tiny_model: Path) -> None:
     with pytest.raises(DistillError, match="Leave out --epochs"):
         list(train_prior_for(str(tiny_model), overrides={"epochs": 9}, device="cpu", resume=True))
+
+
+def test_resume_takes_no_other_codec(
+    tiny_model: Path, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a prior that learns the codes of one codec and goes on with those of another under the same name."""
+    monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
+    path = tmp_path / "again.distill"
+    path.write_bytes(tiny_model.read_bytes())
+    running = train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True)
+    while not isinstance(next(running), PriorEpochMetrics):
+        pass
+    running.close()
+    list(train(sounds, out=path, overrides={**TINY_CODEC, "seed": 5}, device="cpu", overwrite=True))
+    with pytest.raises(DistillError, match="another codec"):
+        list(train_prior_for(str(path), device="cpu", resume=True))

@@ -94,6 +94,7 @@ class Stage:
         facts = {
             "settings": self.resolved.settings.model_dump(),
             "corpus": self.corpus.digest,
+            "codec": self.contents.get("metadata", {}).get("created"),
             "version": distill.__version__,
         }
         return UnfinishedRun(self.path, self.name, facts, resume)

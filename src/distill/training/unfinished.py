@@ -22,7 +22,7 @@ class UnfinishedRun:
     """
 
     def __init__(self, model: Path, stage: str, facts: dict[str, Any], resume: bool) -> None:
-        """`facts`: plain values that must be the same when the run is taken up: settings, corpus, program."""
+        """`facts`: plain values that must be the same when the run is taken up: settings, corpus, codec, program."""
         self.model = model
         self.stage = stage
         self.facts = facts
@@ -49,8 +49,8 @@ class UnfinishedRun:
             return None
         if self.kept_facts() != self.facts:
             raise DistillError(
-                f"The unfinished {self.stage} training of {self.model} had other sounds or was begun by another version "
-                "of distill. Leave out --resume to start a new one."
+                f"The unfinished {self.stage} training of {self.model} had other sounds or another codec, or was begun by "
+                "another version of distill. Leave out --resume to start a new one."
             )
         state: dict[str, Any] = self._read()["state"]
         return state

@@ -134,8 +134,9 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
         ("bits for each second", f"{mean['bits_per_second']:,.0f}"),
     ]
     notes = (
-        f"Means of all sounds; lower is better, and 0 dB would be the sound itself. The codes take {', '.join(coarse)}; "
-        f"the same network without codes takes {mean['mel_l1_db_unquantised']:.2f} dB. The STFT distance compares the waveforms' "
+        "Means of all sounds; lower is better, and 0 dB would be the sound itself. With the codes that the encoder gives at "
+        f"once the codec loses {', '.join(coarse)}, without codes {mean['mel_l1_db_unquantised']:.2f} dB; codes are then "
+        "chosen anew by what they sound like. The STFT distance compares the waveforms' "
         "spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
     )
     titles = [

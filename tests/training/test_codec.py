@@ -15,11 +15,11 @@ from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent, Previe
 from distill.models.vqvae import FLOOR_DB
 from distill.studio import train
 from distill.training import crops, unfinished
-from distill.training.codec import CodecTask, codebook_decay, reconstruction_loss
+from distill.training.codec import CodecTask, codebook_decay, mel_error, reconstruction_loss
 from distill.training.crops import CropBatch, CropSource, augment
 from distill.training.fit import Progressed
 from distill.training.health import judge_health
-from tiny import TINY_CODEC, exhausted
+from tiny import CORPORA, TINY_CODEC, exhausted
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +170,18 @@ def test_quantizer_dropout_draws_fewer_levels_for_its_share(corpus: Corpus) -> N
 @pytest.mark.parametrize(("steps", "decay"), [(1, 0.97), (50, 0.98), (1000, 0.99)])
 def test_codebooks_average_over_about_an_epoch(steps: int, decay: float) -> None:
     assert codebook_decay(steps) == pytest.approx(decay)
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="no recordings beside the checkout")
+def test_the_shipped_weights_know_real_sounds() -> None:
+    """Guards against weights that no longer fit the network, and against pre-training on sounds unlike any recording:
+    before any training, real strokes come out of the unquantised network within a decibel."""
+    corpus = exhausted(scan(CORPORA / "tabla"))
+    task = CodecTask(corpus, CodecSettings(preview_every=0), lambda best: None)
+    task.objective.eval()
+    files = corpus.manifest.files
+    started = mel_error(task.codec, corpus, files, torch.device("cpu"), quantising=False)
+    nothing = CodecTask(corpus, CodecSettings(preview_every=0, pretrained=False), lambda best: None)
+    nothing.objective.eval()
+    assert started < 1.0 < mel_error(nothing.codec, corpus, files, torch.device("cpu"), quantising=False)

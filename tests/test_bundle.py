@@ -220,6 +220,16 @@ def test_weights_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path) -
             load_bundle(path)
 
 
+def test_a_texture_of_other_spectrograms_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(DistillError, match="texture"):
+        read_card(rewritten(tiny_model, tmp_path / "few.distill", texture_db=[1.0, 2.0]))
+    with pytest.raises(DistillError, match="texture_db"):
+        read_card(rewritten(tiny_model, tmp_path / "loud.distill", texture_db=128 * [float("nan")]))
+    without = {name: value for name, value in read_contents(tiny_model, mapped=False).items() if name != "texture_db"}
+    torch.save(without, tmp_path / "first.distill")
+    assert read_card(tmp_path / "first.distill").texture_db is None
+
+
 def test_the_old_suffix_is_read(tiny_model: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_model, tmp_path / "old.sda")
     assert load_bundle(tmp_path / "old.sda").prior is not None

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from pydantic import ConfigDict, Field, ValidationError
@@ -137,6 +137,8 @@ class BundleCard(Frozen):
     prior_metadata: PriorMetadata | None = None
     has_codes: bool = False
     """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
+    texture_db: tuple[Annotated[float, Field(ge=0.0, le=20.0)], ...] | None = None
+    """For each mel band, what decoded spectrograms lack of the recordings' grain (`distill.models.texture`)."""
     has_synthesiser: bool = False
     """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
     synthesiser_config: SynthesiserConfig | None = None
@@ -253,6 +255,8 @@ def _card(path: Path, contents: dict[str, Any]) -> BundleCard:
         raise DistillError(f"{path} is damaged: {where} in it makes no sense. Use another copy of it.") from error
     if card.has_prior and (card.prior_config is None or card.prior_metadata is None):
         raise DistillError(f"{path} is damaged: it says that it has a prior, and has none. Use another copy of it.")
+    if card.texture_db is not None and len(card.texture_db) != card.spectrogram_config.n_mels:
+        raise DistillError(f"{path} is damaged: its texture does not fit its spectrograms. Use another copy of it.")
     if card.has_synthesiser and (card.synthesiser_config is None or card.synthesiser_metadata is None):
         raise DistillError(
             f"{path} is damaged: it says that it has a synthesiser, and has none. Use another copy of it."

@@ -17,12 +17,14 @@ from distill.models.encoding import decode_codes
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, sample_codes
 from distill.models.stepping import Stepper
+from distill.models.texture import textured
 from distill.models.vqvae import columns
 from distill.synthesisers import check_synthesiser
 
 LONGEST_SECONDS = 600.0
 MOST_SOUNDS = 1000
 LARGEST_SEED = 2**31 - 1
+MOST_TEXTURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class GenerateOptions:
     format: str = "wav"
     synthesiser: str = "auto"
     """auto, neural or griffin-lim."""
+    texture: float = 1.0
+    """How much of the grain that recordings have over decoded spectrograms is added; 0: none, 1: as measured."""
 
 
 def sample_pieces(
@@ -70,12 +74,14 @@ def sample_pieces(
 
 
 def to_samples(
-    loaded: LoadedVQModel, codes: Tensor, synthesise: Synthesiser, generator: torch.Generator, seconds: float
+    loaded: LoadedVQModel, codes: Tensor, synthesise: Synthesiser, generator: torch.Generator, options: GenerateOptions
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Codes [S, Q] -> samples [N], at most `seconds` of them, safe to play."""
+    """Codes [S, Q] -> samples [N], at most as long as wanted, safe to play."""
     level = loaded.codec.typical_level_db
     mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
-    samples = synthesise(mel, generator)[: round(seconds * SAMPLE_RATE)]
+    if loaded.card.texture_db is not None and options.texture:
+        mel = textured(mel, options.texture * torch.tensor(loaded.card.texture_db), float(level), generator)
+    samples = synthesise(mel, generator)[: round(options.seconds * SAMPLE_RATE)]
     return finish(samples, SAMPLE_RATE).numpy()
 
 
@@ -94,6 +100,7 @@ def check_generate(options: GenerateOptions) -> None:
         <= 10.0,
         f"--top-p {options.sampling.top_p}: choose more than 0 and at most 1.": not 0.0 < options.sampling.top_p <= 1.0,
         f"--top-k {options.sampling.top_k}: choose 0 (all) or more.": options.sampling.top_k < 0,
+        f"--texture {options.texture}: choose 0 to {MOST_TEXTURE:.0f}.": not 0.0 <= options.texture <= MOST_TEXTURE,
         f"--format {options.format}: choose wav or flac.": options.format not in ("wav", "flac"),
     }
     for sentence, wrong in problems.items():

@@ -40,6 +40,7 @@ class GenerationSettings(Frozen):
     ending: Ending = "auto"
     """exact: filled with further sounds up to the length; natural: each ends where it ends; auto: as `distill generate`."""
     synthesiser: str = "auto"
+    texture: float = 1.0
 
 
 class GeneratedSound(Frozen):

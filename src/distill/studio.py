@@ -50,7 +50,7 @@ from distill.pictures import usage_heatmap
 from distill.processes import ONE, Processes
 from distill.synthesisers import check_synthesiser, choose_synthesiser
 from distill.training.codec import CODEC_STAGE, train_codec
-from distill.training.codes import extract_code_sequences, unpack_codes
+from distill.training.codes import extract_code_sequences, measure_texture, unpack_codes
 from distill.training.fit import launch_fabric
 from distill.training.prior import PRIOR_STAGE, train_prior
 from distill.training.synthesiser import SYNTHESISER_STAGE, train_synthesiser
@@ -120,6 +120,7 @@ def train_prior_for(
     resolved = resolve_prior(card, chosen) if kept is None else Resolved(PriorSettings(**kept), {})
     torch_device = launch_fabric(device, resolved.settings.seed, processes).device  # processes share the encoding too
     loaded = load_bundle(path, torch_device)
+    texture = None
     if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
         manifest = card.corpus_manifest
         yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
@@ -131,8 +132,10 @@ def train_prior_for(
         manifest = corpus.manifest
         views, seed = resolved.settings.views, resolved.settings.seed
         sequences = yield from extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
+        texture = measure_texture(loaded.codec, corpus, sequences)
+    books = loaded.codec.codebooks()
     yield from train_prior(
-        path, loaded.codec.codebooks(), sequences, manifest, resolved, device, stop, embed_codes, resume, processes
+        path, books, sequences, manifest, resolved, device, stop, embed_codes, resume, processes, texture
     )
 
 
@@ -205,7 +208,7 @@ def generate(
             if stop is not None and stop.is_set():
                 break
             begun = time.monotonic()
-            samples = to_samples(loaded, sequence, synthesise, generator, options.seconds)
+            samples = to_samples(loaded, sequence, synthesise, generator, options)
             target = unused_path(out / f"{path.stem}-seed{each}.{options.format}")
             write_audio(target, samples)
             synthesis_seconds += time.monotonic() - begun

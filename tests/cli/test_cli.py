@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from distill.audio.corpus import CorpusManifest
-from distill.bundle import read_card
+from distill.bundle import read_card, read_contents, save_bundle
 from distill.cli.app import main
 from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, flag_name, is_knob
 from tiny import RATE, hit, write_sounds
@@ -105,6 +105,23 @@ def test_the_synthesiser_can_be_chosen(distill: Run, tiny_model: Path, tmp_path:
     assert len(neural) == len(plain) == RATE
     assert not np.allclose(neural, plain, atol=1e-3)
     np.testing.assert_array_equal(neural, auto)
+
+
+def test_texture_is_measured_with_the_prior_and_can_be_left_out(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
+    """Guards against grain that is never measured, never added, or cannot be switched off."""
+    measured = read_card(tiny_model).texture_db
+    assert measured is not None
+    assert len(measured) == 128
+    grainy = tmp_path / "grainy.distill"
+    save_bundle(grainy, {**read_contents(tiny_model, mapped=False), "texture_db": 128 * [2.0]})
+    sounds = []
+    for name, flags in (("none", ["--texture", "0"]), ("auto", []), ("one", ["--texture", "1"])):
+        place = tmp_path / name
+        code, _, _ = distill("generate", grainy, "--count", "1", "--seed", "4", "--exact", *flags, "--out", place)
+        assert code == 0
+        sounds.append(soundfile.read(next(place.iterdir()))[0])
+    np.testing.assert_array_equal(sounds[1], sounds[2])
+    assert not np.allclose(sounds[0], sounds[1], atol=1e-3)
 
 
 def test_generating_again_overwrites_nothing(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
@@ -203,6 +220,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["generate", "{model}", "--format", "mp3"], "--format mp3"),
     (["generate", "{model}", "--seed", "-5"], "--seed -5"),
     (["generate", "{model}", "--synthesiser", "vocos"], "--synthesiser vocos"),
+    (["generate", "{model}", "--texture", "3"], "--texture 3.0"),
     (["reconstruct", "{model}", "{tmp}/gone.wav"], "gone.wav"),
     (["reconstruct", "{model}", "{foreign}"], "foreign.distill"),
     (["info", "unknown"], "unknown"),

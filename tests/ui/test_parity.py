@@ -29,7 +29,7 @@ OFFERED: dict[str, dict[str, str]] = {
     "generate": {"model": "generate-model", "--count": "generate-count", "--seconds": "generate-seconds",
                  "--seed": "generate-seed", "--temperature": "generate-temperature", "--top-k": "generate-top-k",
                  "--top-p": "generate-top-p", "--exact": "generate-ending", "--synthesiser": "generate-synthesiser",
-                 "--device": "generate-device"},
+                 "--texture": "generate-texture", "--device": "generate-device"},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
     "evaluate": {"model": "generate-model", "--corpus": "evaluate-corpus", "--synthesiser": "generate-synthesiser",

@@ -33,6 +33,10 @@ def generate(
     ] = None,
     audio_format: Annotated[str, typer.Option("--format", help="wav or flac.")] = "wav",
     synthesiser: Synthesiser = "auto",
+    texture: Annotated[
+        float,
+        typer.Option("--texture", help="How much of the recordings' grain to add; 0: none, 1: as it was measured."),
+    ] = 1.0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -43,7 +47,7 @@ def generate(
     from distill.models.sampling import SamplingOptions
 
     options = GenerateOptions(
-        count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format, synthesiser
+        count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format, synthesiser, texture
     )  # fmt: skip
     done = last(run(studio.generate(model, out, options, device)), GenerationCompleteEvent)
     if as_json:

@@ -255,6 +255,7 @@ def train_prior(
     embed_codes: bool = True,
     resume: bool = False,
     processes: Processes = ONE,
+    texture: Tensor | None = None,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in `path` and bundle it in place, the best epoch as it happens.
 
@@ -267,6 +268,7 @@ def train_prior(
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resume: go on with the unfinished run of this model.
         processes: how many train together.
+        texture: [M] dB, what decoded spectrograms lack of the recordings' grain; None: what the file says of it stays.
 
     Raises:
         DistillError: there is nothing to go on with, or the training was stopped before its first epoch ended.
@@ -286,6 +288,7 @@ def train_prior(
             "prior_metadata": describe_prior(trained, task, manifest),
             "has_codes": embed_codes,
             "codes": {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {},
+            **({} if texture is None else {"texture_db": texture.tolist()}),
         }
 
     task = PriorTask(

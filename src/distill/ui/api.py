@@ -91,12 +91,12 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
     def generate(
         model: str, count: int = 4, seconds: float = 1.0, seed: int | None = None, temperature: float = 1.0,
         top_k: int = 0, top_p: float = 1.0, audio_format: str = "wav", ending: str = "auto", synthesiser: str = "auto",
-        device: str = "auto",
+        device: str = "auto", texture: float = 1.0,
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Generate sounds and wait for them -> where each is, to open (`file`) or to fetch from this server (`url`)."""
         settings = generation_settings(
             model=model, count=count, seconds=seconds, seed=secrets.randbelow(1_000_000) if seed is None else seed,
-            temperature=temperature, top_k=top_k, top_p=top_p, ending=ending, synthesiser=synthesiser,
+            temperature=temperature, top_k=top_k, top_p=top_p, ending=ending, synthesiser=synthesiser, texture=texture,
         )  # fmt: skip
         job = desk.generate(settings, f"api-{secrets.token_hex(8)}", audio_format, device)
         job.wait()

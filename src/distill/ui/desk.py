@@ -174,6 +174,7 @@ class Desk:
             exact={"exact": True, "natural": False}.get(settings.ending),
             format=audio_format,
             synthesiser=settings.synthesiser,
+            texture=settings.texture,
         )
         check_generate(options)
 

@@ -8,6 +8,7 @@ import gradio as gr
 from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import Progress
+from distill.generation import MOST_TEXTURE
 from distill.history import Ending, GenerationSettings, decide, find_generation, generation_settings, list_generations
 from distill.library import model_in_library
 from distill.synthesisers import SynthesiserName
@@ -91,6 +92,16 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
                     elem_id="generate-synthesiser",
                     min_width=140,
                 )
+                texture = gr.Slider(
+                    0.0,
+                    MOST_TEXTURE,
+                    1.0,
+                    step=0.05,
+                    label="Texture",
+                    info="How much of the recordings' grain to add; 0: none, 1: as it was measured.",
+                    elem_id="generate-texture",
+                    min_width=140,
+                )
                 device = device_field("generate")
             with gr.Row():
                 go = gr.Button("Generate", variant="primary", min_width=180, elem_id="generate-go")
@@ -100,7 +111,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     with gr.Accordion("Earlier generations", open=False, elem_id="generate-history-box"):
         history = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-history")
     codec = codec_panels(desk, owner, model, synthesiser, device)
-    knobs = [model, seconds, count, temperature, top_k, top_p, seed, ending, synthesiser]
+    knobs = [model, seconds, count, temperature, top_k, top_p, seed, ending, synthesiser, texture]
 
     @told
     def begin(whose: str, where: str, *values: Any) -> tuple[str, str]:
@@ -121,7 +132,7 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         made = generation.settings
         values = (
             made.model, made.seconds, made.count, made.temperature, made.top_k, made.top_p, f"{made.seed}",
-            made.ending, made.synthesiser,
+            made.ending, made.synthesiser, made.texture,
         )  # fmt: skip
         if data.get("act") == "again":
             model_in_library(made.model)
@@ -161,6 +172,7 @@ def settings_from(
     seed: str | None,
     ending: str | None = "auto",
     synthesiser: str | None = "auto",
+    texture: float | None = 1.0,
 ) -> GenerationSettings:
     """Settings of a generation from the fields; an empty seed is drawn.
 
@@ -185,6 +197,7 @@ def settings_from(
         top_p=float(top_p),
         ending=ending or "auto",
         synthesiser=synthesiser or "auto",
+        texture=1.0 if texture is None else texture,
     )
 
 

@@ -1,0 +1,50 @@
+"""The texture of a corpus: what its codec's spectrograms lack, file by file and frame by frame."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from distill.audio.corpus import Corpus, scan
+from distill.bundle import load_bundle
+from distill.training import codes
+from distill.training.codes import extract_code_sequences, measure_texture
+from tiny import exhausted
+
+
+@pytest.fixture(scope="module")
+def corpus(sounds: Path) -> Corpus:
+    return exhausted(scan(sounds))
+
+
+def measured(corpus: Corpus, model: Path, monkeypatch: pytest.MonkeyPatch, smoothing: int) -> torch.Tensor:
+    """The texture with a codec that gives every file back, smoothed over this many frames."""
+    codec = load_bundle(model).codec
+    sequences = exhausted(extract_code_sequences(codec, corpus, torch.device("cpu")))
+    mels = iter([torch.from_numpy(np.array(corpus.mel(file), dtype=np.float32)).T for file in corpus.manifest.train])
+
+    def given_back(_codec: object, found: torch.Tensor, _level: float) -> torch.Tensor:
+        mel = next(mels)
+        padded = F.pad(mel[None], (smoothing // 2, smoothing // 2), mode="replicate")
+        smooth = F.avg_pool1d(padded, smoothing, 1)[0]
+        return F.pad(smooth, (0, len(found) * 2 - smooth.shape[1]))  # codes stand for whole columns
+
+    monkeypatch.setattr(codes, "decode_codes", given_back)
+    return measure_texture(codec, corpus, sequences)
+
+
+def test_a_codec_that_loses_nothing_needs_no_texture(
+    corpus: Corpus, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against recordings that are compared with other files, or with other frames of themselves."""
+    assert float(measured(corpus, tiny_model, monkeypatch, 1).max()) == 0.0
+
+
+def test_what_a_smooth_codec_loses_is_texture(
+    corpus: Corpus, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texture = measured(corpus, tiny_model, monkeypatch, 7)
+    assert texture.shape == (128,)
+    assert float((texture > 0.5).float().mean()) > 0.3

@@ -45,7 +45,8 @@ from distill.training.codec import CodecTask
 from distill.training.crops import CropBatch
 from distill.training.fit import Run, launch_fabric
 from first_codec import FirstLoop
-from rate import finished, keep_nothing, quantisation_cost, rate_curve
+from rate import keep_nothing, quantisation_cost, rate_curve
+from running import finished
 
 GENERATED = 64
 REPETITIONS = 5

@@ -27,6 +27,7 @@ from distill.models.encoding import encode_codes, level_of
 from distill.training.codec import CodecTask
 from distill.training.fit import Run, launch_fabric
 from prior import made_codes, settings_for, task_for
+from running import finished
 
 SIZES = ((64, 2, 2), (128, 2, 4), (256, 4, 4), (512, 6, 8))
 REPETITIONS = 5
@@ -71,13 +72,8 @@ def made_corpus(folder: Path) -> Corpus:
         rng = np.random.default_rng(number)
         fading = np.exp(-np.arange(round(SECONDS * RATE)) / (RATE * (0.3 + number)))
         soundfile.write(folder / f"{number}.wav", 0.5 * fading * rng.uniform(-1, 1, len(fading)), RATE)
-    events = scan(folder)
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            corpus: Corpus = done.value
-            return corpus
+    corpus: Corpus = finished(scan(folder))
+    return corpus
 
 
 def codec_cost(corpus: Corpus) -> dict[str, Any]:

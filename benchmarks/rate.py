@@ -1,8 +1,5 @@
 """The codec's error against its rate: the same training with other numbers of levels and codes, and without quantisation."""
 
-from collections.abc import Generator
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -14,19 +11,11 @@ from distill.models.refining import refined_codes
 from distill.models.vqvae import ConvVQVAE
 from distill.training.codec import CodecTask, mel_error
 from distill.training.fit import Best, Judged, fit, launch_fabric
+from running import finished
 
 CPU = torch.device("cpu")
 RATES = ((2, 64), (2, 256), (3, 64), (3, 128), (3, 256), (4, 128), (4, 256), (3, 1024), (4, 1024))
 """Levels and codes of each."""
-
-
-def finished(events: Generator[Any, None, Any]) -> Any:
-    """What a generator of events returns."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            return done.value
 
 
 def keep_nothing(_best: Best) -> None:

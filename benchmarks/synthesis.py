@@ -14,7 +14,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -36,6 +36,7 @@ from distill.models.synthesiser import NeuralSynthesiser, shipped_network
 from distill.training.fit import Best, fit, launch_fabric
 from distill.training.synthesiser import HeldOut, SynthesiserTask, held_out_sounds
 from distill.training.waveforms import WaveformSource, decoded_to
+from running import finished
 
 SPECTROGRAM = SpectrogramConfig()
 CALIBRATION_STEPS = 12
@@ -47,15 +48,6 @@ SPEED_SECONDS = 6.0
 SEAM_BLOCK_FRAMES = 200
 
 Sounds = list[Tensor]
-
-
-def finished(events: Generator[Any, None, Any]) -> Any:
-    """Run a generator to its end and return what it returns."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            return done.value
 
 
 def generator(seed: int = 0) -> torch.Generator:

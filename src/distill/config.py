@@ -46,7 +46,7 @@ def flag_name(field_name: str) -> str:
 
 
 class SpectrogramConfig(Frozen):
-    """The log-mel front-end. Fixed for now, stored with every model so that a change stays readable."""
+    """The log-mel front-end: one for all models, stored with each so that a change stays readable."""
 
     sample_rate: int = Field(48_000, ge=8_000, le=192_000)
     n_fft: int = Field(2048, ge=256, le=8192)

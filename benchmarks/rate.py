@@ -14,7 +14,7 @@ from distill.training.fit import Best, Judged, fit, launch_fabric
 from running import finished
 
 CPU = torch.device("cpu")
-RATES = ((2, 64), (2, 256), (3, 64), (3, 128), (3, 256), (4, 128), (4, 256), (3, 1024), (4, 1024))
+RATES = ((2, 64), (2, 256), (3, 64), (3, 128), (3, 256), (4, 64), (4, 128), (4, 256), (3, 1024), (4, 1024))
 """Levels and codes of each."""
 
 

@@ -176,7 +176,9 @@ def _subject_updates(
         except DistillError as error:
             updates[1] = failed(str(error))
     updates[2] = gr.Button(visible=resumable)
-    updates[3:] = shown_auto(knobs, auto)
+    if seen.get(f"{stage.key} auto") != auto:  # a field that is sent again may lose what is being typed into it
+        seen[f"{stage.key} auto"] = auto
+        updates[3:] = shown_auto(knobs, auto)
     return updates
 
 

@@ -38,14 +38,14 @@ def texture_of(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         heard = (original > floor) & (decoded > floor)
         audible.append(heard[:, 1:] & heard[:, :-1])
         steps.append((original.diff(dim=1).abs(), decoded.diff(dim=1).abs()))
-    counts = torch.cat(audible, dim=1)
+    compared = torch.cat(audible, dim=1)
     medians = [
-        torch.cat([each[i] for each in steps], dim=1).masked_fill(~counts, torch.nan).nanmedian(dim=1).values
+        torch.cat([each[i] for each in steps], dim=1).masked_fill(~compared, torch.nan).nanmedian(dim=1).values
         for i in range(2)
     ]
     missing = (medians[0].square() - medians[1].square()).clamp_min(0.0).sqrt() / MEDIAN_OF_NORMAL
     texture = missing / _step_of_grain()
-    return torch.where(counts.sum(1) >= LEAST_STEPS, texture, 0.0).nan_to_num(0.0).clamp_max(LARGEST_TEXTURE_DB)
+    return torch.where(compared.sum(1) >= LEAST_STEPS, texture, 0.0).nan_to_num(0.0).clamp_max(LARGEST_TEXTURE_DB)
 
 
 def textured(mel: Tensor, texture_db: Tensor, level_db: float, generator: torch.Generator) -> Tensor:

@@ -1,23 +1,21 @@
 #!/usr/bin/env python3
 """Make the weights that every model's synthesiser starts from, trained on sounds of the program's own making.
 
-    python tools/pretrain_synthesiser.py [--sounds 1200] [--magnitude-epochs 9] [--epochs 25]
+    python tools/pretrain_synthesiser.py [--sounds 1200] [--magnitude-epochs 9] [--epochs 25] [--continued]
                                          [--out src/distill/weights/synthesiser.pt]
 
-Renders sounds by `distill.audio.variety`, three in ten of them at a lower sample rate first, as recordings often are.
-Learns magnitudes alone for a while, then what comes of them (as `distill train-synth` does), and keeps the weights in half
-precision. An epoch is 25 steps of 16 crops: 10 and 26 CPU-seconds on one thread.
+Renders sounds by `distill.audio.variety`. Learns magnitudes alone for a while, then what comes of them (as
+`distill train-synth` does), and keeps the best weights so far in half precision. An epoch is 25 steps of 16 crops: 10 and
+26 CPU-seconds on one thread. `--continued` goes on from the weights that are shipped (with another `--seed`: other sounds).
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-import soxr
 import torch
 
-from distill.audio.io import SAMPLE_RATE
-from distill.audio.variety import random_sound
+from distill.audio.variety import random_recording
 from distill.config import SpectrogramConfig, SynthesiserSettings
 from distill.events import SynthesiserEpochMetrics
 from distill.files import replacing
@@ -25,22 +23,20 @@ from distill.training.fit import Best, fit, launch_fabric
 from distill.training.synthesiser import HeldOut, SynthesiserTask
 from distill.training.waveforms import Samples, WaveformSource
 
-LOWER_RATES = (8_000, 11_025, 16_000, 22_050, 32_000)
-LOWER_RATE_SHARE = 0.3
 JUDGED_SOUNDS = 24
 
 
 def render(count: int, seed: int) -> list[Samples]:
     """`count` sounds of a generator that never repeats itself."""
-    sounds = []
-    for number in range(count):
-        rng = np.random.default_rng((seed, number))
-        sound = random_sound(rng)
-        if rng.random() < LOWER_RATE_SHARE:
-            rate = int(rng.choice(LOWER_RATES))
-            sound = soxr.resample(soxr.resample(sound, SAMPLE_RATE, rate), rate, SAMPLE_RATE)
-        sounds.append(sound)
-    return sounds
+    return [random_recording(np.random.default_rng((seed, number))) for number in range(count)]
+
+
+def keep(state: dict[str, torch.Tensor], out: Path) -> None:
+    """Write the network of an objective's state, in half precision."""
+    prefix = "network."
+    network = {name.removeprefix(prefix): tensor.half() for name, tensor in state.items() if name.startswith(prefix)}
+    with replacing(out) as stream:
+        torch.save(network, stream)
 
 
 def learn(task: SynthesiserTask, bests: list[Best], seed: int) -> None:
@@ -48,7 +44,10 @@ def learn(task: SynthesiserTask, bests: list[Best], seed: int) -> None:
     task.shipped_score = float("inf")
     for event in fit(task, launch_fabric("cpu", seed)):
         if isinstance(event, SynthesiserEpochMetrics):
-            print(f"epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.4f}, own sounds {event.val_mrstft:.4f}")
+            print(
+                f"epoch {event.epoch}/{event.epochs}: loss {event.train_loss:.4f}, own sounds {event.val_mrstft:.4f}",
+                flush=True,
+            )
     task.objective.load_state_dict(bests[-1].state)
 
 
@@ -57,6 +56,7 @@ def main() -> None:
     parser.add_argument("--sounds", type=int, default=1200)
     parser.add_argument("--magnitude-epochs", type=int, default=9)
     parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--continued", action="store_true", help="go on from the shipped weights, samples only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("src/distill/weights/synthesiser.pt"))
     given = parser.parse_args()
@@ -64,23 +64,27 @@ def main() -> None:
     source = WaveformSource(render(given.sounds, given.seed), config)
     held_out = HeldOut([torch.from_numpy(sound) for sound in render(JUDGED_SOUNDS, given.seed + 1)], config)
     begun = None
-    for magnitudes_only, epochs in ((True, given.magnitude_epochs), (False, given.epochs)):
+    phases = ((True, given.magnitude_epochs), (False, given.epochs))
+    for magnitudes_only, epochs in phases[given.continued :]:
         settings = SynthesiserSettings(
             epochs=epochs,
             learning_rate=4e-4 if magnitudes_only else 3e-4,
             matrix_learning_rate=0.01 if magnitudes_only else 0.007,
-            pretrained=False,
+            pretrained=given.continued,
             seed=given.seed + epochs,
         )
         bests: list[Best] = []
-        task = SynthesiserTask(source, held_out, settings, bests.append)
+
+        def better(best: Best, bests: list[Best] = bests) -> None:
+            bests[:] = [best]
+            keep(best.state, given.out)
+
+        task = SynthesiserTask(source, held_out, settings, better)
         if begun is not None:
             task.objective.load_state_dict(begun)
         task.objective.magnitudes_only = magnitudes_only
         learn(task, bests, given.seed)
         begun = task.objective.state_dict()
-    with replacing(given.out) as stream:
-        torch.save({name: tensor.half() for name, tensor in task.network.state_dict().items()}, stream)
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB")
 
 

@@ -28,3 +28,23 @@ def test_it_descends_on_kernels_too() -> None:
         (kernel - goal).square().sum().backward()
         optimizer.step()
     assert float((kernel - goal).square().sum()) < 0.5 * before
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_matrices_of_one_size_go_together_as_they_would_alone(steps: int) -> None:
+    """Guards against a batch that mixes its matrices up, or turns one that lies over: each alone is the slow oracle."""
+    random = torch.Generator().manual_seed(steps)
+    shapes = [(32, 48), (48, 32), (32, 48), (32, 32), (32, 16, 1, 3), (32, 32)]
+    together = [torch.nn.Parameter(torch.randn(shape, generator=random)) for shape in shapes]
+    alone = [torch.nn.Parameter(parameter.detach().clone()) for parameter in together]
+    at_once = Muon(together, lr=0.1)
+    one_by_one = [Muon([parameter], lr=0.1) for parameter in alone]
+    for _ in range(steps):
+        for a, b in zip(together, alone, strict=True):
+            a.grad = torch.randn(a.shape, generator=random)
+            b.grad = a.grad.clone()
+        at_once.step()
+        for optimizer in one_by_one:
+            optimizer.step()
+    for a, b in zip(together, alone, strict=True):
+        assert torch.allclose(a, b, atol=5e-3)

@@ -1,10 +1,12 @@
 """Muon: momentum whose matrices are orthogonalised before they are applied (Jordan et al., 2024).
 
 On the codec it reaches in a third of the steps what AdamW reaches (docs/decisions.md). Of torch's own (2.9 and later) it
-differs in that it takes convolution kernels too, as matrices [out, in * height * width].
+differs in that it takes convolution kernels too, as matrices [out, in * height * width], and orthogonalises all of one
+size at once: one by one, most are too small to keep a processor at work.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,21 +18,35 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearest matrix [R, C] whose singular values are about 1, by Newton-Schulz iteration.
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """The nearest matrices [..., R, C] whose singular values are about 1, by Newton-Schulz iteration.
 
     It needs few digits: bfloat16 where the hardware is faster with it.
     """
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16() if multiplies_bfloat16(matrix.device) else matrix.float()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    x = matrices.flatten(0, -3) if matrices.ndim > 2 else matrices[None]
+    x = x.bfloat16() if multiplies_bfloat16(x.device) else x.float()
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = (x.T if tall else x).to(matrix.dtype)
-    return result
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).to(matrices.dtype).reshape(matrices.shape)
+
+
+def _orthogonalised_together(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonalised` of each [R_i, C_i], those of one size in one go, however they lie."""
+    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, matrix in enumerate(matrices):
+        rows, columns = matrix.shape
+        by_size[min(rows, columns), max(rows, columns)].append(number)
+    results = list(matrices)
+    for (rows, _), numbers in by_size.items():
+        lying = [matrices[n] if matrices[n].shape[0] == rows else matrices[n].T for n in numbers]
+        for number, result in zip(numbers, orthogonalised(torch.stack(lying)), strict=True):
+            results[number] = result if matrices[number].shape[0] == rows else result.T
+    return results
 
 
 class Muon(torch.optim.Optimizer):
@@ -53,15 +69,19 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                gradient = parameter.grad.flatten(1)
-                state = self.state[parameter]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(gradient)
-                state["momentum"].lerp_(gradient, 1.0 - group["momentum"])
-                direction = orthogonalised(gradient.lerp(state["momentum"], group["momentum"]))
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            directions = _orthogonalised_together([self._sought(p, group["momentum"]) for p in parameters])
+            for parameter, direction in zip(parameters, directions, strict=True):
                 size = max(1.0, direction.shape[0] / direction.shape[1]) ** 0.5
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-                parameter.add_(direction.view_as(parameter), alpha=-group["lr"] * size)
+                parameter.add_(direction.reshape(parameter.shape), alpha=-group["lr"] * size)
+
+    def _sought(self, parameter: Tensor, momentum: float) -> Tensor:
+        """The direction [R, C] to go, before it is orthogonalised; the momentum moves on."""
+        assert parameter.grad is not None
+        gradient = parameter.grad.flatten(1)
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(gradient)
+        state["momentum"].lerp_(gradient, 1.0 - momentum)
+        return gradient.lerp(state["momentum"], momentum)

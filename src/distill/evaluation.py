@@ -20,7 +20,7 @@ from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import Synthesiser, finish
 from distill.bundle import LoadedVQModel
 from distill.events import Event, Progress
-from distill.models.encoding import decode_codes, encode_codes, encode_mel, level_of
+from distill.models.encoding import decode_codes, encode_mel, level_of
 from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN
@@ -90,6 +90,7 @@ def evaluate_sounds(
     yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits)
 
 
+@torch.no_grad()
 def _score(
     loaded: LoadedVQModel, name: str, samples: Tensor, synthesise: Synthesiser, device: torch.device
 ) -> SoundScores:
@@ -103,14 +104,14 @@ def _score(
         return float(audible_difference(mel, made.cpu()[:, : mel.shape[1]], level).mean())
 
     made = decode_codes(codec, codes, level).cpu()[:, : mel.shape[1]]
-    encoded = encode_codes(codec, frames, level, device)
+    latents = encode_mel(codec, frames, level, device)[None]
+    encoded = codec.latents_to_codes(latents)[0]
     per_levels = []
     for count in range(1, encoded.shape[1] + 1):
         fewer = encoded.clone()
         fewer[:, count:] = -1
         per_levels.append(error(decode_codes(codec, fewer, level)))
-    with torch.no_grad():
-        unquantised = codec.decode(encode_mel(codec, frames, level, device)[None])[0, 0].clamp_max(0.0) + level
+    unquantised = codec.decode(latents)[0, 0].clamp_max(0.0) + level
     wave = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
     alone = finish(synthesise(mel, clip_generator(0))[: len(samples)], SAMPLE_RATE)
     return SoundScores(

@@ -31,6 +31,10 @@ class Piece(NamedTuple):
     first: int
     stop: int
 
+    def counting(self, positions: Tensor) -> Tensor:
+        """What is known of each position that was read [S', ...] -> of those that count."""
+        return positions[(self.first - self.read_first) * BANDS : (self.stop - self.read_first) * BANDS]
+
 
 def pieces(total_columns: int) -> Iterator[Piece]:
     """Cut `total_columns` columns into pieces with context on both sides."""
@@ -56,11 +60,7 @@ def mel_blocks(mel: Mel, level_db: float, device: torch.device) -> Iterator[tupl
 @torch.no_grad()
 def encode_mel(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.device) -> Tensor:
     """Log-mel [T, M] in dB of any length, memory-mapped or not -> latents [S, D], S = 8 ceil(T / 16)."""
-    parts = []
-    for piece, block, _ in mel_blocks(mel, level_db, device):
-        latents = codec.encode(block)[0]
-        parts.append(latents[(piece.first - piece.read_first) * BANDS : (piece.stop - piece.read_first) * BANDS])
-    return torch.cat(parts)
+    return torch.cat([piece.counting(codec.encode(block)[0]) for piece, block, _ in mel_blocks(mel, level_db, device)])
 
 
 @torch.no_grad()

@@ -43,11 +43,8 @@ def refined_codes(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.dev
     Never worse than `encode_codes` in the error that the codec is trained by; costs as much as `rounds` decodings with
     gradient. No gradient reaches the codec.
     """
-    parts = []
-    for piece, block, frames in mel_blocks(mel, level_db, device):
-        codes = _refined(codec, block, frames, rounds)
-        parts.append(codes[(piece.first - piece.read_first) * BANDS : (piece.stop - piece.read_first) * BANDS])
-    return torch.cat(parts)
+    blocks = mel_blocks(mel, level_db, device)
+    return torch.cat([piece.counting(_refined(codec, block, frames, rounds)) for piece, block, frames in blocks])
 
 
 def _refined(codec: ConvVQVAE, mel: Tensor, frames: int, rounds: int) -> Tensor:

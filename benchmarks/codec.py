@@ -43,7 +43,8 @@ from distill.config import CodecSettings, codec_auto, resolve
 from distill.device import threads, training_precision
 from distill.training.codec import CodecTask
 from distill.training.crops import CropBatch
-from distill.training.fit import Run, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Run
 from first_codec import FirstLoop
 from rate import keep_nothing, quantisation_cost, rate_curve
 from running import finished

@@ -25,7 +25,8 @@ from distill.audio.grouping import distances_db, fingerprint, fingerprint_shape
 from distill.config import CodecSettings, codec_auto, resolve
 from distill.models.encoding import encode_codes, level_of
 from distill.training.codec import CodecTask
-from distill.training.fit import Run, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Run
 from prior import made_codes, settings_for, task_for
 from running import finished
 

@@ -42,7 +42,8 @@ from distill.models.sampling import SamplingOptions, clip_generator, draw, sampl
 from distill.models.stepping import Stepper
 from distill.training.baselines import ngram_bits, unigram_bits
 from distill.training.codes import CodeSequences, CodeView
-from distill.training.fit import GRADIENT_NORM, Best, Run, fit, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import GRADIENT_NORM, Best, Run, fit
 from distill.training.prior import PriorTask, train_prior_epoch
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
 

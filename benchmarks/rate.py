@@ -10,7 +10,8 @@ from distill.models.encoding import decode_codes, level_of
 from distill.models.refining import refined_codes
 from distill.models.vqvae import ConvVQVAE
 from distill.training.codec import CodecTask, mel_error
-from distill.training.fit import Best, Judged, fit, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, Judged, fit
 from running import finished
 
 CPU = torch.device("cpu")

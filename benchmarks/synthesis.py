@@ -33,7 +33,8 @@ from distill.config import SpectrogramConfig, SynthesiserSettings
 from distill.device import threads
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
-from distill.training.fit import Best, fit, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, fit
 from distill.training.synthesiser import HeldOut, SynthesiserTask, held_out_sounds
 from distill.training.waveforms import WaveformSource, decoded_to
 from running import finished

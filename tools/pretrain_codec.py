@@ -27,7 +27,8 @@ from distill.config import CodecSettings, codec_auto, resolve
 from distill.events import CodecEpochMetrics
 from distill.files import replacing
 from distill.training.codec import CodecTask
-from distill.training.fit import Best, fit, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, fit
 
 JUDGED_SOUNDS = 64
 SETTINGS = {

@@ -19,7 +19,8 @@ from distill.audio.variety import random_recording
 from distill.config import SpectrogramConfig, SynthesiserSettings
 from distill.events import SynthesiserEpochMetrics
 from distill.files import replacing
-from distill.training.fit import Best, fit, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, fit
 from distill.training.synthesiser import HeldOut, SynthesiserTask
 from distill.training.waveforms import Samples, WaveformSource
 

@@ -51,7 +51,7 @@ from distill.processes import ONE, Processes
 from distill.synthesisers import check_synthesiser, choose_synthesiser
 from distill.training.codec import CODEC_STAGE, train_codec
 from distill.training.codes import extract_code_sequences, measure_texture, unpack_codes
-from distill.training.fit import launch_fabric
+from distill.training.fabric import launch_fabric
 from distill.training.prior import PRIOR_STAGE, train_prior
 from distill.training.synthesiser import SYNTHESISER_STAGE, train_synthesiser
 from distill.training.unfinished import UnfinishedRun

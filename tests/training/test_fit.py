@@ -10,15 +10,8 @@ from torch import Tensor, nn
 
 from distill.events import Event
 from distill.training.averaging import WeightAverage
-from distill.training.fit import (
-    Best,
-    FitResult,
-    Judged,
-    Progressed,
-    fit,
-    launch_fabric,
-    learning_rate_at,
-)
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, FitResult, Judged, Progressed, fit, learning_rate_at
 
 
 class Stepped(Event):
@@ -114,7 +107,7 @@ def test_the_loop_learns_and_reports_every_step_and_epoch() -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_batch_reaches_the_objective_as_it_is(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     """Guards against samples and mels that are rounded to bfloat16 on their way, as mixed precision does by itself."""
-    monkeypatch.setattr("distill.training.fit.training_precision", lambda device: precision)
+    monkeypatch.setattr("distill.training.fabric.training_precision", lambda device: precision)
     task, batch = Task([1.0]), torch.tensor([3.1234567])
     seen: list[Tensor] = []
     monkeypatch.setattr(task, "batches", lambda epoch: [batch])

@@ -19,7 +19,8 @@ from distill.studio import train, train_prior_for
 from distill.training import unfinished
 from distill.training.baselines import Baselines
 from distill.training.codes import CodeSequences, CodeView, pack_codes, unpack_codes
-from distill.training.fit import Judged, Run, fit, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Judged, Run, fit
 from distill.training.prior import (
     PriorTask,
     compute_perplexity,

@@ -37,7 +37,8 @@ from distill.models.vqvae import (
 )
 from distill.processes import ONE, Processes
 from distill.training.crops import CropBatch, CropSource
-from distill.training.fit import Best, Judged, Progressed, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, Judged, Progressed
 from distill.training.health import COLLAPSED, judge_health
 from distill.training.muon import Muon
 from distill.training.preview import CodecPreviews

@@ -27,7 +27,8 @@ from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.processes import ONE, Processes
 from distill.training.baselines import Baselines
 from distill.training.codes import CodeSequences, pack_codes
-from distill.training.fit import Best, Judged, Progressed, Run, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, Judged, Progressed, Run
 from distill.training.memorization import check_memorization
 from distill.training.shares import share, summed
 from distill.training.stage import LossCurve, Stage, Trained, train_stage

@@ -27,7 +27,8 @@ from distill.events import (
 from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork, shipped_network, waveform
 from distill.processes import ONE, Processes
 from distill.training.discriminator import Adversary
-from distill.training.fit import Best, Judged, Progressed, launch_fabric
+from distill.training.fabric import launch_fabric
+from distill.training.fit import Best, Judged, Progressed
 from distill.training.muon import Muon
 from distill.training.stage import LossCurve, Stage, Trained, train_stage
 from distill.training.waveforms import WaveformBatch, WaveformSource, decoded_to, temporary_samples

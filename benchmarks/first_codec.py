@@ -14,8 +14,9 @@ from distill.audio.corpus import Corpus
 from distill.audio.io import read_audio
 from distill.audio.mel import log_mel
 from distill.config import CodecSettings
+from distill.models.blocks import MIXED_CHANNELS
 from distill.models.encoding import level_of
-from distill.models.vqvae import BANDS, CENTRE_DB, FLOOR_DB, MIXED_CHANNELS, SCALE_DB, build_quantizer
+from distill.models.vqvae import BANDS, CENTRE_DB, FLOOR_DB, SCALE_DB, build_quantizer
 from distill.training.codec import reconstruction_loss
 from distill.training.crops import CropBatch
 

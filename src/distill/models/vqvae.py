@@ -9,8 +9,7 @@ few columns at most and no norm looks along time, so a file of any length is enc
 The codec sees a file in dB under its own loudest mel cell (its level), floored at `FLOOR_DB`: one gain per file, so
 loud and soft within it survive. The level travels beside the codes.
 
-Inside, tensors are channels-last [B, H, W, C]: H mel rows, W frames or columns. That makes every 1 x 1 convolution a
-plain matrix product, which is where a processor is fastest.
+Inside, tensors are channels-last; `distill.models.blocks`, of which encoder and decoder are built, says why.
 """
 
 from typing import NamedTuple
@@ -22,6 +21,17 @@ from torch.nn import functional as F
 from vector_quantize_pytorch import ResidualVQ
 
 from distill.config import SpectrogramConfig, VQVAEConfig
+from distill.models.blocks import (
+    BandMixing,
+    ChannelNorm,
+    Convolution,
+    Double,
+    Halve,
+    LocalBlock,
+    RowEmbedding,
+    join_patches,
+    split_patches,
+)
 
 BANDS = 8
 """Latent rows: positions in one column, from low to high frequency."""
@@ -34,8 +44,6 @@ CODEBOOK_DECAY = 0.97
 """Decay per step of the moving averages behind the codebooks, until `set_codebook_decay` says otherwise."""
 DEAD_CODE_THRESHOLD = 1.0
 """A code used less often than this per step, in the moving average, is put back among the current latents."""
-EXPANSION = 3
-MIXED_CHANNELS = 32
 
 
 class VQVAEOutput(NamedTuple):
@@ -71,129 +79,6 @@ def valid_frames(frames: Tensor, total_frames: int) -> Tensor:
     return (torch.arange(total_frames, device=frames.device)[None] < frames[:, None])[:, None, None]
 
 
-def split_patches(x: Tensor, size: int) -> Tensor:
-    """[B, H, W, C] -> [B, H/size, W/size, size * size * C]."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height // size, size, width // size, size, channels)
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height // size, width // size, size * size * channels)
-
-
-def join_patches(x: Tensor, size: int) -> Tensor:
-    """The inverse of `split_patches`."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height, width, size, size, channels // size**2)
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height * size, width * size, channels // size**2)
-
-
-class ChannelNorm(nn.Module):
-    """RMS norm over the channels of each place: nothing is shared along time, so crops and whole files agree."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # [B, H, W, C] -> the same
-        return F.rms_norm(x, x.shape[-1:], self.gain.to(x.dtype), eps=1e-6)
-
-
-class Convolution(nn.Module):
-    """A 2-D convolution over channels-last tensors that keeps height and width."""
-
-    def __init__(self, before: int, after: int, size: int, groups: int = 1) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(before, after, size, padding=size // 2, groups=groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # [B, H, W, C] -> [B, H, W, C']
-        out: Tensor = self.layer(x.permute(0, 3, 1, 2))
-        return out.permute(0, 2, 3, 1)
-
-
-class DepthwiseConvolution(Convolution):
-    """Every channel by itself, always in float32: it has few products, and in bfloat16 a processor takes four times as
-    long for its gradient."""
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__(channels, channels, size, groups=channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # [B, H, W, C] -> the same
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
-
-
-class LocalBlock(nn.Module):
-    """In the manner of ConvNeXt (Liu et al., 2022): depthwise 5 x 5, norm, a wide pointwise layer and back."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise = DepthwiseConvolution(channels, 5)
-        self.norm = ChannelNorm(channels)
-        self.expand = nn.Linear(channels, EXPANSION * channels)
-        self.reduce = _small(nn.Linear(EXPANSION * channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # [B, H, W, C] -> the same
-        change: Tensor = self.reduce(F.gelu(self.expand(self.norm(self.depthwise(x)))))
-        return x + change
-
-
-class BandMixing(nn.Module):
-    """Lets the bands of one column and its two neighbours see each other in full, which convolutions do only nearby."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.squeeze = nn.Linear(channels, MIXED_CHANNELS)
-        self.mix = nn.Linear(3 * BANDS * MIXED_CHANNELS, BANDS * MIXED_CHANNELS)
-        self.widen = _small(nn.Linear(MIXED_CHANNELS, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # [B, 8, W, C] -> the same
-        batch, bands, width, _ = x.shape
-        column = self.squeeze(self.norm(x)).transpose(1, 2).reshape(batch, width, -1)  # [B, W, 8 * 32]
-        around = F.pad(column, (0, 0, 1, 1))
-        around = torch.cat([around[:, :-2], column, around[:, 2:]], dim=-1)
-        mixed = F.gelu(self.mix(around)).reshape(batch, width, bands, MIXED_CHANNELS).transpose(1, 2)
-        change: Tensor = self.widen(mixed)
-        return x + change
-
-
-class Halve(nn.Module):
-    """[B, H, W, C] -> [B, H/2, W/2, C']."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(4 * before, after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.project(split_patches(x, 2))
-        return out
-
-
-class Double(nn.Module):
-    """[B, H, W, C] -> [B, 2 H, 2 W, C']."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(before, 4 * after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return join_patches(self.project(x), 2)
-
-
-class RowEmbedding(nn.Module):
-    """A learned offset per row and channel: tells the convolutions, which look alike everywhere, how high they are."""
-
-    def __init__(self, rows: int, channels: int) -> None:
-        super().__init__()
-        self.offset = nn.Parameter(torch.zeros(rows, 1, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.offset.to(x.dtype)
-
-
 def build_encoder(config: VQVAEConfig, n_mels: int) -> nn.Sequential:
     """[B, M/4, T/4, 16] -> [B, 8, T/16, D]; most work is done at low resolution, where a second costs little."""
     fine, middle, coarse = config.channels // 6, config.channels // 2, config.channels
@@ -205,7 +90,7 @@ def build_encoder(config: VQVAEConfig, n_mels: int) -> nn.Sequential:
         LocalBlock(middle),
         Halve(middle, coarse),
         LocalBlock(coarse),
-        BandMixing(coarse),
+        BandMixing(BANDS, coarse),
         LocalBlock(coarse),
         ChannelNorm(coarse),
     )
@@ -217,7 +102,7 @@ def build_decoder(config: VQVAEConfig) -> nn.Sequential:
     return nn.Sequential(
         RowEmbedding(BANDS, coarse),
         LocalBlock(coarse),
-        BandMixing(coarse),
+        BandMixing(BANDS, coarse),
         LocalBlock(coarse),
         Double(coarse, middle),
         LocalBlock(middle),
@@ -353,11 +238,3 @@ class ConvVQVAE(nn.Module):
             codebook.cluster_size.copy_(torch.from_numpy(np.maximum(share * positions_per_step, 0.5)))
             codebook.embed_avg.copy_(codebook.embed * codebook.cluster_size[..., None])
             residual -= fitted.cluster_centers_[fitted.labels_]
-
-
-def _small(layer: nn.Linear) -> nn.Linear:
-    """Start a block's last layer near zero, so that a deep stack begins as the identity."""
-    with torch.no_grad():
-        layer.weight.mul_(0.1)
-        layer.bias.zero_()
-    return layer

@@ -8,19 +8,8 @@ import pytest
 import soundfile
 from scipy.signal import lfilter
 
-from distill.audio.embedded import (
-    SAMPLE_RATE,
-    EmbeddedSound,
-    Samples,
-    embedded_corpus,
-    finish,
-    membrane,
-    modes,
-    note_hz,
-    pluck,
-    swept_lowpass,
-    write_embedded_corpus,
-)
+from distill.audio.embedded import EmbeddedSound, embedded_corpus, note_hz, write_embedded_corpus
+from distill.audio.families import SAMPLE_RATE, Samples, finish, membrane, modes, pluck, swept_lowpass
 from distill.audio.variety import FAMILIES, LOWER_RATES, Family, random_recording, random_sound, saw
 from distill.errors import DistillError
 

@@ -1,7 +1,7 @@
 """An endless stream of sounds, far wider than the embedded corpus: something to learn sound in general from.
 
 Everything that pre-training hears is made here, so that weights learned from it can be shipped with the package.
-The families of `distill.audio.embedded` with random parameters, and families that are only here; then effects.
+The families of `distill.audio.families` with random parameters, and families that are only here; then effects.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from scipy import signal
 
-from distill.audio.embedded import (
+from distill.audio.families import (
     NYQUIST_HZ,
     SAMPLE_RATE,
     Samples,

@@ -39,7 +39,8 @@ import numpy as np
 import torch
 
 from distill.audio.corpus import Corpus, scan
-from distill.config import CodecSettings, codec_auto, resolve
+from distill.auto import codec_auto, resolve
+from distill.config import CodecSettings
 from distill.device import threads, training_precision
 from distill.training.codec import CodecTask
 from distill.training.crops import CropBatch

@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from distill.audio.corpus import Corpus, scan
 from distill.audio.grouping import distances_db, fingerprint, fingerprint_shape
-from distill.config import CodecSettings, codec_auto, resolve
+from distill.auto import codec_auto, resolve
+from distill.config import CodecSettings
 from distill.models.encoding import encode_codes, level_of
 from distill.training.codec import CodecTask
 from distill.training.fabric import launch_fabric

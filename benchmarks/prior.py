@@ -35,7 +35,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from distill.config import CorpusFacts, PriorSettings, prior_auto, resolve
+from distill.auto import CorpusFacts, prior_auto, resolve
+from distill.config import PriorSettings
 from distill.device import threads, training_precision, training_threads
 from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes, uniform

@@ -5,7 +5,8 @@ import torch
 
 from distill.audio.corpus import Corpus
 from distill.audio.distance import audible_difference
-from distill.config import POSITIONS_PER_SECOND, CodecSettings, codec_auto, resolve
+from distill.auto import POSITIONS_PER_SECOND, codec_auto, resolve
+from distill.config import CodecSettings
 from distill.models.encoding import decode_codes, level_of
 from distill.models.refining import refined_codes
 from distill.models.vqvae import ConvVQVAE

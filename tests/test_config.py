@@ -4,20 +4,8 @@ import math
 
 import pytest
 
-from distill.config import (
-    PRIOR_STEPS,
-    CodecSettings,
-    CorpusFacts,
-    PriorConfig,
-    PriorSettings,
-    codec_auto,
-    flag_name,
-    get_adaptive_prior_config,
-    is_auto,
-    is_knob,
-    prior_auto,
-    resolve,
-)
+from distill.auto import PRIOR_STEPS, CorpusFacts, codec_auto, get_adaptive_prior_config, prior_auto, resolve
+from distill.config import CodecSettings, PriorConfig, PriorSettings, flag_name, is_auto, is_knob
 from distill.errors import DistillError
 
 FACTS = CorpusFacts(files=50, seconds=60.0, crops=70)

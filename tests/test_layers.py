@@ -11,9 +11,9 @@ import distill
 
 SOURCE = Path(distill.__file__).parent
 LAYERS = {
-    "__init__": 0, "errors": -1, "config": 0, "events": 0, "files": 0, "weights": 0, "processes": 0, "knobs": 1, "device": 1,
-    "audio": 1, "models": 2, "bundle": 3, "pictures": 3, "library": 4, "training": 4, "history": 4, "evaluation": 4,
-    "synthesisers": 4, "generation": 5, "studio": 6, "demo": 7, "jobs": 7, "ui": 8, "cli": 9, "__main__": 10,
+    "errors": -2, "config": -1, "__init__": 0, "auto": 0, "events": 0, "files": 0, "weights": 0, "processes": 0,
+    "knobs": 1, "device": 1, "audio": 1, "models": 2, "bundle": 3, "pictures": 3, "library": 4, "training": 4, "history": 4,
+    "evaluation": 4, "synthesisers": 4, "generation": 5, "studio": 6, "demo": 7, "jobs": 7, "ui": 8, "cli": 9, "__main__": 10,
 }  # fmt: skip
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -23,7 +23,8 @@ import torch
 from distill.audio.corpus import Corpus, scan
 from distill.audio.io import SAMPLE_RATE
 from distill.audio.variety import random_recording
-from distill.config import CodecSettings, codec_auto, resolve
+from distill.auto import codec_auto, resolve
+from distill.config import CodecSettings
 from distill.events import CodecEpochMetrics
 from distill.files import replacing
 from distill.training.codec import CodecTask

@@ -15,17 +15,9 @@ from distill.audio.distance import audible_difference
 from distill.audio.io import SAMPLE_RATE, read_audio, write_audio
 from distill.audio.mel import log_mel_blocks
 from distill.audio.synthesis import finish
+from distill.auto import Resolved, codec_auto, prior_auto, resolve
 from distill.bundle import BundleCard, load_bundle, read_card, read_contents
-from distill.config import (
-    CodecSettings,
-    PriorSettings,
-    Resolved,
-    SynthesiserSettings,
-    codec_auto,
-    flag_name,
-    prior_auto,
-    resolve,
-)
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, flag_name
 from distill.device import check_processes, choose_device
 from distill.errors import DistillError
 from distill.evaluation import evaluate_sounds

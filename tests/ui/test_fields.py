@@ -10,19 +10,10 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from distill.auto import CorpusFacts, codec_auto, prior_auto, resolve
 from distill.cli.app import app
 from distill.cli.flags import settings_flags
-from distill.config import (
-    CodecSettings,
-    CorpusFacts,
-    PriorSettings,
-    SynthesiserSettings,
-    codec_auto,
-    is_knob,
-    knob,
-    prior_auto,
-    resolve,
-)
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, is_knob, knob
 from distill.errors import DistillError
 from distill.knobs import knobs_of
 from distill.ui.desk import Desk

@@ -18,7 +18,8 @@ from distill.audio.cache import HASH_PATTERN, SoundCache, SoundFacts, file_sha25
 from distill.audio.folder import SoundFolder, shown
 from distill.audio.grouping import group, held_out
 from distill.audio.io import MAX_CHANNELS, MAX_SECONDS, SAMPLE_RATE, UnusableSound, decode_blocks
-from distill.config import CorpusFacts, Frozen, SpectrogramConfig
+from distill.auto import CorpusFacts
+from distill.config import Frozen, SpectrogramConfig
 from distill.errors import DistillError
 from distill.events import Event, Progress, Warned
 

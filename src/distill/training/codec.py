@@ -16,8 +16,9 @@ from torch.optim import AdamW, Optimizer
 import distill
 from distill.audio.corpus import Corpus, CorpusFile
 from distill.audio.distance import audible_difference, weighed_difference
+from distill.auto import Resolved
 from distill.bundle import HealthSnapshot, LossPoint, ModelMetadata
-from distill.config import CodecSettings, Resolved
+from distill.config import CodecSettings
 from distill.events import (
     CodebookHealth,
     CodecEpochMetrics,

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
 from distill.audio.corpus import CorpusManifest
+from distill.auto import Resolved
 from distill.bundle import LossPoint, PriorMetadata, read_contents
-from distill.config import PriorSettings, Resolved
+from distill.config import PriorSettings
 from distill.events import (
     Event,
     PriorEpochMetrics,

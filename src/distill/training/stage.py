@@ -12,8 +12,8 @@ from torch import Tensor
 
 import distill
 from distill.audio.corpus import CorpusManifest
+from distill.auto import Resolved
 from distill.bundle import LossPoint, save_bundle
-from distill.config import Resolved
 from distill.errors import DistillError
 from distill.events import Event, Saved, TrainingStarted
 from distill.training.fit import Best, Judged, Task, fit

@@ -15,8 +15,9 @@ from distill.audio.corpus import Corpus
 from distill.audio.distance import MAGNITUDE_FLOOR, RESOLUTIONS, multi_resolution_stft_distance
 from distill.audio.io import SAMPLE_RATE
 from distill.audio.mel import log_mel, log_mel_unpadded
+from distill.auto import Resolved
 from distill.bundle import LossPoint, SynthesiserMetadata, read_contents
-from distill.config import Resolved, SpectrogramConfig, SynthesiserSettings
+from distill.config import SpectrogramConfig, SynthesiserSettings
 from distill.events import (
     Event,
     SynthesiserEpochMetrics,

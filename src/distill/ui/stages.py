@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from distill import studio
+from distill.auto import codec_auto
 from distill.bundle import BundleCard, read_card
-from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, codec_auto
+from distill.config import CodecSettings, PriorSettings, SynthesiserSettings
 from distill.errors import DistillError
 from distill.events import Event
 from distill.jobs import Job

@@ -1,5 +1,6 @@
 """Places of their own for all tests, and a tiny corpus and model that several of them share."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,13 @@ def tiny_model(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     list(studio.train(sounds, out=path, overrides=TINY_CODEC, device="cpu"))
     list(studio.train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu"))
     return path
+
+
+@pytest.fixture
+def library(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library with one model, `kit`."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    shutil.copy(tiny_model, folder / "kit.distill")
+    monkeypatch.setenv("DISTILL_LIBRARY", str(folder))
+    return folder

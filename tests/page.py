@@ -104,6 +104,14 @@ ANSWER = """wanted => new Promise((answered, failed) => {
   box.dispatchEvent(new Event('input', {bubbles: true}));
 })"""
 
+UNNAMED = """() => [...document.querySelectorAll('button, input, textarea, select, audio, a[href]')]
+  .filter(each => each.offsetParent !== null && each.type !== 'file')
+  .filter(each => !(each.getAttribute('aria-label') || each.title || each.textContent.trim()
+    || (each.labels && [...each.labels].some(label => label.textContent.trim()))
+    || (each.getAttribute('aria-labelledby') || '').trim()))
+  .map(each => each.outerHTML.slice(0, 200))"""
+"""Controls that a screen reader has no name for."""
+
 
 def say(sentence: str) -> None:
     """A figure, shown by `pytest -s`."""

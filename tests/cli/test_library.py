@@ -18,16 +18,6 @@ Fail = Callable[..., str]
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library with one model, `kit`."""
-    folder = tmp_path / "library"
-    folder.mkdir()
-    shutil.copy(tiny_model, folder / "kit.distill")
-    monkeypatch.setenv("DISTILL_LIBRARY", str(folder))
-    return folder
-
-
-@pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """`distill library ... --json` -> its answer."""
 
@@ -61,9 +51,9 @@ def fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
-def test_every_verb(shelf: Path, ask: Ask, tmp_path: Path) -> None:
+def test_every_verb(library: Path, ask: Ask, tmp_path: Path) -> None:
     """The whole life of a model; its bytes are the same at the end."""
-    before = (shelf / "kit.distill").read_bytes()
+    before = (library / "kit.distill").read_bytes()
     (model,) = ask("list")["models"]
     assert (model["name"], model["sounds"], model["has_prior"]) == ("kit", 9, True)
     assert model["perplexity"] > 1
@@ -82,9 +72,9 @@ def test_every_verb(shelf: Path, ask: Ask, tmp_path: Path) -> None:
     assert len(list_models()) == 3
 
 
-def test_what_is_no_model_is_not_taken(shelf: Path, fail: Fail, tmp_path: Path) -> None:
+def test_what_is_no_model_is_not_taken(library: Path, fail: Fail, tmp_path: Path) -> None:
     """Guards against a library with a damaged file in it, and against leftovers of an import that failed."""
-    whole = (shelf / "kit.distill").read_bytes()
+    whole = (library / "kit.distill").read_bytes()
     cut, changed, foreign = (tmp_path / f"{name}.distill" for name in ("cut", "changed", "foreign"))
     cut.write_bytes(whole[: len(whole) // 2])
     middle = len(whole) // 2
@@ -93,13 +83,13 @@ def test_what_is_no_model_is_not_taken(shelf: Path, fail: Fail, tmp_path: Path) 
     for path, reason in ((cut, "damaged"), (changed, "checksums"), (foreign, "not a distill model")):
         assert reason in fail("import", path)
     assert "nowhere" in fail("import", tmp_path / "nowhere.distill")
-    assert sorted(path.name for path in shelf.iterdir()) == ["kit.distill"]
+    assert sorted(path.name for path in library.iterdir()) == ["kit.distill"]
 
 
-def test_no_name_is_taken_twice_and_no_path_is_a_name(shelf: Path, fail: Fail, tmp_path: Path) -> None:
+def test_no_name_is_taken_twice_and_no_path_is_a_name(library: Path, fail: Fail, tmp_path: Path) -> None:
     """Guards against a rename that replaces another model, and against reaching files outside the library."""
-    shutil.copy(shelf / "kit.distill", shelf / "other.distill")
-    shutil.copy(shelf / "kit.distill", tmp_path / "outside.distill")
+    shutil.copy(library / "kit.distill", library / "other.distill")
+    shutil.copy(library / "kit.distill", tmp_path / "outside.distill")
     assert "already" in fail("rename", "kit", "other")
     assert "already" in fail("import", tmp_path / "outside.distill", "--name", "other")
     assert "cannot be a file's name" in fail("rename", "kit", "../kit")
@@ -110,12 +100,12 @@ def test_no_name_is_taken_twice_and_no_path_is_a_name(shelf: Path, fail: Fail, t
     assert "exists already" in fail("export", "kit", tmp_path / "outside.distill")
 
 
-def test_a_deletion_is_undone_only_where_the_name_is_free(shelf: Path, ask: Ask, fail: Fail) -> None:
+def test_a_deletion_is_undone_only_where_the_name_is_free(library: Path, ask: Ask, fail: Fail) -> None:
     """Guards against an undo that replaces a newer model, and brings back the newest of two of one name."""
     assert "no deleted model" in fail("restore")
-    second = (shelf / "kit.distill").read_bytes() + b""
+    second = (library / "kit.distill").read_bytes() + b""
     ask("delete", "kit")
-    (shelf / "kit.distill").write_bytes(second)
+    (library / "kit.distill").write_bytes(second)
     assert "another model called 'kit'" in fail("restore", "kit")
     newest = ask("delete", "kit")
     assert len(ask("list", "--deleted")["models"]) == 2
@@ -124,14 +114,14 @@ def test_a_deletion_is_undone_only_where_the_name_is_free(shelf: Path, ask: Ask,
     assert len(ask("list", "--deleted")["models"]) == 1
 
 
-def test_a_damaged_file_hides_no_other(shelf: Path, ask: Ask) -> None:
-    (shelf / "broken.distill").write_text("no model")
+def test_a_damaged_file_hides_no_other(library: Path, ask: Ask) -> None:
+    (library / "broken.distill").write_text("no model")
     problems = {model["name"]: model["problem"] for model in ask("list")["models"]}
     assert problems["kit"] == ""
     assert "not a distill model" in problems["broken"]
 
 
-def test_the_trash_is_emptied_on_request_only(shelf: Path, ask: Ask, fail: Fail) -> None:
+def test_the_trash_is_emptied_on_request_only(library: Path, ask: Ask, fail: Fail) -> None:
     ask("delete", "kit")
     assert "Give --yes" in fail("empty-trash")
     assert len(ask("list", "--deleted")["models"]) == 1
@@ -140,12 +130,12 @@ def test_the_trash_is_emptied_on_request_only(shelf: Path, ask: Ask, fail: Fail)
     assert ask("empty-trash") == {"removed": 0}
 
 
-def test_an_unfinished_training_goes_with_its_model(shelf: Path, ask: Ask) -> None:
+def test_an_unfinished_training_goes_with_its_model(library: Path, ask: Ask) -> None:
     """And not to another model that gets the name."""
     for name, content in (("kit", b"of kit"), ("kit two", b"of another")):
-        run = unfinished_dir(shelf / f"{name}.distill") / "prior.pt"
+        run = unfinished_dir(library / f"{name}.distill") / "prior.pt"
         run.parent.mkdir(parents=True, exist_ok=True)
         run.write_bytes(content)
     ask("rename", "kit", "kit two")
-    assert (unfinished_dir(shelf / "kit two.distill") / "prior.pt").read_bytes() == b"of kit"
-    assert not unfinished_dir(shelf / "kit.distill").exists()
+    assert (unfinished_dir(library / "kit two.distill") / "prior.pt").read_bytes() == b"of kit"
+    assert not unfinished_dir(library / "kit.distill").exists()

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from distill.bundle import read_card
-from page import CHROMIUM, SLOW, Server, answers, choose_tab, heard, say, start_server
+from page import CHROMIUM, SLOW, UNNAMED, Server, answers, choose_tab, heard, say, start_server
 from tiny import RATE, hit, write_sounds
 
 CODEC = {"epochs": "6", "codebook_size": "16", "channels": "24", "codebook_dim": "8", "warmup_share": "0.2"}
@@ -226,14 +226,6 @@ def test_it_fits_and_every_control_is_labelled(open_page: Callable[..., Any], wi
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     lightness = sum(int(number) for number in re.findall(r"\d+", dark)[:3])
     assert (lightness < 200) == (scheme == "dark"), dark
-
-
-UNNAMED = """() => [...document.querySelectorAll('button, input, textarea, select, audio, a[href]')]
-  .filter(each => each.offsetParent !== null && each.type !== 'file')
-  .filter(each => !(each.getAttribute('aria-label') || each.title || each.textContent.trim()
-    || (each.labels && [...each.labels].some(label => label.textContent.trim()))
-    || (each.getAttribute('aria-labelledby') || '').trim()))
-  .map(each => each.outerHTML.slice(0, 200))"""
 
 
 def measure(page: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distill.bundle import read_card, read_contents, save_bundle
-from page import CHROMIUM, Server, choose_tab, start_server
+from page import CHROMIUM, UNNAMED, Server, choose_tab, start_server
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
@@ -145,13 +145,6 @@ def test_everything_is_named_and_reached_by_keyboard(open_page: Callable[..., An
             break
     assert page.evaluate("window.missed()") == 0, page.evaluate("window.named()")
 
-
-UNNAMED = """() => [...document.querySelectorAll('button, input, textarea, select, audio, a[href]')]
-  .filter(each => each.offsetParent !== null && each.type !== 'file')
-  .filter(each => !(each.getAttribute('aria-label') || each.title || each.textContent.trim()
-    || (each.labels && [...each.labels].some(label => label.textContent.trim()))
-    || (each.getAttribute('aria-labelledby') || '').trim()))
-  .map(each => each.outerHTML.slice(0, 200))"""
 
 CONTROLS = """() => {
   const all = [...document.querySelectorAll('button, input, textarea, select, audio, a[href]')]

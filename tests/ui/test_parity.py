@@ -85,13 +85,9 @@ COMMAND_LINE = {(command, option): each for command, option, each in options_of(
 
 
 @pytest.fixture
-def desk(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def desk(library: Path, tmp_path: Path) -> Desk:
     """A library with a model, and a deleted one."""
-    library = tmp_path / "library"
-    library.mkdir()
-    for name in ("kit", "old"):
-        shutil.copy(tiny_model, library / f"{name}.distill")
-    monkeypatch.setenv("DISTILL_LIBRARY", str(library))
+    shutil.copy(library / "kit.distill", library / "old.distill")
     delete_model("old")
     return Desk(tmp_path, any_folder=True)
 

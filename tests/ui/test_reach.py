@@ -28,16 +28,6 @@ SECONDS = 120
 
 
 @pytest.fixture
-def library(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library with one model, `kit`."""
-    folder = tmp_path / "library"
-    folder.mkdir()
-    shutil.copy(tiny_model, folder / "kit.distill")
-    monkeypatch.setenv("DISTILL_LIBRARY", str(folder))
-    return folder
-
-
-@pytest.fixture
 def desk(library: Path, tmp_path: Path) -> Desk:
     return Desk(tmp_path, any_folder=True)
 

@@ -1,6 +1,7 @@
 """Endpoints with stable names for scripts (`gradio_client`): what the page does, with plain values."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from gradio.events import api as gr_api
@@ -13,10 +14,17 @@ from distill.ui.desk import TRAININGS, Desk, told_plainly
 from distill.ui.live import EpochMetrics, held_out_score
 from distill.ui.stages import Stage, Wanted, start
 
+Endpoint = Callable[..., Any]
+
 
 def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
     """Add the endpoints to the page that is being laid out."""
-    by_key = {stage.key: stage for stage in stages}
+    for endpoint in (*_looking(desk), *_training(desk, stages), *_making(desk), *_keeping(desk)):
+        gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
+
+
+def _looking(desk: Desk) -> list[Endpoint]:
+    """What there is to work with."""
 
     def models() -> list[dict[str, Any]]:
         """The models in the library."""
@@ -39,6 +47,13 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
             ],
             "skipped": [{"name": each.name, "reason": each.reason} for each in manifest.skipped],
         }
+
+    return [models, look]
+
+
+def _training(desk: Desk, stages: list[Stage]) -> list[Endpoint]:
+    """Starting each stage, and what becomes of it."""
+    by_key = {stage.key: stage for stage in stages}
 
     def train(
         folder: str, name: str = "", settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto"
@@ -88,6 +103,12 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         job.stop()
         return f"{job.title} is stopping."
 
+    return [train, train_prior, train_synth, training, stop_training]
+
+
+def _making(desk: Desk) -> list[Endpoint]:
+    """New sounds, and how good a model is."""
+
     def generate(
         model: str, count: int = 4, seconds: float = 1.0, seed: int | None = None, temperature: float = 1.0,
         top_k: int = 0, top_p: float = 1.0, audio_format: str = "wav", ending: str = "auto", synthesiser: str = "auto",
@@ -120,6 +141,12 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         done = next(event for event in job.drain()[0] if isinstance(event, EvaluationCompleteEvent))
         return {**done.to_dict(), "model": model}
 
+    return [generate, evaluate]
+
+
+def _keeping(desk: Desk) -> list[Endpoint]:
+    """The models of the library."""
+
     def rename(model: str, new_name: str) -> str:
         """Give a model another name."""
         desk.refuse_while_training(model)
@@ -134,11 +161,7 @@ def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
         """Bring back a deleted model, or the one deleted last."""
         return restore_model(model or None).stem
 
-    for endpoint in (
-        models, look, train, train_prior, train_synth, training, stop_training, generate, evaluate, rename, delete,
-        restore,
-    ):  # fmt: skip
-        gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
+    return [rename, delete, restore]
 
 
 def _raise(sentence: str) -> None:

@@ -191,26 +191,6 @@ def _later_stage(
         learns_from_codes: whether the codes that may be in the model do where the sounds are gone.
     """
 
-    def moved(subject: str) -> bool:
-        return not desk.has_sounds_of(read_card(model_in_library(subject)).corpus_manifest)
-
-    def describe(subject: str) -> str:
-        card = read_card(model_in_library(subject))
-        manifest = card.corpus_manifest
-        folder = place(Path(desk.spoken(Path(manifest.folder))))
-        if moved(subject):
-            codes = learns_from_codes and card.has_codes and desk.any_folder
-            without = " Without them it learns from the codes that are in the model." if codes else ""
-            return (
-                f'<p class="d-warn">The sounds of this model, {len(manifest.files)} in {text(folder)}, are not there any '
-                f"more. Say under Dataset where they are now.{without}</p>"
-            )
-        return (
-            f"<p>Learns from the codec's own sounds, there is nothing to select: {len(manifest.files)} sounds in "
-            f"{text(folder)}, {clock(manifest.seconds)} together; {len(manifest.train)} to learn from, "
-            f"{len(manifest.val)} held out.</p>"
-        )
-
     def replaces(path: Path) -> str:
         had = lost(read_card(path))
         return f"{path.stem} has {had}" if had else ""
@@ -242,12 +222,36 @@ def _later_stage(
         named=False,
         choices=desk.models,
         target=lambda subject, _name: model_in_library(subject),
-        describe=describe,
+        describe=lambda subject: _learned_from(desk, subject, learns_from_codes),
         auto=lambda subject: auto(read_card(model_in_library(subject))),
         replaces=replaces,
         work=work,
         extras=extras,
-        moved=moved,
+        moved=lambda subject: _moved(desk, subject),
+    )
+
+
+def _moved(desk: Desk, subject: str) -> bool:
+    """Whether the sounds of a model are not where they were."""
+    return not desk.has_sounds_of(read_card(model_in_library(subject)).corpus_manifest)
+
+
+def _learned_from(desk: Desk, subject: str, learns_from_codes: bool) -> str:
+    """What a later stage of a model will learn from, as HTML."""
+    card = read_card(model_in_library(subject))
+    manifest = card.corpus_manifest
+    folder = place(Path(desk.spoken(Path(manifest.folder))))
+    if _moved(desk, subject):
+        codes = learns_from_codes and card.has_codes and desk.any_folder
+        without = " Without them it learns from the codes that are in the model." if codes else ""
+        return (
+            f'<p class="d-warn">The sounds of this model, {len(manifest.files)} in {text(folder)}, are not there any '
+            f"more. Say under Dataset where they are now.{without}</p>"
+        )
+    return (
+        f"<p>Learns from the codec's own sounds, there is nothing to select: {len(manifest.files)} sounds in "
+        f"{text(folder)}, {clock(manifest.seconds)} together; {len(manifest.train)} to learn from, "
+        f"{len(manifest.val)} held out.</p>"
     )
 
 

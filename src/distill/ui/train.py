@@ -1,6 +1,7 @@
 """The Train tab: one section for each stage, all laid out by the same function."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,66 @@ from distill.ui.markup import empty, failed, text
 from distill.ui.stages import Stage, Wanted, start
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a stage asks for, and what is said of it."""
+
+    subject: gr.Dropdown
+    name: gr.Textbox
+    corpus: gr.HTML
+    knobs: list[Knob]
+    fields: list[Any]
+    """One for each of `knobs`."""
+    extras: list[Any]
+    """One for each of the stage's extras."""
+    elsewhere: list[gr.Accordion]
+    """What holds the fields for sounds that are elsewhere; empty where they are not asked for."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The buttons of a stage, what is asked back and warned of, and its live view."""
+
+    train: gr.Button
+    resume: gr.Button
+    stop: gr.Button
+    confirm: gr.Column
+    question: gr.HTML
+    replace: gr.Button
+    cancel: gr.Button
+    banner: gr.Column
+    reason: gr.HTML
+    use_best: gr.Button
+    live: gr.HTML
+
+
 def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
     """Lay out one stage -> what keeps its fields and its live view fresh, and the field of its subject."""
+    gr.Markdown(f"## {stage.title}\n{stage.explanation}")
+    form = _lay_out_form(desk, stage)
+    controls = _lay_out_controls(stage)
+    _wire(desk, stage, form, controls)
+
+    def refresh_fields(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
+        chosen = which or _looked_at(desk, stage, seen, owner)
+        return [
+            *_subject_updates(desk, stage, seen, chosen, called, which, form.knobs),
+            *(_elsewhere_update(stage, seen, which) for _ in form.elsewhere),
+        ]
+
+    def refresh_live(_owner: str, seen: dict[str, Any]) -> list[Any]:
+        return _job_updates(desk, stage, seen)
+
+    asked = [form.subject, form.corpus, controls.resume, *form.fields, *form.elsewhere]
+    shown = [controls.live, controls.banner, controls.reason, controls.stop, controls.train]
+    sections = [Section(asked, refresh_fields, [form.subject, form.name]), Section(shown, refresh_live, often=True)]
+    return sections, form.subject
+
+
+def _lay_out_form(desk: Desk, stage: Stage) -> Form:
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
     plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
-    gr.Markdown(f"## {stage.title}\n{stage.explanation}")
     with gr.Row():
         subject = gr.Dropdown(
             stage.choices(),
@@ -55,7 +110,10 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]
         with gr.Accordion(title, open=False, elem_id=f"{stage.key}-elsewhere") as box, gr.Row():
             extras += sounds_fields(stage.key, desk.collections())
         elsewhere.append(box)
-    ordered = [*plain, *folded]
+    return Form(subject, name, corpus, [*plain, *folded], fields, extras, elsewhere)
+
+
+def _lay_out_controls(stage: Stage) -> Controls:
     with gr.Row():
         train = gr.Button(
             f"Train the {stage.key}", variant="primary", scale=0, min_width=260, elem_id=f"{stage.key}-train"
@@ -73,10 +131,16 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]
         reason = gr.HTML(padding=True)
         use_best = gr.Button("Stop and use best checkpoint", variant="stop", elem_id=f"{stage.key}-use-best")
     live = gr.HTML("", elem_id=f"{stage.key}-live")
+    return Controls(train, resume, stop, confirm, question, replace, cancel, banner, reason, use_best, live)
+
+
+def _wire(desk: Desk, stage: Stage, form: Form, controls: Controls) -> None:
+    """What each button does."""
 
     def begin(which: str, called: str | None, values: Sequence[Any], **how: Any) -> str:
-        more: dict[str, Any] = dict(zip(stage.extras, values[len(ordered) :], strict=True))
-        overrides = {} if how.get("resume") else overrides_from(ordered, values[: len(ordered)])
+        knobs = form.knobs
+        more: dict[str, Any] = dict(zip(stage.extras, values[len(knobs) :], strict=True))
+        overrides = {} if how.get("resume") else overrides_from(knobs, values[: len(knobs)])
         job = start(desk, stage, Wanted(which, called or "", overrides, **more, **how))
         job.wait(0.05)
         return live_view(desk, job).html
@@ -104,26 +168,14 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]
             job.stop()
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    asked = [subject, name, *fields, *extras]
-    train.click(ask_or_begin, asked, [confirm, question, live], **hidden)
-    replace.click(begin_anew, asked, [confirm, live], **hidden)
-    cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
-    resume.click(go_on, asked, live, **hidden)
-    stop.click(end, None, None, **hidden)
-    use_best.click(end, None, None, **hidden)
-
-    def refresh_fields(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
-        chosen = which or _looked_at(desk, stage, seen, owner)
-        return [
-            *_subject_updates(desk, stage, seen, chosen, called, which, ordered),
-            *(_elsewhere_update(stage, seen, which) for _ in elsewhere),
-        ]
-
-    def refresh_live(_owner: str, seen: dict[str, Any]) -> list[Any]:
-        return _job_updates(desk, stage, seen)
-
-    asking = Section([subject, corpus, resume, *fields, *elsewhere], refresh_fields, [subject, name])
-    return [asking, Section([live, banner, reason, stop, train], refresh_live, often=True)], subject
+    asked = [form.subject, form.name, *form.fields, *form.extras]
+    confirm, live = controls.confirm, controls.live
+    controls.train.click(ask_or_begin, asked, [confirm, controls.question, live], **hidden)
+    controls.replace.click(begin_anew, asked, [confirm, live], **hidden)
+    controls.cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
+    controls.resume.click(go_on, asked, live, **hidden)
+    controls.stop.click(end, None, None, **hidden)
+    controls.use_best.click(end, None, None, **hidden)
 
 
 def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:

@@ -10,7 +10,7 @@ from distill.errors import DistillError
 from distill.evaluation import EvaluationCompleteEvent, SoundScores
 from distill.events import Progress, SoundWritten
 from distill.jobs import Job
-from distill.ui.desk import EVALUATE, RECONSTRUCT, Desk, Section, told
+from distill.ui.desk import EVALUATE, HIDDEN, RECONSTRUCT, Desk, Section, told
 from distill.ui.markup import bar, failed, figures, length, sound_card, table, text
 
 NO_SOUND_CHOSEN = "Choose a model, and drop a sound."
@@ -66,10 +66,9 @@ def codec_panels(
         if job is not None:
             job.stop()
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    through.click(reconstruct, [model, sources, owner, synthesiser, device], heard, **hidden)
-    measure.click(begin_measuring, [model, corpus, owner, synthesiser, device], measured, **hidden)
-    stop.click(end, owner, None, **hidden)
+    through.click(reconstruct, [model, sources, owner, synthesiser, device], heard, **HIDDEN)
+    measure.click(begin_measuring, [model, corpus, owner, synthesiser, device], measured, **HIDDEN)
+    stop.click(end, owner, None, **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
         collections = desk.collections()

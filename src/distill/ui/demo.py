@@ -13,7 +13,7 @@ from distill.files import sounds_dir, unused_path
 from distill.history import GenerationSettings, generation_settings
 from distill.jobs import Job
 from distill.library import new_model_path
-from distill.ui.desk import Desk, Section, told
+from distill.ui.desk import HIDDEN, Desk, Section, told
 from distill.ui.markup import bar, failed, text
 from distill.ui.stages import Overrides, Stage, Wanted, start
 
@@ -44,9 +44,8 @@ def demo_panel(desk: Desk, stages: Sequence[Stage], owner: gr.Textbox) -> Sectio
         if job is not None:
             job.stop()
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    go.click(begin, owner, state, **hidden)
-    stop.click(end, None, None, **hidden)
+    go.click(begin, owner, state, **HIDDEN)
+    stop.click(end, None, None, **HIDDEN)
 
     def refresh(_owner: str, seen: dict[str, Any]) -> list[Any]:
         job = desk.jobs.latest(DEMO)

@@ -39,6 +39,8 @@ LOOK, GENERATE, RECONSTRUCT, EVALUATE = "look", "generate", "reconstruct", "eval
 DROPPED = "dropped sounds"
 MOST_UPLOAD = "1gb"
 """The largest file that can be dropped."""
+HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""How events are wired that are the page's own business."""
 
 
 @dataclass(frozen=True)

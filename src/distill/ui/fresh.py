@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from distill.ui.desk import Section, told
+from distill.ui.desk import HIDDEN, Section, told
 from distill.ui.look import TAB_ID
 
 REFRESH_SECONDS = 1.0
@@ -61,11 +61,7 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
 
         return told(hand_over)
 
-    how: dict[str, Any] = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "queue": False,  # answered at once, whatever else is waiting
-    }
+    how = {**HIDDEN, "queue": False}  # answered at once, whatever else is waiting
     page.load(None, None, owner, js=TAB_ID).then(show_all, [owner, seen, *inputs], [*outputs, seen], **how)
     changed = [*(component for number in often for component in sections[number].outputs), *bells.values(), seen]
     gr.Timer(REFRESH_SECONDS).tick(ring, [owner, seen, *inputs], changed, trigger_mode="once", **how)

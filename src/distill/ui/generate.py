@@ -13,7 +13,7 @@ from distill.history import Ending, GenerationSettings, decide, find_generation,
 from distill.library import model_in_library
 from distill.synthesisers import SynthesiserName
 from distill.ui.codec import codec_panels
-from distill.ui.desk import GENERATE, Desk, Section, library_signature, told
+from distill.ui.desk import GENERATE, HIDDEN, Desk, Section, library_signature, told
 from distill.ui.extras import device_field
 from distill.ui.fields import number_from
 from distill.ui.look import CLICKS
@@ -142,13 +142,12 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    go.click(begin, [owner, device, *knobs], [shown, results], **hidden)
-    stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
-    again.click(told(last_seed), shown, seed, **hidden)
-    new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, seed, **hidden)
-    results.click(clicked, [owner, shown], results, **hidden)
-    history.click(from_history, [owner, device], [*knobs, shown, results], **hidden)
+    go.click(begin, [owner, device, *knobs], [shown, results], **HIDDEN)
+    stop.click(lambda whose: _stop(desk, whose), owner, None, **HIDDEN)
+    again.click(told(last_seed), shown, seed, **HIDDEN)
+    new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, seed, **HIDDEN)
+    results.click(clicked, [owner, shown], results, **HIDDEN)
+    history.click(from_history, [owner, device], [*knobs, shown, results], **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any], which: str | None) -> list[Any]:
         return [

@@ -24,7 +24,7 @@ from fastapi.responses import PlainTextResponse, Response
 from distill.errors import DistillError
 from distill.ui.api import add_endpoints
 from distill.ui.demo import demo_panel
-from distill.ui.desk import MOST_UPLOAD, Desk
+from distill.ui.desk import HIDDEN, MOST_UPLOAD, Desk
 from distill.ui.fresh import keep_fresh
 from distill.ui.generate import generate_tab
 from distill.ui.library import library_tab
@@ -63,9 +63,8 @@ def build(desk: Desk) -> gr.Blocks:
                 generating, model, to_prior = generate_tab(desk, owner)
             with gr.Tab("Library", id="library"):
                 library = library_tab(desk)
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **hidden)
-        to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **hidden)
+        to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **HIDDEN)
+        to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **HIDDEN)
         keep_fresh(page, [sounds, demo, *itertools.chain(*sections), generating, library], owner, seen)
         add_endpoints(desk, stages)
     return page

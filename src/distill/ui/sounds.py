@@ -9,7 +9,7 @@ import gradio as gr
 from distill.audio.corpus import CorpusFile, CorpusManifest
 from distill.events import Progress
 from distill.jobs import Job
-from distill.ui.desk import DROPPED, LOOK, Desk, Section, told
+from distill.ui.desk import DROPPED, HIDDEN, LOOK, Desk, Section, told
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
 
 MOST_ROWS = 500
@@ -56,10 +56,9 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
         html, button = read(kept.name, whose)
         return gr.Dropdown(choices=desk.collections(), value=kept.name), html, button, None, kept.name
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    look.click(read, [folder, owner], [found, go_on], **hidden)
-    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **hidden)
-    stop.click(lambda whose: _stop(desk, whose), owner, None, **hidden)
+    look.click(read, [folder, owner], [found, go_on], **HIDDEN)
+    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **HIDDEN)
+    stop.click(lambda whose: _stop(desk, whose), owner, None, **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4

@@ -10,7 +10,7 @@ import gradio as gr
 from distill import studio
 from distill.errors import DistillError
 from distill.knobs import Knob, knobs_of
-from distill.ui.desk import LOOK, Desk, Section, library_signature, told
+from distill.ui.desk import HIDDEN, LOOK, Desk, Section, library_signature, told
 from distill.ui.extras import DATASET, EMBED_CODES, codes_field, device_field, sounds_fields
 from distill.ui.fields import knob_fields, overrides_from, shown_auto
 from distill.ui.live import live_view
@@ -167,15 +167,14 @@ def _wire(desk: Desk, stage: Stage, form: Form, controls: Controls) -> None:
         if job is not None:
             job.stop()
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     asked = [form.subject, form.name, *form.fields, *form.extras]
     confirm, live = controls.confirm, controls.live
-    controls.train.click(ask_or_begin, asked, [confirm, controls.question, live], **hidden)
-    controls.replace.click(begin_anew, asked, [confirm, live], **hidden)
-    controls.cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
-    controls.resume.click(go_on, asked, live, **hidden)
-    controls.stop.click(end, None, None, **hidden)
-    controls.use_best.click(end, None, None, **hidden)
+    controls.train.click(ask_or_begin, asked, [confirm, controls.question, live], **HIDDEN)
+    controls.replace.click(begin_anew, asked, [confirm, live], **HIDDEN)
+    controls.cancel.click(lambda: gr.Column(visible=False), None, confirm, **HIDDEN)
+    controls.resume.click(go_on, asked, live, **HIDDEN)
+    controls.stop.click(end, None, None, **HIDDEN)
+    controls.use_best.click(end, None, None, **HIDDEN)
 
 
 def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from distill.library import deleted_models, empty_trash, restore_model
-from distill.ui.desk import Section, told
+from distill.ui.desk import HIDDEN, Section, told
 from distill.ui.look import CLICKS
 from distill.ui.markup import button, day, empty, text
 
@@ -40,11 +40,10 @@ def trash_section() -> Section:
         empty_trash()
         return gr.Column(visible=False), gr.Button(visible=False), trash_html()
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    listed.click(clicked, None, listed, **hidden)
-    ask.click(asked, None, [confirm, question], **hidden)
-    remove.click(removed, None, [confirm, ask, listed], **hidden)
-    cancel.click(lambda: gr.Column(visible=False), None, confirm, **hidden)
+    listed.click(clicked, None, listed, **HIDDEN)
+    ask.click(asked, None, [confirm, question], **HIDDEN)
+    remove.click(removed, None, [confirm, ask, listed], **HIDDEN)
+    cancel.click(lambda: gr.Column(visible=False), None, confirm, **HIDDEN)
 
     def refresh(_owner: str, seen: dict[str, Any]) -> list[Any]:
         signature = [each.path.name for each in deleted_models()]

@@ -1,5 +1,7 @@
 """The Library tab: the models as cards, to search, sort, look into, rename, delete, bring back, import and download."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,53 @@ from distill.library import (
     rename_model,
     restore_model,
 )
-from distill.ui.desk import Desk, Section, library_signature, told
+from distill.ui.desk import HIDDEN, Desk, Section, library_signature, told
 from distill.ui.details import details_html, rows_html, summary
 from distill.ui.look import CLICKS
 from distill.ui.markup import button, empty, link, text
 from distill.ui.trash import trash_section
 
 NEWEST, BY_NAME, BY_PERPLEXITY, BY_LENGTH = "newest first", "name", "best perplexity first", "most sound first"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The cards, and what decides which are shown and how."""
+
+    search: gr.Textbox
+    order: gr.Dropdown
+    opened: gr.State
+    """The model that all is shown of."""
+    cards: gr.HTML
+    html: Callable[..., str]
+    """The cards anew, from the values of `how`."""
+
+    @property
+    def how(self) -> list[Any]:
+        """What `html` is made from."""
+        return [self.search, self.order, self.opened]
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """The line that says what was deleted, and offers to take it back."""
+
+    row: gr.Row
+    deleted: gr.HTML
+    gone: gr.State
+    """The model that was deleted."""
+    undo: gr.Button
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """The box in which a model gets another name."""
+
+    box: gr.Column
+    old_name: gr.Textbox
+    new_name: gr.Textbox
+    rename: gr.Button
+    cancel: gr.Button
 
 
 def library_tab(desk: Desk) -> Section:
@@ -34,16 +76,7 @@ def library_tab(desk: Desk) -> Section:
             filterable=False,
             elem_id="library-sort",
         )
-    with gr.Row(visible=False, elem_id="library-undo-row") as undo_row:
-        deleted = gr.HTML("")
-        gone = gr.State("")
-        undo = gr.Button("Undo", scale=0, min_width=160, elem_id="library-undo")
-    with gr.Column(visible=False, elem_id="library-rename-box") as rename_box:
-        old_name = gr.Textbox(visible=False)
-        new_name = gr.Textbox(label="New name", elem_id="library-new-name")
-        with gr.Row():
-            rename = gr.Button("Rename", variant="primary", scale=0, min_width=160, elem_id="library-rename")
-            cancel = gr.Button("Cancel", scale=0, min_width=160, elem_id="library-rename-cancel")
+    undoing, renaming = _lay_out_undoing(), _lay_out_renaming()
     opened = gr.State("")
     cards = gr.HTML(js_on_load=CLICKS, elem_id="library-cards")
     dropped = gr.File(
@@ -54,6 +87,43 @@ def library_tab(desk: Desk) -> Section:
     def shown(wanted: str, sort: str, looked_into: str) -> str:
         return cards_html(desk, wanted or "", sort, looked_into)
 
+    listing = Listing(search, order, opened, cards, shown)
+    search.change(told(shown), listing.how, cards, queue=False, **HIDDEN)
+    order.change(told(shown), listing.how, cards, queue=False, **HIDDEN)
+    _wire_cards(desk, listing, undoing, renaming)
+    _wire_renaming(desk, listing, renaming)
+    _wire_import(dropped, listing)
+
+    def refresh(owner: str, seen: dict[str, Any], *how: str) -> list[Any]:
+        signature = library_signature()
+        changed = seen.get("library") != signature
+        seen["library"] = signature
+        return [shown(*how) if changed else gr.skip(), *trash.refresh(owner, seen)]
+
+    return Section([cards, *trash.outputs], refresh, listing.how)
+
+
+def _lay_out_undoing() -> Undoing:
+    with gr.Row(visible=False, elem_id="library-undo-row") as row:
+        deleted = gr.HTML("")
+        gone = gr.State("")
+        undo = gr.Button("Undo", scale=0, min_width=160, elem_id="library-undo")
+    return Undoing(row, deleted, gone, undo)
+
+
+def _lay_out_renaming() -> Renaming:
+    with gr.Column(visible=False, elem_id="library-rename-box") as box:
+        old_name = gr.Textbox(visible=False)
+        new_name = gr.Textbox(label="New name", elem_id="library-new-name")
+        with gr.Row():
+            rename = gr.Button("Rename", variant="primary", scale=0, min_width=160, elem_id="library-rename")
+            cancel = gr.Button("Cancel", scale=0, min_width=160, elem_id="library-rename-cancel")
+    return Renaming(box, old_name, new_name, rename, cancel)
+
+
+def _wire_cards(desk: Desk, listing: Listing, undoing: Undoing, renaming: Renaming) -> None:
+    """What the buttons on the cards do, and undo."""
+
     @told
     def clicked(wanted: str, sort: str, looked_into: str, event: gr.EventData) -> dict[Any, Any]:
         data = event._data or {}
@@ -61,33 +131,49 @@ def library_tab(desk: Desk) -> Section:
         match data.get("act"):
             case "rename":
                 asked = gr.Textbox(value=name, label=f"New name of {name}")
-                return {rename_box: gr.Column(visible=True), old_name: name, new_name: asked}
+                return {renaming.box: gr.Column(visible=True), renaming.old_name: name, renaming.new_name: asked}
             case "details":
                 now = "" if looked_into == name else name
-                return {opened: now, cards: shown(wanted, sort, now)}
+                return {listing.opened: now, listing.cards: listing.html(wanted, sort, now)}
             case "delete":
                 desk.refuse_while_training(name)
                 delete_model(name)
                 return {
-                    rename_box: gr.Column(visible=False),
-                    undo_row: gr.Row(visible=True),
-                    deleted: f'<p role="status">{text(name)} is deleted.</p>',
-                    gone: name,
-                    cards: shown(wanted, sort, looked_into),
+                    renaming.box: gr.Column(visible=False),
+                    undoing.row: gr.Row(visible=True),
+                    undoing.deleted: f'<p role="status">{text(name)} is deleted.</p>',
+                    undoing.gone: name,
+                    listing.cards: listing.html(wanted, sort, looked_into),
                 }
-        return {cards: gr.skip()}
+        return {listing.cards: gr.skip()}
 
     @told
     def take_back(name: str, *how: str) -> tuple[Any, ...]:
         restore_model(name)
-        return gr.Row(visible=False), "", shown(*how)
+        return gr.Row(visible=False), "", listing.html(*how)
 
+    changed = [
+        renaming.box, renaming.old_name, renaming.new_name, undoing.row, undoing.deleted, undoing.gone, listing.opened,
+        listing.cards,
+    ]  # fmt: skip
+    listing.cards.click(clicked, listing.how, changed, **HIDDEN)
+    undoing.undo.click(take_back, [undoing.gone, *listing.how], [undoing.row, undoing.deleted, listing.cards], **HIDDEN)
+
+
+def _wire_renaming(desk: Desk, listing: Listing, renaming: Renaming) -> None:
     @told
     def give_name(old: str, new: str, *how: str) -> tuple[Any, ...]:
         desk.refuse_while_training(old)
         rename_model(old, new.strip())
-        return gr.Column(visible=False), shown(*how)
+        return gr.Column(visible=False), listing.html(*how)
 
+    given = [renaming.old_name, renaming.new_name, *listing.how]
+    renaming.rename.click(give_name, given, [renaming.box, listing.cards], **HIDDEN)
+    renaming.new_name.submit(give_name, given, [renaming.box, listing.cards], **HIDDEN)
+    renaming.cancel.click(lambda: gr.Column(visible=False), None, renaming.box, **HIDDEN)
+
+
+def _wire_import(dropped: gr.File, listing: Listing) -> None:
     @told
     def take(files: list[str] | None, *how: str) -> tuple[Any, ...]:
         problems = []
@@ -98,26 +184,9 @@ def library_tab(desk: Desk) -> Section:
                 problems.append(str(error).replace(str(file), file.name))
         if problems:
             gr.Warning(text(" ".join(problems)), duration=12, title="Not imported")
-        return None, shown(*how)
+        return None, listing.html(*how)
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    how = [search, order, opened]
-    search.change(told(shown), how, cards, queue=False, **hidden)
-    order.change(told(shown), how, cards, queue=False, **hidden)
-    cards.click(clicked, how, [rename_box, old_name, new_name, undo_row, deleted, gone, opened, cards], **hidden)
-    undo.click(take_back, [gone, *how], [undo_row, deleted, cards], **hidden)
-    rename.click(give_name, [old_name, new_name, *how], [rename_box, cards], **hidden)
-    new_name.submit(give_name, [old_name, new_name, *how], [rename_box, cards], **hidden)
-    cancel.click(lambda: gr.Column(visible=False), None, rename_box, **hidden)
-    dropped.upload(take, [dropped, *how], [dropped, cards], **hidden)
-
-    def refresh(owner: str, seen: dict[str, Any], *how: str) -> list[Any]:
-        signature = library_signature()
-        changed = seen.get("library") != signature
-        seen["library"] = signature
-        return [shown(*how) if changed else gr.skip(), *trash.refresh(owner, seen)]
-
-    return Section([cards, *trash.outputs], refresh, how)
+    dropped.upload(take, [dropped, *listing.how], [dropped, listing.cards], **HIDDEN)
 
 
 def cards_html(desk: Desk, wanted: str, sort: str, looked_into: str = "") -> str:

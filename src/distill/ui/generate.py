@@ -1,121 +1,97 @@
 """The Generate tab: new sounds as cards, the history, and what the model makes of known sounds."""
 
 import secrets
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
 from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.generation import MOST_TEXTURE
-from distill.history import Ending, GenerationSettings, decide, find_generation, generation_settings, list_generations
+from distill.history import GenerationSettings, decide, find_generation, list_generations
 from distill.library import model_in_library
-from distill.synthesisers import SynthesiserName
 from distill.ui.codec import codec_panels
 from distill.ui.desk import GENERATE, HIDDEN, Desk, Section, library_signature, told
-from distill.ui.extras import device_field
-from distill.ui.fields import number_from
+from distill.ui.generate_fields import (
+    NEW_SEEDS,
+    How,
+    What,
+    fields_of,
+    lay_out_how,
+    lay_out_what,
+    settings_from,
+    values_of,
+)
 from distill.ui.look import CLICKS
 from distill.ui.markup import day, empty, failed, text
 from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
 MOST_HISTORY = 30
-NEW_SEEDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was generated."""
+
+    identity: gr.State
+    """The generation that `results` shows."""
+    results: gr.HTML
+    history: gr.HTML
 
 
 def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, gr.Button]:
     """Lay out the tab -> what keeps it fresh, the model's field, and the button that offers to train a prior."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown(desk.models(), value=None, label="Model", elem_id="generate-model")
-            note = gr.HTML("", elem_id="generate-note")
-            train_prior = gr.Button("Train its prior", visible=False, elem_id="generate-train-prior")
-            with gr.Row():
-                seconds = gr.Number(
-                    1.0, label="Length", info="In seconds, at most.", elem_id="generate-seconds", min_width=110
-                )
-                count = gr.Number(4, label="How many", info="Sounds to make.", elem_id="generate-count", min_width=110)
-            seed = gr.Textbox(
-                label="Seed",
-                placeholder="a new one",
-                max_lines=1,
-                elem_id="generate-seed",
-                info="The same number makes the same sounds.",
-            )
-            with gr.Row():
-                again = gr.Button("Same seed again", size="sm", elem_id="generate-again", min_width=110)
-                new = gr.Button("New seed", size="sm", elem_id="generate-new", min_width=110)
+            what = lay_out_what(desk.models())
         with gr.Column(scale=3, min_width=280):
-            temperature = gr.Slider(
-                0.0,
-                2.0,
-                1.0,
-                step=0.05,
-                label="Creativity (temperature)",
-                elem_id="generate-temperature",
-                info="Above 1 more surprising, below 1 safer.",
-            )
-            top_k = gr.Slider(
-                0,
-                256,
-                0,
-                step=1,
-                label="Focus (top-k)",
-                elem_id="generate-top-k",
-                info="Choose from this many likeliest codes only; 0: from all.",
-            )
-            top_p = gr.Slider(
-                0.05,
-                1.0,
-                1.0,
-                step=0.05,
-                label="Diversity (top-p)",
-                elem_id="generate-top-p",
-                info="Choose from the likeliest codes of this joint probability; 1: from all.",
-            )
-            with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
-                ending = gr.Dropdown(
-                    list(get_args(Ending)),
-                    value="auto",
-                    label="Ending",
-                    info="natural: where a sound ends; exact: filled up with further sounds.",
-                    elem_id="generate-ending",
-                    min_width=140,
-                )
-                synthesiser = gr.Dropdown(
-                    list(get_args(SynthesiserName)),
-                    value="auto",
-                    label="Synthesiser",
-                    info="What makes the waveform.",
-                    elem_id="generate-synthesiser",
-                    min_width=140,
-                )
-                texture = gr.Slider(
-                    0.0,
-                    MOST_TEXTURE,
-                    1.0,
-                    step=0.05,
-                    label="Texture",
-                    info="How much of the recordings' grain to add; 0: none, 1: as it was measured.",
-                    elem_id="generate-texture",
-                    min_width=140,
-                )
-                device = device_field("generate")
-            with gr.Row():
-                go = gr.Button("Generate", variant="primary", min_width=180, elem_id="generate-go")
-                stop = gr.Button("Stop and keep what is done", visible=False, min_width=180, elem_id="generate-stop")
-    shown = gr.State("")
+            how = lay_out_how()
+    shown = _lay_out_shown()
+    codec = codec_panels(desk, owner, what.model, how.synthesiser, how.device)
+    _wire_buttons(desk, owner, what, how, shown)
+    _wire_cards(desk, owner, what, how, shown)
+
+    def refresh(whose: str, seen: dict[str, Any], which: str | None) -> list[Any]:
+        return [
+            *_model_updates(desk, seen, which),
+            *_result_updates(desk, seen, whose),
+            _history_update(seen),
+            *codec.refresh(whose, seen),
+        ]
+
+    outputs = [
+        what.model, what.note, what.train_prior, how.go, shown.identity, shown.results, how.stop, shown.history,
+        *codec.outputs,
+    ]  # fmt: skip
+    return Section(outputs, refresh, [what.model]), what.model, what.train_prior
+
+
+def _lay_out_shown() -> Shown:
+    identity = gr.State("")
     results = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-results")
     with gr.Accordion("Earlier generations", open=False, elem_id="generate-history-box"):
         history = gr.HTML(empty(NOTHING_YET), js_on_load=CLICKS, elem_id="generate-history")
-    codec = codec_panels(desk, owner, model, synthesiser, device)
-    knobs = [model, seconds, count, temperature, top_k, top_p, seed, ending, synthesiser, texture]
+    return Shown(identity, results, history)
 
+
+def _wire_buttons(desk: Desk, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     @told
     def begin(whose: str, where: str, *values: Any) -> tuple[str, str]:
         return _begin(desk, settings_from(*values), whose, where)
+
+    def last_seed(identity: str) -> str:
+        return f"{find_generation(identity).settings.seed}" if identity else ""
+
+    how.go.click(begin, [owner, how.device, *fields_of(what, how)], [shown.identity, shown.results], **HIDDEN)
+    how.stop.click(lambda whose: _stop(desk, whose), owner, None, **HIDDEN)
+    what.again.click(told(last_seed), shown.identity, what.seed, **HIDDEN)
+    what.new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, what.seed, **HIDDEN)
+
+
+def _wire_cards(desk: Desk, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
+    """What the buttons on the sounds and in the history do."""
 
     @told
     def clicked(whose: str, identity: str, event: gr.EventData) -> str:
@@ -130,74 +106,14 @@ def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, g
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
         made = generation.settings
-        values = (
-            made.model, made.seconds, made.count, made.temperature, made.top_k, made.top_p, f"{made.seed}",
-            made.ending, made.synthesiser, made.texture,
-        )  # fmt: skip
         if data.get("act") == "again":
             model_in_library(made.model)
-            return (*values, *_begin(desk, made, whose, where))
-        return (*values, generation.id, results_html(desk, None, generation.id))
+            return (*values_of(made), *_begin(desk, made, whose, where))
+        return (*values_of(made), generation.id, results_html(desk, None, generation.id))
 
-    def last_seed(identity: str) -> str:
-        return f"{find_generation(identity).settings.seed}" if identity else ""
-
-    go.click(begin, [owner, device, *knobs], [shown, results], **HIDDEN)
-    stop.click(lambda whose: _stop(desk, whose), owner, None, **HIDDEN)
-    again.click(told(last_seed), shown, seed, **HIDDEN)
-    new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, seed, **HIDDEN)
-    results.click(clicked, [owner, shown], results, **HIDDEN)
-    history.click(from_history, [owner, device], [*knobs, shown, results], **HIDDEN)
-
-    def refresh(whose: str, seen: dict[str, Any], which: str | None) -> list[Any]:
-        return [
-            *_model_updates(desk, seen, which),
-            *_result_updates(desk, seen, whose),
-            _history_update(seen),
-            *codec.refresh(whose, seen),
-        ]
-
-    outputs = [model, note, train_prior, go, shown, results, stop, history, *codec.outputs]
-    return Section(outputs, refresh, [model]), model, train_prior
-
-
-def settings_from(
-    model: str | None,
-    seconds: float | None,
-    count: float | None,
-    temperature: float,
-    top_k: float,
-    top_p: float,
-    seed: str | None,
-    ending: str | None = "auto",
-    synthesiser: str | None = "auto",
-    texture: float | None = 1.0,
-) -> GenerationSettings:
-    """Settings of a generation from the fields; an empty seed is drawn.
-
-    Raises:
-        DistillError: something is missing or cannot be.
-    """
-    if not model:
-        raise DistillError("Choose a model first.")
-    if count is None or seconds is None or count < 1 or seconds <= 0:
-        raise DistillError("Say how many sounds, and how long: both must be above 0.")
-    written = (seed or "").strip()
-    drawn = int(number_from("Seed", written, whole=True)) if written else secrets.randbelow(NEW_SEEDS)
-    if drawn < 0:
-        raise DistillError(f"Seed {drawn}: it must not be below 0.")
-    return generation_settings(
-        model=model,
-        count=int(count),
-        seconds=float(seconds),
-        seed=drawn,
-        temperature=float(temperature),
-        top_k=int(top_k),
-        top_p=float(top_p),
-        ending=ending or "auto",
-        synthesiser=synthesiser or "auto",
-        texture=1.0 if texture is None else texture,
-    )
+    shown.results.click(clicked, [owner, shown.identity], shown.results, **HIDDEN)
+    changed = [*fields_of(what, how), shown.identity, shown.results]
+    shown.history.click(from_history, [owner, how.device], changed, **HIDDEN)
 
 
 def _begin(desk: Desk, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:

@@ -1,8 +1,8 @@
-"""The clock rings where there is news and nowhere else, and no news is lost on the way."""
+"""The clock rings where there is news and nowhere else, and news is by what the page says when it is fetched."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -10,53 +10,84 @@ import pytest
 from fastapi.testclient import TestClient
 
 from distill.ui.desk import Desk
-from distill.ui.fresh import joined
 from distill.ui.page import make_app
 
 UNCHANGED = (None, gr.skip(), {"__type__": "update", "props": gr.skip()})
 """How the page is told that a component stays as it is."""
 
 
-def test_nothing_is_sent_where_nothing_is_new(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Guards against a page that is built anew every second, while all other answers wait."""
+class Clock:
+    """The clock of a page over a library, asked as a browser tab would."""
+
+    def __init__(self, browser: TestClient) -> None:
+        self.browser = browser
+        self.config = browser.get("/config").json()
+        self.names = {part["id"]: part["props"].get("elem_id") for part in self.config["components"]}
+        self.fields = {"owner": "me", "library-sort": "newest first"}
+        (self.tick,) = [d for d in self.config["dependencies"] if any(of[1] == "tick" for of in d["targets"])]
+
+    def ask(self, handler: dict[str, Any]) -> dict[int, Any]:
+        """What a handler changes, by the component's number."""
+        data = [self.fields.get(self.names[number]) for number in handler["inputs"]]
+        body = {"data": data, "fn_index": handler["id"], "session_hash": "one"}
+        answer = self.browser.post("/gradio_api/run/predict", json=body)
+        assert answer.status_code == 200
+        values = zip(handler["outputs"], answer.json()["data"], strict=True)
+        return {number: value for number, value in values if value not in UNCHANGED}
+
+    def fetch(self, rung: dict[int, Any]) -> dict[str, Any]:
+        """What the bells that rang stand for, by the component's name."""
+        sent: dict[str, Any] = {}
+        for bell in rung:
+            for handler in [d for d in self.config["dependencies"] if [bell, "change"] in d["targets"]]:
+                sent |= {self.names[number]: value for number, value in self.ask(handler).items()}
+        self.fields |= {
+            name: value["value"] for name, value in sent.items() if isinstance(value, dict) and "value" in value
+        }
+        return sent
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     library = tmp_path / "library"
     library.mkdir()
     monkeypatch.setenv("DISTILL_LIBRARY", str(library))
+    return library
+
+
+@pytest.fixture
+def clock(library: Path, tmp_path: Path) -> Iterator[Clock]:
     app = make_app(Desk(tmp_path, any_folder=True), "127.0.0.1", 7860)
     with TestClient(app, base_url="http://127.0.0.1") as browser:
-        config = browser.get("/config").json()
-        parts = {part["id"]: part for part in config["components"]}
-        ids = {part["props"].get("elem_id"): part["id"] for part in parts.values()}
-        (clock,) = [d for d in config["dependencies"] if any(target[1] == "tick" for target in d["targets"])]
-        given = {"owner": "me", "library-sort": "newest first"}
-        values = [given.get(parts[i]["props"].get("elem_id", "")) for i in clock["inputs"]]
-
-        def ask(handler: dict[str, Any], data: list[Any]) -> list[Any]:
-            body = {"data": data, "fn_index": handler["id"], "session_hash": "one"}
-            answer = browser.post("/gradio_api/run/predict", json=body)
-            assert answer.status_code == 200
-            return list(answer.json()["data"])
-
-        assert any(value not in UNCHANGED for value in ask(clock, values))
-        assert [value for value in ask(clock, values) if value not in UNCHANGED] == []
-        shutil.copy(tiny_model, library / "kit.distill")
-        rung = [i for i, bell in zip(clock["outputs"], ask(clock, values), strict=True) if bell not in UNCHANGED]
-        sent: dict[int, Any] = {}
-        for bell in rung:
-            (handler,) = [d for d in config["dependencies"] if [bell, "change"] in d["targets"]]
-            sent |= dict(zip(handler["outputs"], ask(handler, [None]), strict=True))
-        assert "Details of kit" in str(sent[ids["library-cards"]])
-        assert "kit" in str(sent[ids["generate-model"]])
-        assert not any("Details of kit" in str(value) for i, value in sent.items() if i != ids["library-cards"])
-    assert len(clock["outputs"]) < 30
+        clock = Clock(browser)
+        assert clock.fetch(clock.ask(clock.tick))
+        yield clock
 
 
-def test_news_that_were_not_fetched_are_not_lost() -> None:
-    choices = SimpleNamespace(_is_component_update=True, choices=["a"])
-    value = SimpleNamespace(_is_component_update=True, value="a")
-    assert joined(None, ["new"]) == ["new"]
-    assert joined(["old", "older"], [gr.skip(), "new"]) == ["old", "new"]
-    (both,) = joined([choices], [value])
-    assert (both.choices, both.value) == (["a"], "a")
+def test_nothing_is_sent_where_nothing_is_new(clock: Clock, library: Path, tiny_model: Path) -> None:
+    """Guards against a page that is built anew every second, while all other answers wait."""
+    assert clock.ask(clock.tick) == {}
+    shutil.copy(tiny_model, library / "kit.distill")
+    sent = clock.fetch(clock.ask(clock.tick))
+    assert "Details of kit" in str(sent["library-cards"])
+    assert "kit" in str(sent["generate-model"])
+    assert not any("Details of kit" in str(value) for name, value in sent.items() if name != "library-cards")
+    assert clock.ask(clock.tick) == {}
+    assert len(clock.tick["outputs"]) < 30
+
+
+def test_news_is_by_what_the_page_says_when_it_is_fetched(clock: Clock, library: Path, tiny_model: Path) -> None:
+    """Guards against a listing by an older search that comes late and replaces the newer one for good."""
+    shutil.copy(tiny_model, library / "kit.distill")
+    rung = clock.ask(clock.tick)
+    clock.fields["library-search"] = "nothing like it"
+    assert "No model matches" in str(clock.fetch(rung)["library-cards"])
+
+
+def test_it_rings_until_the_news_is_fetched(clock: Clock, library: Path, tiny_model: Path) -> None:
+    """Guards against news that is lost because an answer was: twice the same is no change to a browser."""
+    shutil.copy(tiny_model, library / "kit.distill")
+    first, second = clock.ask(clock.tick), clock.ask(clock.tick)
+    assert first.keys() == second.keys()
+    assert all(first[bell] != second[bell] for bell in first)
+    assert "Details of kit" in str(clock.fetch(second)["library-cards"])

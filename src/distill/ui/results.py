@@ -95,10 +95,13 @@ def _earlier(generation: Generation) -> str:
     acts = button("Show", f"Show the sounds of {name}", {"act": "show", "id": generation.id}) + button(
         "Make again", f"Make again {name}", {"act": "again", "id": generation.id}
     )
+    less_usual = {"ending": made.ending, "synthesiser": made.synthesiser}
+    chosen = "".join(f"<dt>{name}</dt><dd>{text(value)}</dd>" for name, value in less_usual.items() if value != "auto")
     return (
         f'<article class="d-card"><h3>{text(made.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'
         f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.count}, {kept} kept</dd>"
         f"<dt>length</dt><dd>{made.seconds:g} s</dd><dt>seed</dt><dd>{made.seed}</dd>"
         f"<dt>creativity</dt><dd>{made.temperature:g}</dd><dt>focus</dt><dd>{made.top_k or 'all'}</dd>"
-        f'<dt>diversity</dt><dd>{made.top_p:g}</dd></dl><div class="d-acts">{acts}</div></article>'
+        f"<dt>diversity</dt><dd>{made.top_p:g}</dd><dt>texture</dt><dd>{made.texture:g}</dd>{chosen}"
+        f'</dl><div class="d-acts">{acts}</div></article>'
     )

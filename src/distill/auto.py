@@ -71,7 +71,7 @@ def codec_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -
     batch_size = chosen.get("batch_size", CodecSettings.model_fields["batch_size"].default)
     crops_per_epoch = batch_size * math.ceil(facts.crops / batch_size)
     epochs = _clamp(round(CODEC_CROPS[chosen.get("preset", "standard")] / crops_per_epoch), 10, 2_000)
-    gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.01, "warmup_share": 0.1}
+    gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.02, "warmup_share": 0.1}
     bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
     return {
         "codebook_size": 2 ** _clamp(int(math.log2(max(facts.positions / POSITIONS_PER_CODE, 1.0))), 4, 8),

@@ -96,7 +96,7 @@ class CodecSettings(VQVAEConfig):
         1e-3, "The largest step size for norms and biases.", auto=True, advanced=True, gt=0.0, le=0.1
     )
     matrix_learning_rate: float = knob(
-        0.01, "The largest step size for matrices.", auto=True, advanced=True, gt=0.0, le=1.0
+        0.02, "The largest step size for matrices.", auto=True, advanced=True, gt=0.0, le=1.0
     )
     commitment_weight: float = knob(
         0.05, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0

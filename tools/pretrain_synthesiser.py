@@ -65,8 +65,8 @@ def main() -> None:
     source = WaveformSource(render(given.sounds, given.seed), config)
     held_out = HeldOut([torch.from_numpy(sound) for sound in render(JUDGED_SOUNDS, given.seed + 1)], config)
     begun = None
-    phases = ((True, given.magnitude_epochs), (False, given.epochs))
-    for magnitudes_only, epochs in phases[given.continued :]:
+    first = () if given.continued else ((True, given.magnitude_epochs),)
+    for magnitudes_only, epochs in (*first, (False, given.epochs)):
         settings = SynthesiserSettings(
             epochs=epochs,
             learning_rate=4e-4 if magnitudes_only else 3e-4,

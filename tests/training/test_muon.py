@@ -36,15 +36,17 @@ def test_matrices_of_one_size_go_together_as_they_would_alone(steps: int) -> Non
     random = torch.Generator().manual_seed(steps)
     shapes = [(32, 48), (48, 32), (32, 48), (32, 32), (32, 16, 1, 3), (32, 32)]
     together = [torch.nn.Parameter(torch.randn(shape, generator=random)) for shape in shapes]
-    alone = [torch.nn.Parameter(parameter.detach().clone()) for parameter in together]
-    at_once = Muon(together, lr=0.1)
-    one_by_one = [Muon([parameter], lr=0.1) for parameter in alone]
+    alone = [parameter.detach().clone() for parameter in together]
+    momenta = [torch.zeros_like(matrix.flatten(1)) for matrix in alone]
+    optimizer = Muon(together, lr=0.1, momentum=0.9, weight_decay=0.01)
     for _ in range(steps):
-        for a, b in zip(together, alone, strict=True):
-            a.grad = torch.randn(a.shape, generator=random)
-            b.grad = a.grad.clone()
-        at_once.step()
-        for optimizer in one_by_one:
-            optimizer.step()
-    for a, b in zip(together, alone, strict=True):
-        assert torch.allclose(a, b, atol=5e-3)
+        for parameter, matrix, momentum in zip(together, alone, momenta, strict=True):
+            parameter.grad = torch.randn(parameter.shape, generator=random)
+            gradient = parameter.grad.flatten(1)
+            momentum.mul_(0.9).add_(gradient, alpha=0.1)
+            direction = orthogonalised(0.1 * gradient + 0.9 * momentum)
+            size = max(1.0, direction.shape[0] / direction.shape[1]) ** 0.5
+            matrix.mul_(1.0 - 0.1 * 0.01).sub_(0.1 * size * direction.view_as(matrix))
+        optimizer.step()
+    for parameter, matrix in zip(together, alone, strict=True):
+        assert torch.allclose(parameter, matrix, atol=5e-3)

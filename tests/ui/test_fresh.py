@@ -48,7 +48,7 @@ class Clock:
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def empty_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     library = tmp_path / "library"
     library.mkdir()
     monkeypatch.setenv("DISTILL_LIBRARY", str(library))
@@ -56,7 +56,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def clock(library: Path, tmp_path: Path) -> Iterator[Clock]:
+def clock(empty_library: Path, tmp_path: Path) -> Iterator[Clock]:
     app = make_app(Desk(tmp_path, any_folder=True), "127.0.0.1", 7860)
     with TestClient(app, base_url="http://127.0.0.1") as browser:
         clock = Clock(browser)
@@ -64,10 +64,10 @@ def clock(library: Path, tmp_path: Path) -> Iterator[Clock]:
         yield clock
 
 
-def test_nothing_is_sent_where_nothing_is_new(clock: Clock, library: Path, tiny_model: Path) -> None:
+def test_nothing_is_sent_where_nothing_is_new(clock: Clock, empty_library: Path, tiny_model: Path) -> None:
     """Guards against a page that is built anew every second, while all other answers wait."""
     assert clock.ask(clock.tick) == {}
-    shutil.copy(tiny_model, library / "kit.distill")
+    shutil.copy(tiny_model, empty_library / "kit.distill")
     sent = clock.fetch(clock.ask(clock.tick))
     assert "Details of kit" in str(sent["library-cards"])
     assert "kit" in str(sent["generate-model"])
@@ -76,17 +76,17 @@ def test_nothing_is_sent_where_nothing_is_new(clock: Clock, library: Path, tiny_
     assert len(clock.tick["outputs"]) < 30
 
 
-def test_news_is_by_what_the_page_says_when_it_is_fetched(clock: Clock, library: Path, tiny_model: Path) -> None:
+def test_news_is_by_what_the_page_says_when_it_is_fetched(clock: Clock, empty_library: Path, tiny_model: Path) -> None:
     """Guards against a listing by an older search that comes late and replaces the newer one for good."""
-    shutil.copy(tiny_model, library / "kit.distill")
+    shutil.copy(tiny_model, empty_library / "kit.distill")
     rung = clock.ask(clock.tick)
     clock.fields["library-search"] = "nothing like it"
     assert "No model matches" in str(clock.fetch(rung)["library-cards"])
 
 
-def test_it_rings_until_the_news_is_fetched(clock: Clock, library: Path, tiny_model: Path) -> None:
+def test_it_rings_until_the_news_is_fetched(clock: Clock, empty_library: Path, tiny_model: Path) -> None:
     """Guards against news that is lost because an answer was: twice the same is no change to a browser."""
-    shutil.copy(tiny_model, library / "kit.distill")
+    shutil.copy(tiny_model, empty_library / "kit.distill")
     first, second = clock.ask(clock.tick), clock.ask(clock.tick)
     assert first.keys() == second.keys()
     assert all(first[bell] != second[bell] for bell in first)

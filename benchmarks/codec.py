@@ -38,14 +38,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.audio.corpus import Corpus, scan
-from distill.auto import codec_auto, resolve
-from distill.config import CodecSettings
-from distill.device import threads, training_precision
-from distill.training.codec import CodecTask
-from distill.training.crops import CropBatch
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Run
+from distill.compute.device import training_precision
+from distill.compute.fabric import launch_fabric
+from distill.compute.threads import threads
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
+from distill.settings.auto import codec_auto, resolve
+from distill.settings.codec import CodecSettings
+from distill.training.codec.crops import CropBatch
+from distill.training.codec.task import CodecTask
+from distill.training.run import Run
 from first_codec import FirstLoop
 from rate import keep_nothing, quantisation_cost, rate_curve
 from running import finished

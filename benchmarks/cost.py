@@ -20,14 +20,15 @@ import soundfile
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from distill.audio.corpus import Corpus, scan
-from distill.audio.grouping import distances_db, fingerprint, fingerprint_shape
-from distill.auto import codec_auto, resolve
-from distill.config import CodecSettings
+from distill.compute.fabric import launch_fabric
+from distill.corpus.fingerprint import distances_db, fingerprint, fingerprint_shape
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
 from distill.models.encoding import encode_codes, level_of
-from distill.training.codec import CodecTask
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Run
+from distill.settings.auto import codec_auto, resolve
+from distill.settings.codec import CodecSettings
+from distill.training.codec.task import CodecTask
+from distill.training.run import Run
 from prior import made_codes, settings_for, task_for
 from running import finished
 

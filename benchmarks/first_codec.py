@@ -10,15 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW
 
-from distill.audio.corpus import Corpus
-from distill.audio.io import read_audio
 from distill.audio.mel import log_mel
-from distill.config import CodecSettings
+from distill.audio.reading import read_audio
+from distill.corpus.sounds import Corpus
 from distill.models.blocks import MIXED_CHANNELS
+from distill.models.codec import CENTRE_DB, FLOOR_DB, SCALE_DB, build_quantizer
 from distill.models.encoding import level_of
-from distill.models.vqvae import BANDS, CENTRE_DB, FLOOR_DB, SCALE_DB, build_quantizer
-from distill.training.codec import reconstruction_loss
-from distill.training.crops import CropBatch
+from distill.settings.codec import CodecSettings
+from distill.settings.geometry import BANDS
+from distill.training.codec.crops import CropBatch
+from distill.training.codec.task import reconstruction_loss
 
 WIDTHS = (64, 128, 256)
 

@@ -25,13 +25,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.audio.corpus import Corpus, CorpusFile, reopen
 from distill.audio.distance import audible_difference
-from distill.audio.io import read_audio
 from distill.audio.mel import log_mel
-from distill.bundle import load_bundle
-from distill.config import SpectrogramConfig
+from distill.audio.reading import read_audio
+from distill.corpus.manifest import CorpusFile
+from distill.corpus.scan import reopen
+from distill.corpus.sounds import Corpus
+from distill.modelfile.opened import load_model
 from distill.models.encoding import decode_codes, encode_codes
+from distill.settings.geometry import SpectrogramConfig
 
 SPECTROGRAM = SpectrogramConfig()
 SECOND = SPECTROGRAM.crop_frames
@@ -60,7 +62,7 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def opened(model: Path) -> tuple[Corpus, Any]:
     """The model and its corpus."""
-    loaded = load_bundle(model)
+    loaded = load_model(model)
     events = reopen(loaded.card.corpus_manifest, None, loaded.card.spectrogram_config)
     while True:
         try:

@@ -7,7 +7,7 @@ Compare the ratios, which come from one run; the absolute times belong to this m
 of its repetitions and `NAME_ratio_spread` the [lowest, highest] of them.
 
 quality  `bits_per_code`, `seconds`: trained through the library with the settings `train-prior` would choose, each row
-         of the file being one whole sound. Judged on codes 1 .. S * Q - 1 of each row in flattened order (code 0 is
+         of the file being one whole sound. Validation on codes 1 .. S * Q - 1 of each row in flattened order (code 0 is
          left out), best epoch by validation. `reference_bits_per_code`, `reference_seconds`: the reference recipe
          (`reference_prior.py`), also at its best epoch by validation. Seconds include validation after every epoch.
 train    `train_ratio`, `nanogpt_ratio`: tokens/s of training steps (forward, backward, clipping, optimiser) of our
@@ -35,17 +35,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from distill.auto import CorpusFacts, prior_auto, resolve
-from distill.config import PriorSettings
-from distill.device import threads, training_precision, training_threads
+from distill.compute.device import training_precision
+from distill.compute.fabric import launch_fabric
+from distill.compute.threads import threads, training_threads
 from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes, uniform
 from distill.models.stepping import Stepper
-from distill.training.baselines import ngram_bits, unigram_bits
-from distill.training.codes import CodeSequences, CodeView
-from distill.training.fabric import launch_fabric
-from distill.training.fit import GRADIENT_NORM, Best, Run, fit
-from distill.training.prior import PriorTask, train_prior_epoch
+from distill.settings.auto import CorpusFacts, prior_auto, resolve
+from distill.settings.prior import PriorSettings
+from distill.training.fit import fit
+from distill.training.prior.baselines import ngram_bits, unigram_bits
+from distill.training.prior.codes import CodeSequences, CodeView
+from distill.training.prior.task import PriorTask, train_prior_epoch
+from distill.training.run import GRADIENT_NORM, Best, Run
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"

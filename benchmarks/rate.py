@@ -3,16 +3,18 @@
 import numpy as np
 import torch
 
-from distill.audio.corpus import Corpus
 from distill.audio.distance import audible_difference
-from distill.auto import POSITIONS_PER_SECOND, codec_auto, resolve
-from distill.config import CodecSettings
+from distill.compute.fabric import launch_fabric
+from distill.corpus.sounds import Corpus
+from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, level_of
 from distill.models.refining import refined_codes
-from distill.models.vqvae import ConvVQVAE
-from distill.training.codec import CodecTask, mel_error
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Best, Judged, fit
+from distill.settings.auto import codec_auto, resolve
+from distill.settings.codec import CodecSettings
+from distill.settings.geometry import POSITIONS_PER_SECOND
+from distill.training.codec.task import CodecTask, mel_error
+from distill.training.fit import fit
+from distill.training.run import Best, Validation
 from running import finished
 
 CPU = torch.device("cpu")
@@ -30,10 +32,10 @@ class PlainAutoencoder(CodecTask):
     def before_epoch(self, epoch: int, device: torch.device) -> None:
         """Never start quantising."""
 
-    def validate(self, device: torch.device) -> Judged:
+    def validate(self, device: torch.device) -> Validation:
         """Mel error on the held-out files."""
         score = mel_error(self.codec, self.corpus, self.corpus.manifest.val, device, quantising=False)
-        return Judged(score, {"health": None})
+        return Validation(score, {"health": None})
 
 
 def refined_error(codec: ConvVQVAE, corpus: Corpus) -> float:
@@ -55,7 +57,7 @@ def trained(kind: type[CodecTask], corpus: Corpus, preset: str, **overrides: int
     best: Best = finished(fit(task, launch_fabric("cpu", settings.seed))).best
     task.objective.load_state_dict(best.state)
     task.objective.eval()
-    return task, best.judged.score
+    return task, best.validation.score
 
 
 def quantisation_cost(corpus: Corpus, preset: str) -> dict[str, float]:

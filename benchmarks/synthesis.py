@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What synthesis loses and costs: Griffin-Lim, a phase vocoder, the shipped network, and the network fitted to the corpus.
 
-    python benchmarks/synthesis.py CORPUS... [--minutes 5] [--models DIR] [--json]
+    python benchmarks/griffin_lim.py CORPUS... [--minutes 5] [--models DIR] [--json]
 
 For each folder, on its held-out files: STFT distance (`mrstft`) and audible mel error in dB of what each synthesiser makes
 of the original's mel and, with --models, of the mel that DIR/NAME.distill reconstructs (NAME: the folder's). `fitted` has
@@ -22,21 +22,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill.audio import synthesis
-from distill.audio.corpus import Corpus, scan
+from distill.audio import griffin_lim
 from distill.audio.distance import audible_mel_distance, multi_resolution_stft_distance
-from distill.audio.io import SAMPLE_RATE, read_audio
+from distill.audio.griffin_lim import GriffinLim, Synthesiser
 from distill.audio.mel import log_mel
-from distill.audio.synthesis import GriffinLim, Synthesiser
-from distill.bundle import load_bundle
-from distill.config import SpectrogramConfig, SynthesiserSettings
-from distill.device import threads
+from distill.audio.reading import read_audio
+from distill.compute.fabric import launch_fabric
+from distill.compute.threads import threads
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
+from distill.modelfile.opened import load_model
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Best, fit
-from distill.training.synthesiser import HeldOut, SynthesiserTask, held_out_sounds
-from distill.training.waveforms import WaveformSource, decoded_to
+from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
+from distill.settings.synthesiser import SynthesiserSettings
+from distill.training.fit import fit
+from distill.training.run import Best
+from distill.training.synthesiser.task import HeldOut, SynthesiserTask, held_out_sounds
+from distill.training.synthesiser.waveforms import WaveformSource, decoded_to
 from running import finished
 
 SPECTROGRAM = SpectrogramConfig()
@@ -111,7 +114,7 @@ def judged(synthesise: Synthesiser, sounds: Sounds, mels: Sounds) -> dict[str, f
 
 def reconstructed(model: Path, mels: Sounds) -> Sounds:
     """What the codec of a model makes of mels [M, T]."""
-    loaded = load_bundle(model)
+    loaded = load_model(model)
     made = []
     for mel in mels:
         frames = mel.T.contiguous().numpy()
@@ -147,15 +150,15 @@ def seam(synthesise: Synthesiser, sound: Tensor) -> dict[str, float]:
     """Blocks against the sound at once: differences in dB of levels (43 ms) at block borders and elsewhere."""
     mel = log_mel(sound, SPECTROGRAM)
     at_once = synthesise(mel, generator())
-    kept, synthesis.BLOCK_FRAMES = synthesis.BLOCK_FRAMES, SEAM_BLOCK_FRAMES
+    kept, griffin_lim.BLOCK_FRAMES = griffin_lim.BLOCK_FRAMES, SEAM_BLOCK_FRAMES
     try:
         blocks = synthesise(mel, generator())
     finally:
-        synthesis.BLOCK_FRAMES = kept
+        griffin_lim.BLOCK_FRAMES = kept
     level: Callable[[Tensor], Tensor] = lambda x: 10 * x.unfold(0, 2048, 512).square().mean(-1).add(1e-9).log10()  # noqa: E731
     off = (level(blocks) - level(at_once)).abs()
     frame = torch.arange(len(off)) + 2
-    near = ((frame + synthesis.OVERLAP_FRAMES) % SEAM_BLOCK_FRAMES) < synthesis.OVERLAP_FRAMES + 4
+    near = ((frame + griffin_lim.OVERLAP_FRAMES) % SEAM_BLOCK_FRAMES) < griffin_lim.OVERLAP_FRAMES + 4
     near &= frame > SEAM_BLOCK_FRAMES // 2
     return {
         "border_max_db": float(off[near].max()),

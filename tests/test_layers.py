@@ -11,10 +11,11 @@ import distill
 
 SOURCE = Path(distill.__file__).parent
 LAYERS = {
-    "errors": -2, "config": -1, "__init__": 0, "auto": 0, "events": 0, "files": 0, "weights": 0, "processes": 0,
-    "knobs": 1, "device": 1, "audio": 1, "models": 2, "bundle": 3, "pictures": 3, "library": 4, "training": 4, "history": 4,
-    "evaluation": 4, "synthesisers": 4, "generation": 5, "studio": 6, "demo": 7, "jobs": 7, "ui": 8, "cli": 9, "__main__": 10,
+    "errors": 0, "places": 1, "files": 2, "settings": 1, "events": 1, "weights": 1, "__init__": 1,
+    "compute": 3, "audio": 3, "synthetic": 4, "corpus": 4, "models": 5, "modelfile": 6, "library": 7, "training": 7,
+    "evaluation": 7, "instrument": 7, "studio": 8, "ui": 9, "cli": 10, "__main__": 11,
 }  # fmt: skip
+"""What a room may import: rooms with a lower number, and itself."""
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

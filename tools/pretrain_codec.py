@@ -3,7 +3,7 @@
 
     python tools/pretrain_codec.py [--sounds 6000] [--epochs 26] [--continued] [--out src/distill/weights/codec.pt]
 
-Renders sounds by `distill.audio.variety`, trains on them as `distill train` would (from nothing, with more codes, since
+Renders sounds by `distill.synthetic.variety`, trains on them as `distill train` would (from nothing, with more codes, since
 these sounds differ more than any corpus), and keeps the weights without the codebooks, which every corpus makes anew, in
 half precision. The defaults take about 50 CPU-minutes where bfloat16 is native, and the tenth of it to read the sounds.
 `--continued` goes on from the weights that are shipped, more gently (with another `--seed`: other sounds).
@@ -20,16 +20,18 @@ import numpy as np
 import soundfile
 import torch
 
-from distill.audio.corpus import Corpus, scan
-from distill.audio.io import SAMPLE_RATE
-from distill.audio.variety import random_recording
-from distill.auto import codec_auto, resolve
-from distill.config import CodecSettings
+from distill.compute.fabric import launch_fabric
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
 from distill.events import CodecEpochMetrics
 from distill.files import replacing
-from distill.training.codec import CodecTask
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Best, fit
+from distill.settings.auto import codec_auto, resolve
+from distill.settings.codec import CodecSettings
+from distill.settings.geometry import SAMPLE_RATE
+from distill.synthetic.variety import random_recording
+from distill.training.codec.task import CodecTask
+from distill.training.fit import fit
+from distill.training.run import Best
 
 JUDGED_SOUNDS = 64
 SETTINGS = {

@@ -4,7 +4,7 @@
     python tools/pretrain_synthesiser.py [--sounds 1200] [--magnitude-epochs 9] [--epochs 25] [--continued]
                                          [--out src/distill/weights/synthesiser.pt]
 
-Renders sounds by `distill.audio.variety`. Learns magnitudes alone for a while, then what comes of them (as
+Renders sounds by `distill.synthetic.variety`. Learns magnitudes alone for a while, then what comes of them (as
 `distill train-synth` does), and keeps the best weights so far in half precision. An epoch is 25 steps of 16 crops: 10 and
 26 CPU-seconds on one thread. `--continued` goes on from the weights that are shipped (with another `--seed`: other sounds).
 """
@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distill.audio.variety import random_recording
-from distill.config import SpectrogramConfig, SynthesiserSettings
+from distill.compute.fabric import launch_fabric
 from distill.events import SynthesiserEpochMetrics
 from distill.files import replacing
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Best, fit
-from distill.training.synthesiser import HeldOut, SynthesiserTask
-from distill.training.waveforms import Samples, WaveformSource
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.synthesiser import SynthesiserSettings
+from distill.synthetic.variety import random_recording
+from distill.training.fit import fit
+from distill.training.run import Best
+from distill.training.synthesiser.task import HeldOut, SynthesiserTask
+from distill.training.synthesiser.waveforms import Samples, WaveformSource
 
 JUDGED_SOUNDS = 24
 

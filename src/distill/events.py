@@ -166,7 +166,7 @@ class PriorEpochMetrics(Event):
 
 @dataclass(frozen=True)
 class PriorTrainingCompleteEvent(Event):
-    """The prior is trained and bundled."""
+    """The prior is trained and saved."""
 
     model: str
     epochs_trained: int
@@ -209,7 +209,7 @@ class SynthesiserEpochMetrics(Event):
 
 @dataclass(frozen=True)
 class SynthesiserTrainingCompleteEvent(Event):
-    """The synthesiser is trained, and bundled if it is better than the shipped one."""
+    """The synthesiser is trained, and saved if it is better than the shipped one."""
 
     model: str
     epochs: int

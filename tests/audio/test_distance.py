@@ -9,7 +9,7 @@ from distill.audio.distance import (
     onset_correlation,
     weighed_difference,
 )
-from distill.config import SpectrogramConfig
+from distill.settings.geometry import SpectrogramConfig
 
 CONFIG = SpectrogramConfig()
 

@@ -6,7 +6,7 @@ import torch
 
 from distill.audio import mel as mel_module
 from distill.audio.mel import log_mel, log_mel_blocks
-from distill.config import SpectrogramConfig
+from distill.settings.geometry import SpectrogramConfig
 
 CONFIG = SpectrogramConfig()
 

@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from distill.audio.corpus import CorpusManifest
-from distill.bundle import read_card, read_contents, save_bundle
 from distill.cli.app import main
-from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, flag_name, is_knob
+from distill.corpus.manifest import CorpusManifest
+from distill.modelfile.file import read_card, read_contents, write_model
+from distill.settings.codec import CodecSettings
+from distill.settings.knobs import flag_name, is_knob
+from distill.settings.prior import PriorSettings
+from distill.settings.synthesiser import SynthesiserSettings
 from tiny import RATE, hit, write_sounds
 
 CODEC_FLAGS = ["--epochs", "4", "--codebook-size", "16", "--channels", "24", "--codebook-dim", "8", "--device", "cpu"]
@@ -113,7 +116,7 @@ def test_texture_is_measured_with_the_prior_and_can_be_left_out(distill: Run, ti
     assert measured is not None
     assert len(measured) == 128
     grainy = tmp_path / "grainy.distill"
-    save_bundle(grainy, {**read_contents(tiny_model, mapped=False), "texture_db": 128 * [2.0]})
+    write_model(grainy, {**read_contents(tiny_model, mapped=False), "texture_db": 128 * [2.0]})
     sounds = []
     for name, flags in (("none", ["--texture", "0"]), ("auto", []), ("one", ["--texture", "1"])):
         place = tmp_path / name
@@ -252,9 +255,9 @@ def test_a_mistake_is_one_sentence_that_names_it(
 
 
 def _codec_only(model: Path, target: Path) -> Path:
-    from distill.bundle import read_contents, save_bundle
+    from distill.modelfile.file import read_contents, write_model
 
-    save_bundle(target, {k: v for k, v in read_contents(model, mapped=False).items() if "prior" not in k})
+    write_model(target, {k: v for k, v in read_contents(model, mapped=False).items() if "prior" not in k})
     return target
 
 

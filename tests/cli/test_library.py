@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from distill.cli.app import main
-from distill.files import unfinished_dir
-from distill.library import list_models
+from distill.library.models import list_models
+from distill.places import unfinished_dir
 
 Ask = Callable[..., dict[str, Any]]
 Fail = Callable[..., str]

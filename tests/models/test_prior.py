@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from distill.config import PriorConfig
 from distill.models.prior import BOS, MID, CodePrior, flatten_codes, unflatten_codes
 from distill.models.stepping import Stepper
+from distill.settings.prior import PriorConfig
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=3

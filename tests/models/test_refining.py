@@ -9,12 +9,12 @@ import torch
 
 from distill.audio.distance import weighed_difference
 from distill.audio.mel import log_mel
-from distill.bundle import load_bundle
-from distill.config import SpectrogramConfig
+from distill.modelfile.opened import load_model
 from distill.models import encoding
+from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.refining import refined_codes
-from distill.models.vqvae import BANDS, ConvVQVAE, columns
+from distill.settings.geometry import BANDS, SpectrogramConfig, columns
 from tiny import hit
 
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def codec(tiny_model: Path) -> ConvVQVAE:
-    return load_bundle(tiny_model).codec
+    return load_model(tiny_model).codec
 
 
 def sound(frames: int) -> npt.NDArray[np.float32]:

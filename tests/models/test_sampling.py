@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from distill.config import PriorConfig
 from distill.models.prior import CodePrior
 from distill.models.sampling import SamplingOptions, clip_generator, draw, probabilities, sample_codes, uniform
+from distill.settings.prior import PriorConfig
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=3

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from distill.audio import synthesis
+from distill.audio import griffin_lim
 from distill.audio.distance import multi_resolution_stft_distance
-from distill.audio.embedded import embedded_corpus
+from distill.audio.griffin_lim import GriffinLim, Synthesiser
 from distill.audio.mel import log_mel
-from distill.audio.synthesis import GriffinLim, Synthesiser
-from distill.config import SpectrogramConfig, SynthesiserConfig
 from distill.models.sampling import clip_generator
 from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork, band_means, shipped_network
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.synthesiser import SynthesiserConfig
+from distill.synthetic.demo_sounds import embedded_corpus
 
 CONFIG = SpectrogramConfig()
 
@@ -98,7 +99,7 @@ def test_blocks_have_no_seam(monkeypatch: pytest.MonkeyPatch, kind: str) -> None
     make = NeuralSynthesiser(network) if kind == "neural" else GriffinLim(CONFIG)
     mel = log_mel(noisy_tone(2.0), CONFIG)
     at_once = make(mel, clip_generator(0))
-    monkeypatch.setattr(synthesis, "BLOCK_FRAMES", 60)
+    monkeypatch.setattr(griffin_lim, "BLOCK_FRAMES", 60)
     blocks = make(mel, clip_generator(0))
     assert blocks.shape == at_once.shape
     assert float((levels_db(blocks) - levels_db(at_once))[8:-8].abs().max()) < 1.5

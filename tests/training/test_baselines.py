@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 import torch
 
-from distill.training.baselines import ngram_bits, unigram_bits
+from distill.training.prior.baselines import ngram_bits, unigram_bits
 
 SIZE, BANDS, LEVELS = 5, 2, 2
 

@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from distill.audio.corpus import Corpus, scan
 from distill.audio.distance import audible_difference
-from distill.audio.io import read_audio
-from distill.bundle import read_contents
-from distill.config import CodecSettings
+from distill.audio.reading import read_audio
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
 from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent, PreviewWritten, Warned
-from distill.models.vqvae import FLOOR_DB
-from distill.studio import train
-from distill.training import crops, unfinished
-from distill.training.codec import CodecTask, codebook_decay, mel_error, reconstruction_loss
-from distill.training.crops import CropBatch, CropSource, augment
-from distill.training.fit import Progressed
-from distill.training.health import judge_health
+from distill.modelfile.file import read_contents
+from distill.models.codec import FLOOR_DB
+from distill.settings.codec import CodecSettings
+from distill.studio.codec_training import train
+from distill.training import unfinished
+from distill.training.codec import crops
+from distill.training.codec.crops import CropBatch, CropSource, augment
+from distill.training.codec.health import judge_health
+from distill.training.codec.task import CodecTask, codebook_decay, mel_error, reconstruction_loss
+from distill.training.run import Progressed
 from tiny import CORPORA, TINY_CODEC, exhausted
 
 
@@ -153,9 +155,9 @@ def test_collapse_is_warned_of_once(corpus: Corpus) -> None:
     task = CodecTask(corpus, CodecSettings(preview_every=0), lambda best: None)
     task.objective.quantising = True
     task.objective.usage[:, 1:4] = 5
-    judged = task.validate(torch.device("cpu"))
+    validation = task.validate(torch.device("cpu"))
     progressed = Progressed(1, 9, 1, 9, 1.0, 1e-3, 1.0, 1.0)
-    told = [*task.epoch_events(progressed, judged, None), *task.epoch_events(progressed, judged, None)]
+    told = [*task.epoch_events(progressed, validation, None), *task.epoch_events(progressed, validation, None)]
     assert [type(event) for event in told] == [CodecEpochMetrics, Warned, CodecEpochMetrics]
     assert "Level 1 uses only 2%" in told[1].message  # type: ignore[attr-defined]
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from distill.training.discriminator import Adversary
+from distill.training.synthesiser.discriminator import Adversary
 
 
 def noise(seed: int, batch: int = 2) -> torch.Tensor:

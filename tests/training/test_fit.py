@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from distill.compute.fabric import launch_fabric
 from distill.events import Event
 from distill.training.averaging import WeightAverage
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Best, FitResult, Judged, Progressed, fit, learning_rate_at
+from distill.training.fit import FitResult, fit
+from distill.training.run import Best, Progressed, Validation, learning_rate_at
 
 
 class Stepped(Event):
@@ -59,15 +60,15 @@ class Task:
     def items(self, batch: Tensor) -> int:
         return 1
 
-    def validate(self, device: torch.device) -> Judged:
+    def validate(self, device: torch.device) -> Validation:
         self.seen.append(float(self.objective.weight.detach()))
         score = self.scores[len(self.seen) - 1]
-        return Judged(score, {}, eligible=score < 100)
+        return Validation(score, {}, eligible=score < 100)
 
     def step_event(self, progressed: Progressed) -> Event:
         return Stepped()
 
-    def epoch_events(self, progressed: Progressed, judged: Judged, best: Best | None) -> Sequence[Event]:
+    def epoch_events(self, progressed: Progressed, validation: Validation, best: Best | None) -> Sequence[Event]:
         return [Ended()]
 
     def keep(self, best: Best) -> None:
@@ -107,7 +108,7 @@ def test_the_loop_learns_and_reports_every_step_and_epoch() -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_batch_reaches_the_objective_as_it_is(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     """Guards against samples and mels that are rounded to bfloat16 on their way, as mixed precision does by itself."""
-    monkeypatch.setattr("distill.training.fabric.training_precision", lambda device: precision)
+    monkeypatch.setattr("distill.compute.fabric.training_precision", lambda device: precision)
     task, batch = Task([1.0]), torch.tensor([3.1234567])
     seen: list[Tensor] = []
     monkeypatch.setattr(task, "batches", lambda epoch: [batch])

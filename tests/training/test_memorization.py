@@ -2,7 +2,7 @@
 
 import pytest
 
-from distill.training.memorization import check_memorization
+from distill.training.prior.memorization import check_memorization
 
 
 @pytest.mark.parametrize(

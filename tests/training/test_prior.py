@@ -8,28 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from distill.audio.corpus import reopen
-from distill.bundle import load_bundle, read_card, read_contents
-from distill.config import PriorConfig, PriorSettings
+from distill.compute.fabric import launch_fabric
+from distill.corpus.scan import reopen
 from distill.errors import DistillError
 from distill.events import PriorEpochMetrics, PriorTrainingCompleteEvent, TrainingStarted, Warned
+from distill.modelfile.file import read_card, read_contents
+from distill.modelfile.opened import load_model
 from distill.models.encoding import encode_codes, level_of
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
-from distill.studio import train, train_prior_for
+from distill.settings.prior import PriorConfig, PriorSettings
+from distill.studio.codec_training import train
+from distill.studio.prior_training import train_prior_for
 from distill.training import unfinished
-from distill.training.baselines import Baselines
-from distill.training.codes import CodeSequences, CodeView, pack_codes, unpack_codes
-from distill.training.fabric import launch_fabric
-from distill.training.fit import Judged, Run, fit
-from distill.training.prior import (
-    PriorTask,
-    compute_perplexity,
-    is_overfitting,
-    overfitting_gap,
-    train_prior_epoch,
-    validate_prior_epoch,
-)
-from distill.training.windows import Window, make_batch
+from distill.training.fit import fit
+from distill.training.prior.baselines import Baselines
+from distill.training.prior.codes import CodeSequences, CodeView, pack_codes, unpack_codes
+from distill.training.prior.task import PriorTask, train_prior_epoch
+from distill.training.prior.validation import compute_perplexity, is_overfitting, overfitting_gap, validate_prior_epoch
+from distill.training.prior.windows import Window, make_batch
+from distill.training.run import Run, Validation
 from tiny import TINY_CODEC, TINY_PRIOR, exhausted, write_sounds
 
 SETTINGS = PriorSettings(
@@ -88,10 +85,10 @@ def test_a_view_that_begins_later_does_not_begin_with_bos() -> None:
 
 
 def test_overfitting_is_known_sounds_better_and_held_out_worse() -> None:
-    best = Judged(2.0, {"known_loss": 1.5})
-    assert is_overfitting(Judged(2.2, {"known_loss": 1.2}), best)
-    assert not is_overfitting(Judged(2.01, {"known_loss": 1.2}), best)
-    assert not is_overfitting(Judged(2.2, {"known_loss": 1.6}), best)
+    best = Validation(2.0, {"known_loss": 1.5})
+    assert is_overfitting(Validation(2.2, {"known_loss": 1.2}), best)
+    assert not is_overfitting(Validation(2.01, {"known_loss": 1.2}), best)
+    assert not is_overfitting(Validation(2.2, {"known_loss": 1.6}), best)
     assert overfitting_gap(best) == pytest.approx(0.5 / math.log(2))
 
 
@@ -131,12 +128,12 @@ def test_the_codec_is_unchanged_to_the_bit(tiny_model: Path, tmp_path: Path) -> 
         assert torch.equal(after["model_state_dict"][name], tensor)
     assert after["corpus_manifest"] == before["corpus_manifest"]
     started = next(event for event in events if isinstance(event, TrainingStarted))
-    card = load_bundle(path).card
+    card = load_model(path).card
     assert started.train_files == len(card.corpus_manifest.train)
     assert started.val_files == len(card.corpus_manifest.val)
 
 
-def test_the_best_epoch_is_bundled(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_best_epoch_is_saved(tiny_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "best.distill"
     path.write_bytes(tiny_model.read_bytes())
     overrides = {**TINY_PRIOR, "epochs": 12, "learning_rate": 0.05}
@@ -145,7 +142,7 @@ def test_the_best_epoch_is_bundled(tiny_model: Path, tmp_path: Path) -> None:
     done = events[-1]
     assert isinstance(done, PriorTrainingCompleteEvent)
     assert done.best_perplexity == min(epoch.val_perplexity for epoch in epochs)
-    metadata = load_bundle(path).card.prior_metadata
+    metadata = load_model(path).card.prior_metadata
     assert metadata is not None
     assert metadata.best_perplexity == done.best_perplexity
     assert metadata.epochs_trained == 12
@@ -208,14 +205,14 @@ def test_the_prior_can_be_trained_again_without_the_recordings(tmp_path: Path) -
     shutil.rmtree(folder)
     events = list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True, embed_codes=False))
     assert any(isinstance(event, Warned) and "codes" in event.message for event in events)
-    assert not load_bundle(path).card.has_codes
+    assert not load_model(path).card.has_codes
     with pytest.raises(DistillError, match="--dataset DIR"):
         list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True))
 
 
 def test_embedded_codes_are_those_of_the_files(tiny_model: Path) -> None:
     """Guards against codes that are kept under another file's name."""
-    loaded = load_bundle(tiny_model)
+    loaded = load_model(tiny_model)
     manifest = loaded.card.corpus_manifest
     corpus = exhausted(reopen(manifest))
     packed = read_contents(tiny_model, mapped=False)["codes"]

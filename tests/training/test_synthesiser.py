@@ -10,23 +10,27 @@ import numpy as np
 import pytest
 import torch
 
-from distill.audio.corpus import Corpus, scan
 from distill.audio.distance import multi_resolution_stft_distance
-from distill.audio.io import read_audio
+from distill.audio.griffin_lim import GriffinLim
 from distill.audio.mel import log_mel_unpadded
-from distill.audio.synthesis import GriffinLim
-from distill.bundle import load_bundle, read_card, read_contents, save_bundle
-from distill.config import SpectrogramConfig, SynthesiserConfig, SynthesiserSettings
-from distill.device import choose_device
+from distill.audio.reading import read_audio
+from distill.compute.device import choose_device
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
 from distill.errors import DistillError
 from distill.events import Event, SynthesiserEpochMetrics, SynthesiserTrainingCompleteEvent, Warned
+from distill.instrument.synthesisers import choose_synthesiser
+from distill.modelfile.file import read_card, read_contents, write_model
+from distill.modelfile.opened import load_model
 from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork
-from distill.studio import train_synth_for
-from distill.synthesisers import choose_synthesiser
-from distill.training import synthesiser as stage
-from distill.training import unfinished, waveforms
-from distill.training.synthesiser import SynthesiserObjective, waveform_loss
-from distill.training.waveforms import WaveformSource, decoded_to, temporary_samples
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.synthesiser import SynthesiserConfig, SynthesiserSettings
+from distill.studio.synthesiser_training import train_synth_for
+from distill.training import unfinished
+from distill.training.synthesiser import task as stage
+from distill.training.synthesiser import waveforms
+from distill.training.synthesiser.task import SynthesiserObjective, waveform_loss
+from distill.training.synthesiser.waveforms import WaveformSource, decoded_to, temporary_samples
 from tiny import exhausted
 
 CONFIG = SpectrogramConfig()
@@ -109,7 +113,7 @@ def test_mixed_precision_spares_the_mel_and_what_is_known_of_it() -> None:
 @pytest.mark.usefixtures("nothing_shipped")
 def test_training_helps_and_touches_nothing_else(model: Path) -> None:
     before = read_contents(model, mapped=False)
-    plain = choose_synthesiser(load_bundle(model), "neural", choose_device("cpu"))
+    plain = choose_synthesiser(load_model(model), "neural", choose_device("cpu"))
     events = list(train(model, overrides={**QUICK, "epochs": 4, "batch_size": 4}))
     epochs = [event for event in events if isinstance(event, SynthesiserEpochMetrics)]
     done = events[-1]
@@ -129,7 +133,7 @@ def test_training_helps_and_touches_nothing_else(model: Path) -> None:
     assert card.synthesiser_metadata is not None
     assert card.synthesiser_metadata.val_mrstft == done.val_mrstft
     assert {*card.loss_curve_history} == {"codec", "prior", "synthesiser"}
-    own = choose_synthesiser(load_bundle(model), "auto", choose_device("cpu"))
+    own = choose_synthesiser(load_model(model), "auto", choose_device("cpu"))
     assert isinstance(own, NeuralSynthesiser)
     assert isinstance(plain, NeuralSynthesiser)
     assert not torch.equal(own.network.head.bias, plain.network.head.bias)
@@ -190,20 +194,20 @@ def test_a_strangers_synthesiser_is_checked(model: Path, tmp_path: Path) -> None
         list(train(model))
     state = contents["synthesiser_state_dict"]
     for wrong in ({**state, "head.bias": torch.zeros(3)}, {}, {**state, "extra": torch.zeros(1)}):
-        save_bundle(tmp_path / "wrong.distill", {**contents, "synthesiser_state_dict": wrong})
+        write_model(tmp_path / "wrong.distill", {**contents, "synthesiser_state_dict": wrong})
         with pytest.raises(DistillError, match="weights do not fit"):
-            load_bundle(tmp_path / "wrong.distill")
+            load_model(tmp_path / "wrong.distill")
     odd = {**contents["spectrogram_config"], "hop_length": 500}
-    save_bundle(tmp_path / "odd.distill", {**contents, "spectrogram_config": odd})
+    write_model(tmp_path / "odd.distill", {**contents, "spectrogram_config": odd})
     with pytest.raises(DistillError, match="weights do not fit"):
-        load_bundle(tmp_path / "odd.distill")
-    save_bundle(tmp_path / "none.distill", {**contents, "synthesiser_config": None})
+        load_model(tmp_path / "odd.distill")
+    write_model(tmp_path / "none.distill", {**contents, "synthesiser_config": None})
     with pytest.raises(DistillError, match="says that it has a synthesiser"):
         read_card(tmp_path / "none.distill")
 
 
 def test_the_choice(tiny_model: Path) -> None:
-    loaded, device = load_bundle(tiny_model), choose_device("cpu")
+    loaded, device = load_model(tiny_model), choose_device("cpu")
     assert isinstance(choose_synthesiser(loaded, "griffin-lim", device), GriffinLim)
     assert isinstance(choose_synthesiser(loaded, "auto", device), NeuralSynthesiser)
     with pytest.raises(DistillError, match="--synthesiser vocos"):

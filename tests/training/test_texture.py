@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from distill.audio.corpus import Corpus, scan
-from distill.bundle import load_bundle
-from distill.training import codes
-from distill.training.codes import extract_code_sequences, measure_texture
+from distill.corpus.scan import scan
+from distill.corpus.sounds import Corpus
+from distill.modelfile.opened import load_model
+from distill.training.prior import codes
+from distill.training.prior.codes import extract_code_sequences, measure_texture
 from tiny import exhausted
 
 
@@ -21,7 +22,7 @@ def corpus(sounds: Path) -> Corpus:
 
 def measured(corpus: Corpus, model: Path, monkeypatch: pytest.MonkeyPatch, smoothing: int) -> torch.Tensor:
     """The texture with a codec that gives every file back, smoothed over this many frames."""
-    codec = load_bundle(model).codec
+    codec = load_model(model).codec
     sequences = exhausted(extract_code_sequences(codec, corpus, torch.device("cpu")))
     mels = iter([torch.from_numpy(np.array(corpus.mel(file), dtype=np.float32)).T for file in corpus.manifest.train])
 

@@ -19,8 +19,8 @@ from fastapi.testclient import TestClient
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from distill.ui.desk import Desk
 from distill.ui.page import make_app
+from distill.ui.page_state import PageState
 from page import Server, start_server
 
 ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/training", "/stop_training", "/generate",
@@ -170,7 +170,7 @@ def test_a_hidden_handler_does_not_take_a_path_for_a_dropped_file(server: Server
 
 def test_uploads_have_a_limit(tmp_path: Path) -> None:
     """Guards against a disk filled by one drop."""
-    app = make_app(Desk(tmp_path, any_folder=True), "127.0.0.1", 7860, most_upload="10kb")
+    app = make_app(PageState(tmp_path, any_folder=True), "127.0.0.1", 7860, most_upload="10kb")
     with TestClient(app, base_url="http://127.0.0.1") as browser:
         small = browser.post("/gradio_api/upload", files={"files": ("a.wav", b"x" * 1000)})
         large = browser.post("/gradio_api/upload", files={"files": ("a.wav", b"x" * 100_000)})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distill.bundle import read_card
+from distill.modelfile.file import read_card
 from page import CHROMIUM, SLOW, UNNAMED, Server, answers, choose_tab, heard, say, start_server
 from tiny import RATE, hit, write_sounds
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distill.bundle import read_card, read_contents, save_bundle
+from distill.modelfile.file import read_card, read_contents, write_model
 from page import CHROMIUM, UNNAMED, Server, choose_tab, start_server
 
 pytestmark = [
@@ -26,7 +26,7 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     shutil.copy(tiny_model, library / "kit.distill")
     contents = read_contents(tiny_model, mapped=False)
     contents["corpus_manifest"] = {**contents["corpus_manifest"], "folder": str(library.parent / "gone")}
-    save_bundle(library / "lost.distill", contents)
+    write_model(library / "lost.distill", contents)
     started = start_server(library)
     yield started
     started.end()

@@ -10,15 +10,17 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from distill.auto import CorpusFacts, codec_auto, prior_auto, resolve
 from distill.cli.app import app
 from distill.cli.flags import settings_flags
-from distill.config import CodecSettings, PriorSettings, SynthesiserSettings, is_knob, knob
 from distill.errors import DistillError
-from distill.knobs import knobs_of
-from distill.ui.desk import Desk
+from distill.settings.auto import CorpusFacts, codec_auto, prior_auto, resolve
+from distill.settings.codec import CodecSettings
+from distill.settings.knobs import is_knob, knob, knobs_of
+from distill.settings.prior import PriorSettings
+from distill.settings.synthesiser import SynthesiserSettings
 from distill.ui.fields import in_page_words, knob_fields, number_from, overrides_from, shown_auto
 from distill.ui.page import build
+from distill.ui.page_state import PageState
 
 STAGES: list[tuple[str, str, type[BaseModel]]] = [
     ("codec", "train", CodecSettings),
@@ -42,7 +44,7 @@ class Mixed(BaseModel):
 @pytest.fixture(scope="module")
 def components(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What the page is made of, by id."""
-    page = build(Desk(tmp_path_factory.mktemp("room"), any_folder=True))
+    page = build(PageState(tmp_path_factory.mktemp("room"), any_folder=True))
     made = page.get_config_file()["components"]
     return {part["props"]["elem_id"]: part["props"] for part in made if part["props"].get("elem_id")}
 
@@ -137,16 +139,16 @@ def test_only_what_the_user_chose_can_be_opened(tmp_path: Path, monkeypatch: pyt
     """Guards against paths that climb out of the collections, and against a served page that reads the server's disk."""
     monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "library"))
     (tmp_path / "library" / "sounds" / "mine").mkdir(parents=True)
-    own, served = Desk(tmp_path, any_folder=True), Desk(tmp_path, any_folder=False)
+    own, served = PageState(tmp_path, any_folder=True), PageState(tmp_path, any_folder=False)
     assert own.folder(str(tmp_path)) == tmp_path
-    for desk in (own, served):
-        assert desk.folder("mine") == tmp_path / "library" / "sounds" / "mine"
+    for page_state in (own, served):
+        assert page_state.folder("mine") == tmp_path / "library" / "sounds" / "mine"
         for wrong in ("../..", "mine/../../..", "", "  "):
             with pytest.raises(DistillError):
-                desk.folder(wrong)
+                page_state.folder(wrong)
         for name in ("../up", "a/b", ".x", "\0", "x" * 200):
             with pytest.raises(DistillError, match="folder's name"):
-                desk.collect([], name)
+                page_state.collect([], name)
     for outside in ("/etc", str(tmp_path)):
         with pytest.raises(DistillError, match="cannot be opened from this page"):
             served.folder(outside)
@@ -155,12 +157,12 @@ def test_only_what_the_user_chose_can_be_opened(tmp_path: Path, monkeypatch: pyt
 def test_what_is_dropped_without_a_name_is_a_corpus_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against two corpora in one folder, against a file that replaces another, and against copies of copies."""
     monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "library"))
-    desk = Desk(tmp_path, any_folder=True)
+    page_state = PageState(tmp_path, any_folder=True)
     for folder, content in (("a", b"one"), ("b", b"two")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "kick.wav").write_bytes(content)
-    first, second = (desk.collect([str(tmp_path / folder / "kick.wav")], "") for folder in ("a", "b"))
+    first, second = (page_state.collect([str(tmp_path / folder / "kick.wav")], "") for folder in ("a", "b"))
     assert (first.name, second.name) == ("dropped sounds", "dropped sounds-2")
     for folder in ("b", "b", "a"):
-        desk.collect([str(tmp_path / folder / "kick.wav")], first.name)
+        page_state.collect([str(tmp_path / folder / "kick.wav")], first.name)
     assert {path.name: path.read_bytes() for path in first.iterdir()} == {"kick.wav": b"one", "kick-2.wav": b"two"}

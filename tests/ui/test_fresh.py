@@ -9,8 +9,8 @@ import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 
-from distill.ui.desk import Desk
 from distill.ui.page import make_app
+from distill.ui.page_state import PageState
 
 UNCHANGED = (None, gr.skip(), {"__type__": "update", "props": gr.skip()})
 """How the page is told that a component stays as it is."""
@@ -57,7 +57,7 @@ def empty_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def clock(empty_library: Path, tmp_path: Path) -> Iterator[Clock]:
-    app = make_app(Desk(tmp_path, any_folder=True), "127.0.0.1", 7860)
+    app = make_app(PageState(tmp_path, any_folder=True), "127.0.0.1", 7860)
     with TestClient(app, base_url="http://127.0.0.1") as browser:
         clock = Clock(browser)
         assert clock.fetch(clock.ask(clock.tick))

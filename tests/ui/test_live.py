@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distill import studio
-from distill.audio.corpus import CorpusFile, CorpusManifest, SkippedFile
+from distill.corpus.manifest import CorpusFile, CorpusManifest, SkippedFile
 from distill.events import (
     CodebookHealth,
     CodecEpochMetrics,
@@ -19,11 +19,11 @@ from distill.events import (
     PriorEpochMetrics,
     SoundWritten,
 )
-from distill.jobs import Job, Jobs
 from distill.models.sampling import SamplingOptions
+from distill.studio.jobs import Job, Jobs
 from distill.ui.charts import Curve, line_chart
-from distill.ui.desk import Desk
 from distill.ui.live import health_html, live_view
+from distill.ui.page_state import PageState
 from distill.ui.sounds import manifest_html
 
 EVIL = "<img src=x onerror=alert(1)>.wav"
@@ -58,21 +58,21 @@ def job_of(events: list[Event], ends: bool = True) -> Job:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path, any_folder=True)
+def page_state(tmp_path: Path) -> PageState:
+    return PageState(tmp_path, any_folder=True)
 
 
-def test_the_warning_says_why_and_only_while_it_can_be_heeded(desk: Desk) -> None:
+def test_the_warning_says_why_and_only_while_it_can_be_heeded(page_state: PageState) -> None:
     flagged = prior_epoch(3, memorization_flag=True, memorization_message="Very low for 8 files.")
     over = prior_epoch(4, overfitting=True, best_epoch=2)
     running = job_of([prior_epoch(1), flagged], ends=False)
-    assert live_view(desk, running).warning == "Very low for 8 files."
+    assert live_view(page_state, running).warning == "Very low for 8 files."
     running.stop()
     overfitting = job_of([prior_epoch(1), over], ends=False)
-    assert "Since epoch 2" in live_view(desk, overfitting).warning
+    assert "Since epoch 2" in live_view(page_state, overfitting).warning
     overfitting.stop()
-    assert live_view(desk, job_of([prior_epoch(1)])).warning == ""
-    assert live_view(desk, job_of([flagged])).warning == ""
+    assert live_view(page_state, job_of([prior_epoch(1)])).warning == ""
+    assert live_view(page_state, job_of([flagged])).warning == ""
 
 
 def test_the_chart_holds_every_epoch_and_marks_the_best() -> None:
@@ -95,28 +95,28 @@ def test_health_is_told_in_colours_and_in_words(used: float, word: str, colour: 
     assert word in html
 
 
-def test_previews_and_heatmap_are_offered_by_token(desk: Desk, tmp_path: Path) -> None:
+def test_previews_and_heatmap_are_offered_by_token(page_state: PageState, tmp_path: Path) -> None:
     health = CodebookHealth((LevelHealth(1, 1.0, 2.0, 0, (3, 4)),), "healthy", "All well.")
     epoch = CodecEpochMetrics(1, 2, 0.1, 2.0, 2.0, 1, True, True, 9.0, 1.0, health)
     audio, picture = tmp_path / "preview.wav", tmp_path / "preview.png"
     audio.write_bytes(b"sound")
     picture.write_bytes(b"picture")
-    html = live_view(desk, job_of([epoch, PreviewWritten("codec", 1, EVIL, str(audio), str(picture))])).html
+    html = live_view(page_state, job_of([epoch, PreviewWritten("codec", 1, EVIL, str(audio), str(picture))])).html
     assert str(tmp_path) not in html
     assert html.count("/picture/") == 2
     token = html.split("/sound/")[1].split('"')[0]
-    assert desk.offers.find(token) == audio
+    assert page_state.offers.find(token) == audio
     assert "<img src=x" not in html
     assert len(list(tmp_path.glob("usage-*.png"))) == 1
 
 
-def test_names_of_files_are_text(desk: Desk) -> None:
+def test_names_of_files_are_text(page_state: PageState) -> None:
     """Guards against a recording whose name is a script."""
     file = CorpusFile(
         name=EVIL, sha256="0" * 64, samples=480, native_rate=48_000, channels=1, peak=0.5, group=0, split="val"
     )
     manifest = CorpusManifest(folder="/x", files=(file,), skipped=(SkippedFile(name=EVIL, reason="<b>no</b>"),))
-    html = manifest_html(desk, manifest)
+    html = manifest_html(page_state, manifest)
     assert "<img src=x" not in html
     assert "<b>no</b>" not in html
     assert "&lt;img src=x" in html

@@ -9,12 +9,14 @@ import pytest
 import typer
 
 from distill.cli.app import app
-from distill.config import CodecSettings, PriorSettings, SynthesiserSettings
-from distill.knobs import knobs_of
-from distill.library import delete_model
-from distill.ui.desk import Desk
+from distill.library.trash import delete_model
+from distill.settings.codec import CodecSettings
+from distill.settings.knobs import knobs_of
+from distill.settings.prior import PriorSettings
+from distill.settings.synthesiser import SynthesiserSettings
 from distill.ui.library import cards_html
 from distill.ui.page import build
+from distill.ui.page_state import PageState
 from distill.ui.trash import trash_html
 
 OFFERED: dict[str, dict[str, str]] = {
@@ -85,18 +87,18 @@ COMMAND_LINE = {(command, option): each for command, option, each in options_of(
 
 
 @pytest.fixture
-def desk(library: Path, tmp_path: Path) -> Desk:
+def page_state(library: Path, tmp_path: Path) -> PageState:
     """A library with a model, and a deleted one."""
     shutil.copy(library / "kit.distill", library / "old.distill")
     delete_model("old")
-    return Desk(tmp_path, any_folder=True)
+    return PageState(tmp_path, any_folder=True)
 
 
-def test_the_page_offers_every_option_of_the_command_line(desk: Desk) -> None:
+def test_the_page_offers_every_option_of_the_command_line(page_state: PageState) -> None:
     """Guards against a command or an option that only a terminal has."""
-    parts = [part["props"] for part in build(desk).get_config_file()["components"]]
+    parts = [part["props"] for part in build(page_state).get_config_file()["components"]]
     ids = {props["elem_id"] for props in parts if props.get("elem_id")}
-    cards = cards_html(desk, "", "name") + trash_html()
+    cards = cards_html(page_state, "", "name") + trash_html()
     knobs = {
         (command, k.flag): f"{stage}-{k.name}" for command, (stage, model) in STAGES.items() for k in knobs_of(model)
     }
@@ -119,10 +121,10 @@ def test_no_reason_outlives_its_option() -> None:
 
 
 @pytest.mark.parametrize("command", STAGES)
-def test_what_is_no_setting_is_called_alike_too(desk: Desk, command: str) -> None:
+def test_what_is_no_setting_is_called_alike_too(page_state: PageState, command: str) -> None:
     """Guards against advice such as "give it with --dataset" that names no field of the page."""
     stage = STAGES[command][0]
-    parts = {part["props"].get("elem_id"): part["props"] for part in build(desk).get_config_file()["components"]}
+    parts = {part["props"].get("elem_id"): part["props"] for part in build(page_state).get_config_file()["components"]}
     for option in ("--device", "--dataset", "--allow-changed", "--embed-codes"):
         if (command, option) in COMMAND_LINE:
             props = parts[f"{stage}-{option[2:].replace('-', '_')}"]

@@ -1,6 +1,6 @@
 """What the page says of generations."""
 
-from distill.history import Generation, generation_settings
+from distill.library.history import Generation, generation_settings
 from distill.ui.results import history_html
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from distill.audio.mel import log_mel
-from distill.config import SpectrogramConfig
+from distill.settings.geometry import SpectrogramConfig
 
 RESOLUTIONS = (512, 1024, 2048)
 MAGNITUDE_FLOOR = 1e-4
@@ -22,9 +22,9 @@ AMPLITUDE_WEIGHT = 0.3
 """What differences of amplitude count for the codec: they put the loudest cells right, by which all others are heard."""
 DB_PER_NEPER = 20.0 / math.log(10.0)
 QUIETEST_AMPLITUDE = 10.0 ** (-50.0 / 20.0)
-"""Mean amplitude from which on differences of amplitude count less, so that what cannot be heard does not own the codec."""
+"""Mean amplitude from which on differences of amplitude count less, so that what cannot be heard does not dominate the codec."""
 LOUDEST_MADE_DB = 20.0
-"""Louder cells than this have no gradient of amplitude, which would own the step."""
+"""Louder cells than this have no gradient of amplitude, which would dominate the step."""
 
 
 @lru_cache(maxsize=8)

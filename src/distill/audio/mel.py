@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from distill.config import SpectrogramConfig
+from distill.settings.geometry import SpectrogramConfig
 
 BLOCK_FRAMES = 4096
 """Frames computed at a time for a whole file (44 seconds): memory stays flat however long the file is."""

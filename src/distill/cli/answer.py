@@ -17,7 +17,7 @@ def emit(**values: object) -> None:
 
     Of several processes, the first one's.
     """
-    from distill.processes import is_first
+    from distill.compute.processes import is_first
 
     if not is_first():
         return

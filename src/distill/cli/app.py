@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 import distill
-from distill.cli.library import library_app
+from distill.cli.commands.library import library_app
+from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
+from distill.cli.commands.training import train, train_prior, train_synth
 from distill.cli.running import hint
-from distill.cli.sounds import demo, evaluate, generate, info, reconstruct
-from distill.cli.training import train, train_prior, train_synth
 from distill.errors import DistillError
 
 app = typer.Typer(
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _fail(sentence: str) -> None:
     from distill.cli.show import printable
-    from distill.processes import is_first
+    from distill.compute.processes import is_first
 
     if is_first():
         print(f"Error: {printable(sentence)}", file=sys.stderr)

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distill.bundle import BundleCard
 from distill.cli.show import duration
-from distill.config import is_knob
+from distill.modelfile.card import ModelCard
+from distill.settings.knobs import is_knob
 
 
-def show_card(path: Path, card: BundleCard) -> None:
+def show_card(path: Path, card: ModelCard) -> None:
     """Print the card on stdout."""
     console = Console(highlight=False)
     corpus, meta = card.corpus_manifest, card.metadata

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
-from distill.knobs import Knob, knobs_of
+from distill.settings.knobs import Knob, knobs_of
 
 ADVANCED_PANEL = "Advanced"
 TRAINING_PANEL = "Settings"

@@ -19,8 +19,8 @@ def run(events: Generator[Event, None, None], stop: threading.Event | None = Non
     With `stop`, the first Ctrl-C asks the work to end and keep its best; a second one ends the program.
     """
     from distill.cli.show import Screen
+    from distill.compute.processes import is_first
     from distill.events import Progress, StepMetrics
-    from distill.processes import is_first
 
     kept: list[Event] = []
     before = signal.getsignal(signal.SIGINT)
@@ -54,7 +54,7 @@ def last(events: list[Event], kind: type[EventT]) -> EventT:
 
 def spoken(model: str) -> str:
     """How the user would name the model: by its name if it is in the library, else by its path."""
-    from distill.files import library_dir
+    from distill.places import library_dir
 
     path = Path(model)
     return path.stem if path.parent == library_dir() else str(path)
@@ -62,7 +62,7 @@ def spoken(model: str) -> str:
 
 def hint(text: str) -> None:
     """A line on stderr for whoever is at the keyboard; of several processes, the first one's."""
-    from distill.processes import is_first
+    from distill.compute.processes import is_first
 
     if is_first():
         print(text, file=sys.stderr)

@@ -54,7 +54,7 @@ class Screen:
             case ev.Progress():
                 self._advance(event.task, event.done, event.total, event.item)
             case ev.CorpusScanned():
-                self._scanned(event)
+                self.scanned_event(event)
             case ev.TrainingStarted():
                 self._started(event)
             case ev.StepMetrics():
@@ -104,7 +104,7 @@ class Screen:
             self.last_plain = now
         return True
 
-    def _scanned(self, event: ev.CorpusScanned) -> None:
+    def scanned_event(self, event: ev.CorpusScanned) -> None:
         self.say(
             f"{event.files_used} sounds, {duration(event.seconds)} in all; {event.train_files} to learn from, "
             f"{event.val_files} held out to judge by"

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from distill.models.vqvae import BANDS, FLOOR_DB, FRAMES_PER_COLUMN, ConvVQVAE, columns
+from distill.models.codec import FLOOR_DB, ConvVQVAE
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, columns
 
 PIECE_COLUMNS = 120
 """Longest piece: 20 s."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.config import PriorConfig
+from distill.settings.prior import PriorConfig
 
 BOS = 0
 """Start of a window at the beginning of a file."""

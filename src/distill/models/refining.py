@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.audio.distance import weighed_difference
+from distill.models.codec import ConvVQVAE, valid_frames
 from distill.models.encoding import Mel, mel_blocks
-from distill.models.vqvae import BANDS, FRAMES_PER_COLUMN, ConvVQVAE, valid_frames
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
 
 ROUNDS = 16
 FIRST_STEP = 0.25

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.audio.griffin_lim import in_blocks, inverse_filters, known_phase
 from distill.audio.mel import mel_filters
 from distill.audio.phase import griffin_lim, keep, squared, to_samples, to_spectrum, vocoder_phase
-from distill.audio.synthesis import in_blocks, inverse_filters, known_phase
-from distill.config import SpectrogramConfig, SynthesiserConfig
-from distill.models.vqvae import CENTRE_DB, FLOOR_DB, SCALE_DB
+from distill.models.codec import CENTRE_DB, FLOOR_DB, SCALE_DB
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.synthesiser import SynthesiserConfig
 from distill.weights import start_from
 
 RESOLUTIONS = 3

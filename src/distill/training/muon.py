@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from distill.device import multiplies_bfloat16
+from distill.compute.device import multiplies_bfloat16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, chosen by its authors for speed, not for an exact result."""

@@ -11,12 +11,14 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 import distill
-from distill.audio.corpus import CorpusManifest
-from distill.auto import Resolved
-from distill.bundle import LossPoint, save_bundle
+from distill.corpus.manifest import CorpusManifest
 from distill.errors import DistillError
 from distill.events import Event, Saved, TrainingStarted
-from distill.training.fit import Best, Judged, Task, fit
+from distill.modelfile.card import LossPoint
+from distill.modelfile.file import write_model
+from distill.settings.auto import Resolved
+from distill.training.fit import fit
+from distill.training.run import Best, Task, Validation
 from distill.training.unfinished import UnfinishedRun
 
 
@@ -32,7 +34,7 @@ class Trained:
     """A training that has something to keep: finished, stopped, or under way."""
 
     best: Best
-    last: Judged
+    last: Validation
     epochs: int
     """Epochs that were completed."""
     seconds: float
@@ -42,7 +44,7 @@ class Trained:
     @classmethod
     def so_far(cls, best: Best) -> Self:
         """A run that has just reached its best epoch."""
-        return cls(best, best.judged, best.epoch, 0.0, 0.0, False)
+        return cls(best, best.validation, best.epoch, 0.0, 0.0, False)
 
     def weights(self, module: str) -> dict[str, Tensor]:
         """The best weights of one module of the objective, under the module's own names."""
@@ -87,7 +89,7 @@ class Stage:
         """Write the model's file: what it held, with this stage's sections, settings and curve."""
         origins = {**self.contents.get("settings_origin", {}), self.name: self.resolved.origin}
         curves = {**self.contents.get("loss_curve_history", {}), self.name: plain_curve(history)}
-        save_bundle(self.path, {**self.contents, "settings_origin": origins, "loss_curve_history": curves, **sections})
+        write_model(self.path, {**self.contents, "settings_origin": origins, "loss_curve_history": curves, **sections})
 
     def unfinished(self, resume: bool) -> UnfinishedRun:
         """Where the training is put down."""

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from distill.errors import DistillError
-from distill.files import replacing, unfinished_dir
+from distill.files import replacing
+from distill.places import unfinished_dir
 
 SAVE_SECONDS = 15.0
 """An unfinished run is put down at most this often: what a kill can cost."""
@@ -43,7 +44,7 @@ class UnfinishedRun:
         facts: dict[str, Any] = self._read()["facts"]
         return facts
 
-    def take_up(self) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """The state to go on from; None where a new run is wanted."""
         if not self.resume:
             return None

@@ -7,23 +7,29 @@ from typing import Any
 from gradio.events import api as gr_api
 
 from distill.errors import DistillError
-from distill.evaluation import EvaluationCompleteEvent
-from distill.history import find_generation, generation_settings
-from distill.library import delete_model, entries, rename_model, restore_model
-from distill.ui.desk import TRAININGS, Desk, told_plainly
+from distill.evaluation.scores import EvaluationCompleteEvent
+from distill.library.history import find_generation, generation_settings
+from distill.library.models import entries, rename_model
+from distill.library.trash import delete_model, restore_model
 from distill.ui.live import EpochMetrics, held_out_score
-from distill.ui.stages import Stage, Wanted, start
+from distill.ui.page_state import TRAININGS, PageState, plain_user_errors
+from distill.ui.stages import Stage, TrainingRequest, start
 
 Endpoint = Callable[..., Any]
 
 
-def add_endpoints(desk: Desk, stages: list[Stage]) -> None:
+def add_endpoints(page_state: PageState, stages: list[Stage]) -> None:
     """Add the endpoints to the page that is being laid out."""
-    for endpoint in (*_looking(desk), *_training(desk, stages), *_making(desk), *_keeping(desk)):
-        gr_api(told_plainly(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
+    for endpoint in (
+        *_looking(page_state),
+        *_training(page_state, stages),
+        *_making(page_state),
+        *_keeping(page_state),
+    ):
+        gr_api(plain_user_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
 
 
-def _looking(desk: Desk) -> list[Endpoint]:
+def _looking(page_state: PageState) -> list[Endpoint]:
     """What there is to work with."""
 
     def models() -> list[dict[str, Any]]:
@@ -35,7 +41,7 @@ def _looking(desk: Desk) -> list[Endpoint]:
 
     def look(folder: str) -> dict[str, Any]:
         """What a folder of sounds holds; waits until it is read."""
-        job = desk.look(desk.folder(folder), f"api-{secrets.token_hex(8)}")
+        job = page_state.look(page_state.folder(folder), f"api-{secrets.token_hex(8)}")
         job.wait()
         _raise(job.error)
         manifest = job.result
@@ -51,7 +57,7 @@ def _looking(desk: Desk) -> list[Endpoint]:
     return [models, look]
 
 
-def _training(desk: Desk, stages: list[Stage]) -> list[Endpoint]:
+def _training(page_state: PageState, stages: list[Stage]) -> list[Endpoint]:
     """Starting each stage, and what becomes of it."""
     by_key = {stage.key: stage for stage in stages}
 
@@ -59,27 +65,29 @@ def _training(desk: Desk, stages: list[Stage]) -> list[Endpoint]:
         folder: str, name: str = "", settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto"
     ) -> str:
         """Start stage 1; `training` says how far it is."""
-        return start(desk, by_key["codec"], Wanted(folder, name, settings or {}, replace, device=device)).title
+        return start(
+            page_state, by_key["codec"], TrainingRequest(folder, name, settings or {}, replace, device=device)
+        ).title
 
     def train_prior(
         model: str, settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto",
         dataset: str = "", allow_changed: bool = False, embed_codes: bool = True,
     ) -> str:  # fmt: skip
         """Start stage 2; `training` says how far it is."""
-        wanted = Wanted(model, "", settings or {}, replace, False, device, dataset, allow_changed, embed_codes)
-        return start(desk, by_key["prior"], wanted).title
+        wanted = TrainingRequest(model, "", settings or {}, replace, False, device, dataset, allow_changed, embed_codes)
+        return start(page_state, by_key["prior"], wanted).title
 
     def train_synth(
         model: str, settings: dict[str, Any] | None = None, replace: bool = False, device: str = "auto",
         dataset: str = "", allow_changed: bool = False,
     ) -> str:  # fmt: skip
         """Start stage 3; `training` says how far it is."""
-        wanted = Wanted(model, "", settings or {}, replace, False, device, dataset, allow_changed)
-        return start(desk, by_key["synthesiser"], wanted).title
+        wanted = TrainingRequest(model, "", settings or {}, replace, False, device, dataset, allow_changed)
+        return start(page_state, by_key["synthesiser"], wanted).title
 
     def training() -> dict[str, Any]:
         """The newest training of any stage: what it is, how it stands, and its epochs so far."""
-        jobs = [job for job in (desk.jobs.latest(kind) for kind in sorted(TRAININGS)) if job is not None]
+        jobs = [job for job in (page_state.jobs.latest(kind) for kind in sorted(TRAININGS)) if job is not None]
         if not jobs:
             return {"state": "none"}
         job = max(jobs, key=lambda each: each.number)
@@ -97,7 +105,7 @@ def _training(desk: Desk, stages: list[Stage]) -> list[Endpoint]:
 
     def stop_training() -> str:
         """Stop the training that is running and keep its best epoch."""
-        job = desk.training()
+        job = page_state.training()
         if job is None:
             return "No training is running."
         job.stop()
@@ -106,7 +114,7 @@ def _training(desk: Desk, stages: list[Stage]) -> list[Endpoint]:
     return [train, train_prior, train_synth, training, stop_training]
 
 
-def _making(desk: Desk) -> list[Endpoint]:
+def _making(page_state: PageState) -> list[Endpoint]:
     """New sounds, and how good a model is."""
 
     def generate(
@@ -119,14 +127,14 @@ def _making(desk: Desk) -> list[Endpoint]:
             model=model, count=count, seconds=seconds, seed=secrets.randbelow(1_000_000) if seed is None else seed,
             temperature=temperature, top_k=top_k, top_p=top_p, ending=ending, synthesiser=synthesiser, texture=texture,
         )  # fmt: skip
-        job = desk.generate(settings, f"api-{secrets.token_hex(8)}", audio_format, device)
+        job = page_state.generate(settings, f"api-{secrets.token_hex(8)}", audio_format, device)
         job.wait()
         _raise(job.error)
         generation = find_generation(job.result)
         return [
             {
                 "file": str(generation.path_of(sound)),
-                "url": desk.offers.player(generation.path_of(sound)),
+                "url": page_state.offers.player(generation.path_of(sound)),
                 "seconds": sound.seconds,
                 "seed": sound.seed,
             }
@@ -135,7 +143,7 @@ def _making(desk: Desk) -> list[Endpoint]:
 
     def evaluate(model: str, corpus: str = "", synthesiser: str = "auto", device: str = "auto") -> dict[str, Any]:
         """Measure what a model loses on sounds it has not learned from: its own held-out ones, or those of a folder."""
-        job = desk.evaluate(model, corpus, f"api-{secrets.token_hex(8)}", device, synthesiser)
+        job = page_state.evaluate(model, corpus, f"api-{secrets.token_hex(8)}", device, synthesiser)
         job.wait()
         _raise(job.error)
         done = next(event for event in job.drain()[0] if isinstance(event, EvaluationCompleteEvent))
@@ -144,17 +152,17 @@ def _making(desk: Desk) -> list[Endpoint]:
     return [generate, evaluate]
 
 
-def _keeping(desk: Desk) -> list[Endpoint]:
+def _keeping(page_state: PageState) -> list[Endpoint]:
     """The models of the library."""
 
     def rename(model: str, new_name: str) -> str:
         """Give a model another name."""
-        desk.refuse_while_training(model)
+        page_state.refuse_while_training(model)
         return rename_model(model, new_name).stem
 
     def delete(model: str) -> str:
         """Put a model into the trash."""
-        desk.refuse_while_training(model)
+        page_state.refuse_while_training(model)
         return delete_model(model).name
 
     def restore(model: str = "") -> str:

@@ -7,18 +7,18 @@ from typing import Any
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.evaluation import EvaluationCompleteEvent, SoundScores
+from distill.evaluation.scores import EvaluationCompleteEvent, SoundScores
 from distill.events import Progress, SoundWritten
-from distill.jobs import Job
-from distill.ui.desk import EVALUATE, HIDDEN, RECONSTRUCT, Desk, Section, told
+from distill.studio.jobs import Job
 from distill.ui.markup import bar, failed, figures, length, sound_card, table, text
+from distill.ui.page_state import EVALUATE, HIDDEN, RECONSTRUCT, PageState, Section, user_errors
 
 NO_SOUND_CHOSEN = "Choose a model, and drop a sound."
 MOST_ROWS = 500
 
 
 def codec_panels(
-    desk: Desk, owner: gr.Textbox, model: gr.Dropdown, synthesiser: gr.Dropdown, device: gr.Dropdown
+    page_state: PageState, owner: gr.Textbox, model: gr.Dropdown, synthesiser: gr.Dropdown, device: gr.Dropdown
 ) -> Section:
     """Lay out both panels -> what keeps them fresh."""
     with gr.Accordion("Hear sounds through the codec", open=False, elem_id="reconstruct-box"):
@@ -33,7 +33,7 @@ def codec_panels(
         )
         with gr.Row(equal_height=False):
             corpus = gr.Dropdown(
-                desk.collections(),
+                page_state.collections(),
                 value=None,
                 label="Corpus",
                 info="A folder of sounds; those it was trained on are left out. Empty: the model's own held-out sounds.",
@@ -45,24 +45,24 @@ def codec_panels(
             stop = gr.Button("Stop measuring", visible=False, min_width=140, elem_id="evaluate-stop")
         measured = gr.HTML("", elem_id="evaluate-results")
 
-    @told
+    @user_errors
     def reconstruct(which: str | None, files: list[str] | None, whose: str, what: str, where: str) -> str:
         if not which or not files:
             raise DistillError(NO_SOUND_CHOSEN)
-        job = desk.reconstruct(which, [Path(file) for file in files], whose, where, what)
+        job = page_state.reconstruct(which, [Path(file) for file in files], whose, where, what)
         job.wait(0.3)
-        return heard_html(desk, job)
+        return heard_html(page_state, job)
 
-    @told
+    @user_errors
     def begin_measuring(which: str | None, folder: str | None, whose: str, what: str, where: str) -> str:
         if not which:
             raise DistillError("Choose a model first.")
-        job = desk.evaluate(which, folder, whose, where, what)
+        job = page_state.evaluate(which, folder, whose, where, what)
         job.wait(0.3)
         return measured_html(job)
 
     def end(whose: str) -> None:
-        job = desk.jobs.latest(EVALUATE, whose)
+        job = page_state.jobs.latest(EVALUATE, whose)
         if job is not None:
             job.stop()
 
@@ -71,12 +71,12 @@ def codec_panels(
     stop.click(end, owner, None, **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
-        collections = desk.collections()
+        collections = page_state.collections()
         choices = gr.skip() if seen.get("evaluate choices") == collections else gr.Dropdown(choices=collections)
         seen["evaluate choices"] = collections
-        job = desk.jobs.latest(EVALUATE, whose)
+        job = page_state.jobs.latest(EVALUATE, whose)
         return [
-            _news(desk.jobs.latest(RECONSTRUCT, whose), seen, "heard", lambda own: heard_html(desk, own)),
+            _news(page_state.jobs.latest(RECONSTRUCT, whose), seen, "heard", lambda own: heard_html(page_state, own)),
             choices,
             _news(job, seen, "measured", measured_html),
             _news(job, seen, "measure stop", lambda own: gr.Button(visible=own.running and not own.stopping)),
@@ -85,7 +85,7 @@ def codec_panels(
     return Section([heard, corpus, measured, stop], refresh)
 
 
-def heard_html(desk: Desk, job: Job) -> str:
+def heard_html(page_state: PageState, job: Job) -> str:
     """Sounds and what the codec makes of them, side by side."""
     if job.error:
         return failed(job.error)
@@ -95,8 +95,8 @@ def heard_html(desk: Desk, job: Job) -> str:
     for sound in written:
         source = Path(sound.source or sound.path)
         error = "" if sound.mel_l1_db is None else f"{sound.mel_l1_db:.2f} dB from the original"
-        cards.append(sound_card(desk.offers, source, f"Original: {source.name}", length(sound.seconds)))
-        cards.append(sound_card(desk.offers, Path(sound.path), f"Through the codec: {source.name}", error))
+        cards.append(sound_card(page_state.offers, source, f"Original: {source.name}", length(sound.seconds)))
+        cards.append(sound_card(page_state.offers, Path(sound.path), f"Through the codec: {source.name}", error))
     if cards:
         parts.append(f'<div class="d-cards">{"".join(cards)}</div>')
     return "".join(parts)

@@ -6,16 +6,17 @@ from typing import Any
 
 import gradio as gr
 
-from distill.audio.embedded import write_embedded_corpus
 from distill.errors import DistillError
 from distill.events import Event, Progress
-from distill.files import sounds_dir, unused_path
-from distill.history import GenerationSettings, generation_settings
-from distill.jobs import Job
-from distill.library import new_model_path
-from distill.ui.desk import HIDDEN, Desk, Section, told
+from distill.files import unused_path
+from distill.library.history import GenerationSettings, generation_settings
+from distill.library.models import new_model_path
+from distill.places import sounds_dir
+from distill.studio.jobs import Job
+from distill.synthetic.demo_sounds import write_embedded_corpus
 from distill.ui.markup import bar, failed, text
-from distill.ui.stages import Overrides, Stage, Wanted, start
+from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
+from distill.ui.stages import Overrides, Stage, TrainingRequest, start
 
 DEMO = "demo"
 COLLECTION = "demo sounds"
@@ -23,7 +24,7 @@ SEED = 7
 STEPS = ("rendering sounds", "training the codec", "training the prior", "generating")
 
 
-def demo_panel(desk: Desk, stages: Sequence[Stage], owner: gr.Textbox) -> Section:
+def demo_panel(page_state: PageState, stages: Sequence[Stage], owner: gr.Textbox) -> Section:
     """Lay it out -> what keeps it fresh."""
     with gr.Accordion("No sounds at hand?", open=False, elem_id="demo-box"):
         gr.Markdown(
@@ -35,12 +36,12 @@ def demo_panel(desk: Desk, stages: Sequence[Stage], owner: gr.Textbox) -> Sectio
             stop = gr.Button("Stop the demo", visible=False, scale=0, min_width=200, elem_id="demo-stop")
         state = gr.HTML("", elem_id="demo-state")
 
-    @told
+    @user_errors
     def begin(whose: str) -> str:
-        return demo_html(run_demo(desk, stages, whose))
+        return demo_html(run_demo(page_state, stages, whose))
 
     def end() -> None:
-        job = desk.jobs.latest(DEMO)
+        job = page_state.jobs.latest(DEMO)
         if job is not None:
             job.stop()
 
@@ -48,7 +49,7 @@ def demo_panel(desk: Desk, stages: Sequence[Stage], owner: gr.Textbox) -> Sectio
     stop.click(end, None, None, **HIDDEN)
 
     def refresh(_owner: str, seen: dict[str, Any]) -> list[Any]:
-        job = desk.jobs.latest(DEMO)
+        job = page_state.jobs.latest(DEMO)
         if job is None:
             return [gr.skip()] * 3
         step = job.step.done if isinstance(job.step, Progress) else 0
@@ -65,7 +66,9 @@ def demo_panel(desk: Desk, stages: Sequence[Stage], owner: gr.Textbox) -> Sectio
     return Section([state, stop, go], refresh)
 
 
-def run_demo(desk: Desk, stages: Sequence[Stage], owner: str, settings: Mapping[str, Overrides] | None = None) -> Job:
+def run_demo(
+    page_state: PageState, stages: Sequence[Stage], owner: str, settings: Mapping[str, Overrides] | None = None
+) -> Job:
     """Begin it, as if everything were clicked; its model gets a name that none has.
 
     Args:
@@ -74,8 +77,8 @@ def run_demo(desk: Desk, stages: Sequence[Stage], owner: str, settings: Mapping[
     Raises:
         DistillError: a training is running.
     """
-    busy = desk.training()
-    if busy is not None or ((demo := desk.jobs.latest(DEMO)) is not None and demo.running):
+    busy = page_state.training()
+    if busy is not None or ((demo := page_state.jobs.latest(DEMO)) is not None and demo.running):
         raise DistillError("A training is running. Wait until it is done, or stop it; then run the demo.")
     by_key = {stage.key: stage for stage in stages}
     name = unused_path(new_model_path(DEMO)).stem
@@ -84,17 +87,17 @@ def run_demo(desk: Desk, stages: Sequence[Stage], owner: str, settings: Mapping[
     def work(stop: threading.Event) -> Generator[Event, None, str]:
         yield Progress(STEPS[0], 0, len(STEPS))
         write_embedded_corpus(sounds_dir() / COLLECTION)
-        _finish(desk.look(sounds_dir() / COLLECTION, owner), stop)
+        _finish(page_state.look(sounds_dir() / COLLECTION, owner), stop)
         yield Progress(STEPS[1], 1, len(STEPS))
-        _finish(start(desk, by_key["codec"], Wanted(COLLECTION, name, given.get("codec", {}))), stop)
+        _finish(start(page_state, by_key["codec"], TrainingRequest(COLLECTION, name, given.get("codec", {}))), stop)
         yield Progress(STEPS[2], 2, len(STEPS))
-        _finish(start(desk, by_key["prior"], Wanted(name, "", given.get("prior", {}))), stop)
+        _finish(start(page_state, by_key["prior"], TrainingRequest(name, "", given.get("prior", {}))), stop)
         yield Progress(STEPS[3], 3, len(STEPS))
-        _finish(desk.generate(_asked(name, 1, 10.0, SEED + 100, "exact"), owner), stop)
-        _finish(desk.generate(_asked(name, 8, 1.0, SEED), owner), stop)
+        _finish(page_state.generate(_asked(name, 1, 10.0, SEED + 100, "exact"), owner), stop)
+        _finish(page_state.generate(_asked(name, 8, 1.0, SEED), owner), stop)
         return name
 
-    return desk.jobs.start(DEMO, "The demo", work, owner)
+    return page_state.jobs.start(DEMO, "The demo", work, owner)
 
 
 def demo_html(job: Job) -> str:

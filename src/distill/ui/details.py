@@ -6,12 +6,12 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from distill import studio
-from distill.bundle import BundleCard
 from distill.events import CodebookHealth
-from distill.knobs import knobs_of
-from distill.ui.desk import Desk
+from distill.modelfile.card import ModelCard
+from distill.settings.knobs import knobs_of
 from distill.ui.live import HEALTH_CLASSES, health_html
 from distill.ui.markup import clock, day, place, table, text
+from distill.ui.page_state import PageState
 
 Rows = list[tuple[str, str]]
 """A word, and what is said of it as HTML."""
@@ -22,7 +22,7 @@ def rows_html(rows: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{''.join(f'<dt>{title}</dt><dd>{value}</dd>' for title, value in rows)}</dl>"
 
 
-def summary(card: BundleCard) -> Rows:
+def summary(card: ModelCard) -> Rows:
     """What stands on every card."""
     corpus, prior = card.corpus_manifest, card.prior_metadata
     verdict = card.codebook_health_snapshot.verdict
@@ -39,25 +39,25 @@ def summary(card: BundleCard) -> Rows:
     ]
 
 
-def details_html(desk: Desk, path: Path, card: BundleCard) -> str:
+def details_html(page_state: PageState, path: Path, card: ModelCard) -> str:
     """Everything else: how each stage went and with which settings, and how the codes are used."""
     health = CodebookHealth.from_dict(card.codebook_health_snapshot.model_dump())
     return (
-        rows_html([*_file(desk, card), *_codec(card), *_prior(card), *_synthesiser(card)])
+        rows_html([*_file(page_state, card), *_codec(card), *_prior(card), *_synthesiser(card)])
         + health_html(health)
-        + _heatmap(desk, path, card)
+        + _heatmap(page_state, path, card)
         + _settings(card)
     )
 
 
-def _file(desk: Desk, card: BundleCard) -> Rows:
+def _file(page_state: PageState, card: ModelCard) -> Rows:
     corpus = card.corpus_manifest
     return [
         ("trained", f"{day(card.metadata.created)}, with distill {text(card.metadata.distill_version)}"),
         (
             "sounds",
-            f"{text(place(Path(desk.spoken(Path(corpus.folder)))))}: {len(corpus.train)} learned from, {len(corpus.val)} held "
-            f"out, {len(corpus.skipped)} skipped",
+            f"{text(place(Path(page_state.spoken(Path(corpus.folder)))))}: {len(corpus.train)} learned from, "
+            f"{len(corpus.val)} held out, {len(corpus.skipped)} skipped",
         ),
         (
             "recordings",
@@ -68,12 +68,12 @@ def _file(desk: Desk, card: BundleCard) -> Rows:
     ]
 
 
-def _codec(card: BundleCard) -> Rows:
+def _codec(card: ModelCard) -> Rows:
     made = card.metadata
     return [("best codec", f"{made.val_mel_l1_db:.2f} dB at epoch {made.best_epoch} of {made.epochs}")]
 
 
-def _prior(card: BundleCard) -> Rows:
+def _prior(card: ModelCard) -> Rows:
     made = card.prior_metadata
     if made is None:
         return []
@@ -85,7 +85,7 @@ def _prior(card: BundleCard) -> Rows:
     return [("best prior", said), ("by heart?", text(made.memorization_message))]
 
 
-def _synthesiser(card: BundleCard) -> Rows:
+def _synthesiser(card: ModelCard) -> Rows:
     own = card.synthesiser_metadata
     if own is None:
         return [("synthesiser", "the one that every model has")]
@@ -98,17 +98,17 @@ def _synthesiser(card: BundleCard) -> Rows:
     ]
 
 
-def _heatmap(desk: Desk, path: Path, card: BundleCard) -> str:
-    target = desk.room / f"card-{path.stat().st_ino}-{path.stat().st_mtime_ns}.png"
+def _heatmap(page_state: PageState, path: Path, card: ModelCard) -> str:
+    target = page_state.room / f"card-{path.stat().st_ino}-{path.stat().st_mtime_ns}.png"
     if not target.exists():
         studio.draw_usage(card, target)
     return (
         '<p class="d-note">How often each code is used, a field for each; dark ones never:</p>'
-        f'<img class="d-heat" src="{desk.offers.picture(target)}" alt="Usage of the codes of {text(path.stem)}">'
+        f'<img class="d-heat" src="{page_state.offers.picture(target)}" alt="Usage of the codes of {text(path.stem)}">'
     )
 
 
-def _settings(card: BundleCard) -> str:
+def _settings(card: ModelCard) -> str:
     rows = []
     stages: list[tuple[str, BaseModel | None]] = [
         ("codec", card.training_config),

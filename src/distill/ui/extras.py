@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from distill.device import DeviceName
+from distill.compute.device import DeviceName
 
 DEVICE, DATASET, ALLOW_CHANGED, EMBED_CODES = "device", "dataset", "allow_changed", "embed_codes"
 

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.knobs import Knob, label_of
+from distill.settings.knobs import Knob, label_of
 
 NOT_SET = ""
 """The choice that leaves a setting as it is."""

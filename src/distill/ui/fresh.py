@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from distill.ui.desk import HIDDEN, Section, told
 from distill.ui.look import TAB_ID
+from distill.ui.page_state import HIDDEN, Section, user_errors
 
 REFRESH_SECONDS = 1.0
 
@@ -34,12 +34,12 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
             own, rest = rest[: len(section.inputs)], rest[len(section.inputs) :]
             yield number, section, own
 
-    @told
+    @user_errors
     def show_all(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
         updates = [section.refresh(whose or "", shown, *own) for _, section, own in own_values(values)]
         return [*(update for of_one in updates for update in of_one), shown]
 
-    @told
+    @user_errors
     def ring(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
         sent: list[Any] = []
         rung: list[Any] = []
@@ -58,7 +58,7 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
             updates = section.refresh(whose or "", shown, *own)
             return updates if len(updates) > 1 else updates[0]
 
-        return told(fetch)
+        return user_errors(fetch)
 
     how = {**HIDDEN, "queue": False}  # answered at once, whatever else is waiting
     page.load(None, None, owner, js=TAB_ID).then(show_all, [owner, seen, *inputs], [*outputs, seen], **how)

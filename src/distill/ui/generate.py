@@ -6,13 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from distill.bundle import read_card
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.history import GenerationSettings, decide, find_generation, list_generations
-from distill.library import model_in_library
+from distill.library.history import GenerationSettings, decide, find_generation, list_generations
+from distill.library.models import model_in_library
+from distill.modelfile.file import read_card
 from distill.ui.codec import codec_panels
-from distill.ui.desk import GENERATE, HIDDEN, Desk, Section, library_signature, told
 from distill.ui.generate_fields import (
     NEW_SEEDS,
     How,
@@ -25,6 +24,7 @@ from distill.ui.generate_fields import (
 )
 from distill.ui.look import CLICKS
 from distill.ui.markup import day, empty, failed, text
+from distill.ui.page_state import GENERATE, HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
@@ -41,22 +41,22 @@ class Shown:
     history: gr.HTML
 
 
-def generate_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, gr.Button]:
+def generate_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Dropdown, gr.Button]:
     """Lay out the tab -> what keeps it fresh, the model's field, and the button that offers to train a prior."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            what = lay_out_what(desk.models())
+            what = lay_out_what(page_state.models())
         with gr.Column(scale=3, min_width=280):
             how = lay_out_how()
     shown = _lay_out_shown()
-    codec = codec_panels(desk, owner, what.model, how.synthesiser, how.device)
-    _wire_buttons(desk, owner, what, how, shown)
-    _wire_cards(desk, owner, what, how, shown)
+    codec = codec_panels(page_state, owner, what.model, how.synthesiser, how.device)
+    _wire_buttons(page_state, owner, what, how, shown)
+    _wire_cards(page_state, owner, what, how, shown)
 
     def refresh(whose: str, seen: dict[str, Any], which: str | None) -> list[Any]:
         return [
-            *_model_updates(desk, seen, which),
-            *_result_updates(desk, seen, whose),
+            *_model_updates(page_state, seen, which),
+            *_result_updates(page_state, seen, whose),
             _history_update(seen),
             *codec.refresh(whose, seen),
         ]
@@ -76,57 +76,57 @@ def _lay_out_shown() -> Shown:
     return Shown(identity, results, history)
 
 
-def _wire_buttons(desk: Desk, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
-    @told
+def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
+    @user_errors
     def begin(whose: str, where: str, *values: Any) -> tuple[str, str]:
-        return _begin(desk, settings_from(*values), whose, where)
+        return _begin(page_state, settings_from(*values), whose, where)
 
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
 
     how.go.click(begin, [owner, how.device, *fields_of(what, how)], [shown.identity, shown.results], **HIDDEN)
-    how.stop.click(lambda whose: _stop(desk, whose), owner, None, **HIDDEN)
-    what.again.click(told(last_seed), shown.identity, what.seed, **HIDDEN)
+    how.stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
+    what.again.click(user_errors(last_seed), shown.identity, what.seed, **HIDDEN)
     what.new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, what.seed, **HIDDEN)
 
 
-def _wire_cards(desk: Desk, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
+def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     """What the buttons on the sounds and in the history do."""
 
-    @told
+    @user_errors
     def clicked(whose: str, identity: str, event: gr.EventData) -> str:
         data = event._data or {}
         if data.get("act") in ("open", "kept", "discarded"):
             decide(data["id"], data["file"], data["act"])
-        job = desk.jobs.latest(GENERATE, whose)
-        return results_html(desk, job if job is not None and identity_of(job) == identity else None, identity)
+        job = page_state.jobs.latest(GENERATE, whose)
+        return results_html(page_state, job if job is not None and identity_of(job) == identity else None, identity)
 
-    @told
+    @user_errors
     def from_history(whose: str, where: str, event: gr.EventData) -> tuple[Any, ...]:
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
         made = generation.settings
         if data.get("act") == "again":
             model_in_library(made.model)
-            return (*values_of(made), *_begin(desk, made, whose, where))
-        return (*values_of(made), generation.id, results_html(desk, None, generation.id))
+            return (*values_of(made), *_begin(page_state, made, whose, where))
+        return (*values_of(made), generation.id, results_html(page_state, None, generation.id))
 
     shown.results.click(clicked, [owner, shown.identity], shown.results, **HIDDEN)
     changed = [*fields_of(what, how), shown.identity, shown.results]
     shown.history.click(from_history, [owner, how.device], changed, **HIDDEN)
 
 
-def _begin(desk: Desk, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
-    job = desk.generate(settings, owner, device=device)
+def _begin(page_state: PageState, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
+    job = page_state.generate(settings, owner, device=device)
     job.wait(0.3)
     identity = identity_of(job)
-    return identity, results_html(desk, job, identity)
+    return identity, results_html(page_state, job, identity)
 
 
-def _model_updates(desk: Desk, seen: dict[str, Any], which: str | None) -> list[Any]:
+def _model_updates(page_state: PageState, seen: dict[str, Any], which: str | None) -> list[Any]:
     """Updates for the model's field, the note under it, the offer to train its prior, and the button."""
     updates = [gr.skip()] * 4
-    names = desk.models()
+    names = page_state.models()
     if seen.get("generate models") != names:
         new = [name for name in names if name not in seen.get("generate models", names)]
         seen["generate models"] = names
@@ -159,9 +159,9 @@ def _model_updates(desk: Desk, seen: dict[str, Any], which: str | None) -> list[
     return updates
 
 
-def _result_updates(desk: Desk, seen: dict[str, Any], owner: str) -> list[Any]:
+def _result_updates(page_state: PageState, seen: dict[str, Any], owner: str) -> list[Any]:
     """Updates for which generation is shown, its cards, and the stop button."""
-    job = desk.jobs.latest(GENERATE, owner)
+    job = page_state.jobs.latest(GENERATE, owner)
     if job is None:
         return [gr.skip()] * 3
     events = len(job.drain()[0])
@@ -171,7 +171,7 @@ def _result_updates(desk: Desk, seen: dict[str, Any], owner: str) -> list[Any]:
         return [gr.skip()] * 3
     seen["generated"] = signature
     own = identity_of(job)
-    return [own, results_html(desk, job, own), gr.Button(visible=job.running and not job.stopping)]
+    return [own, results_html(page_state, job, own), gr.Button(visible=job.running and not job.stopping)]
 
 
 def _history_update(seen: dict[str, Any]) -> Any:
@@ -183,7 +183,7 @@ def _history_update(seen: dict[str, Any]) -> Any:
     return history_html(generations)
 
 
-def _stop(desk: Desk, owner: str) -> None:
-    job = desk.jobs.latest(GENERATE, owner)
+def _stop(page_state: PageState, owner: str) -> None:
+    job = page_state.jobs.latest(GENERATE, owner)
     if job is not None:
         job.stop()

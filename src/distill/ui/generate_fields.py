@@ -7,9 +7,9 @@ from typing import Any, get_args
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.generation import MOST_TEXTURE
-from distill.history import Ending, GenerationSettings, generation_settings
-from distill.synthesisers import SynthesiserName
+from distill.instrument.request import MOST_TEXTURE
+from distill.instrument.synthesisers import SynthesiserName
+from distill.library.history import Ending, GenerationSettings, generation_settings
 from distill.ui.extras import device_field
 from distill.ui.fields import number_from
 

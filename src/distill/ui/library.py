@@ -8,18 +8,12 @@ from typing import Any
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.library import (
-    LibraryEntry,
-    delete_model,
-    entries,
-    import_model,
-    rename_model,
-    restore_model,
-)
-from distill.ui.desk import HIDDEN, Desk, Section, library_signature, told
+from distill.library.models import LibraryEntry, entries, import_model, rename_model
+from distill.library.trash import delete_model, restore_model
 from distill.ui.details import details_html, rows_html, summary
 from distill.ui.look import CLICKS
 from distill.ui.markup import button, empty, link, text
+from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.trash import trash_section
 
 NEWEST, BY_NAME, BY_PERPLEXITY, BY_LENGTH = "newest first", "name", "best perplexity first", "most sound first"
@@ -65,7 +59,7 @@ class Renaming:
     cancel: gr.Button
 
 
-def library_tab(desk: Desk) -> Section:
+def library_tab(page_state: PageState) -> Section:
     """Lay out the tab -> what keeps it fresh."""
     with gr.Row(equal_height=False):
         search = gr.Textbox(label="Search", placeholder="a name or a folder", elem_id="library-search")
@@ -85,13 +79,13 @@ def library_tab(desk: Desk) -> Section:
     trash = trash_section()
 
     def shown(wanted: str, sort: str, looked_into: str) -> str:
-        return cards_html(desk, wanted or "", sort, looked_into)
+        return cards_html(page_state, wanted or "", sort, looked_into)
 
     listing = Listing(search, order, opened, cards, shown)
-    search.change(told(shown), listing.how, cards, queue=False, **HIDDEN)
-    order.change(told(shown), listing.how, cards, queue=False, **HIDDEN)
-    _wire_cards(desk, listing, undoing, renaming)
-    _wire_renaming(desk, listing, renaming)
+    search.change(user_errors(shown), listing.how, cards, queue=False, **HIDDEN)
+    order.change(user_errors(shown), listing.how, cards, queue=False, **HIDDEN)
+    _wire_cards(page_state, listing, undoing, renaming)
+    _wire_renaming(page_state, listing, renaming)
     _wire_import(dropped, listing)
 
     def refresh(owner: str, seen: dict[str, Any], *how: str) -> list[Any]:
@@ -121,10 +115,10 @@ def _lay_out_renaming() -> Renaming:
     return Renaming(box, old_name, new_name, rename, cancel)
 
 
-def _wire_cards(desk: Desk, listing: Listing, undoing: Undoing, renaming: Renaming) -> None:
+def _wire_cards(page_state: PageState, listing: Listing, undoing: Undoing, renaming: Renaming) -> None:
     """What the buttons on the cards do, and undo."""
 
-    @told
+    @user_errors
     def clicked(wanted: str, sort: str, looked_into: str, event: gr.EventData) -> dict[Any, Any]:
         data = event._data or {}
         name = str(data.get("name", ""))
@@ -136,7 +130,7 @@ def _wire_cards(desk: Desk, listing: Listing, undoing: Undoing, renaming: Renami
                 now = "" if looked_into == name else name
                 return {listing.opened: now, listing.cards: listing.html(wanted, sort, now)}
             case "delete":
-                desk.refuse_while_training(name)
+                page_state.refuse_while_training(name)
                 delete_model(name)
                 return {
                     renaming.box: gr.Column(visible=False),
@@ -147,7 +141,7 @@ def _wire_cards(desk: Desk, listing: Listing, undoing: Undoing, renaming: Renami
                 }
         return {listing.cards: gr.skip()}
 
-    @told
+    @user_errors
     def take_back(name: str, *how: str) -> tuple[Any, ...]:
         restore_model(name)
         return gr.Row(visible=False), "", listing.html(*how)
@@ -160,10 +154,10 @@ def _wire_cards(desk: Desk, listing: Listing, undoing: Undoing, renaming: Renami
     undoing.undo.click(take_back, [undoing.gone, *listing.how], [undoing.row, undoing.deleted, listing.cards], **HIDDEN)
 
 
-def _wire_renaming(desk: Desk, listing: Listing, renaming: Renaming) -> None:
-    @told
+def _wire_renaming(page_state: PageState, listing: Listing, renaming: Renaming) -> None:
+    @user_errors
     def give_name(old: str, new: str, *how: str) -> tuple[Any, ...]:
-        desk.refuse_while_training(old)
+        page_state.refuse_while_training(old)
         rename_model(old, new.strip())
         return gr.Column(visible=False), listing.html(*how)
 
@@ -174,7 +168,7 @@ def _wire_renaming(desk: Desk, listing: Listing, renaming: Renaming) -> None:
 
 
 def _wire_import(dropped: gr.File, listing: Listing) -> None:
-    @told
+    @user_errors
     def take(files: list[str] | None, *how: str) -> tuple[Any, ...]:
         problems = []
         for file in map(Path, files or []):
@@ -189,7 +183,7 @@ def _wire_import(dropped: gr.File, listing: Listing) -> None:
     dropped.upload(take, [dropped, *listing.how], [dropped, listing.cards], **HIDDEN)
 
 
-def cards_html(desk: Desk, wanted: str, sort: str, looked_into: str = "") -> str:
+def cards_html(page_state: PageState, wanted: str, sort: str, looked_into: str = "") -> str:
     """The cards of the models that match, in order; `looked_into`: the model that all is shown of."""
     found = entries()
     if not found:
@@ -199,7 +193,7 @@ def cards_html(desk: Desk, wanted: str, sort: str, looked_into: str = "") -> str
     if not matching:
         return empty(f"No model matches {wanted!r}.")
     matching.sort(key=lambda entry: _rank(entry, sort))
-    return f'<div class="d-cards">{"".join(_card(desk, entry, entry.name == looked_into) for entry in matching)}</div>'
+    return f'<div class="d-cards">{"".join(_card(page_state, entry, entry.name == looked_into) for entry in matching)}</div>'
 
 
 def _described(entry: LibraryEntry) -> str:
@@ -221,12 +215,12 @@ def _rank(entry: LibraryEntry, sort: str) -> tuple[Any, ...]:
     return (0, entry.name.lower())
 
 
-def _card(desk: Desk, entry: LibraryEntry, whole: bool) -> str:
+def _card(page_state: PageState, entry: LibraryEntry, whole: bool) -> str:
     name, card = entry.name, entry.card
     acts = [
         button("Rename", f"Rename {name}", {"act": "rename", "name": name}),
         button("Delete", f"Delete {name}", {"act": "delete", "name": name}),
-        link("Download", desk.offers.download(entry.path), f"Download {name}"),
+        link("Download", page_state.offers.download(entry.path), f"Download {name}"),
     ]
     if card is not None:
         acts.insert(0, button("Details", f"Details of {name}", {"act": "details", "name": name}, whole))
@@ -234,5 +228,5 @@ def _card(desk: Desk, entry: LibraryEntry, whole: bool) -> str:
     if card is None:
         body = f'<p class="d-error">{text(entry.problem)}</p>'
     else:
-        body = rows_html(summary(card)) + (details_html(desk, entry.path, card) if whole else "")
+        body = rows_html(summary(card)) + (details_html(page_state, entry.path, card) if whole else "")
     return f'<article class="d-card{" whole" if whole else ""}"><h3>{text(name)}</h3>{body}{tools}</article>'

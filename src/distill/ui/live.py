@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill import events as ev
-from distill.jobs import Job
-from distill.pictures import usage_heatmap
+from distill.audio.pictures import usage_heatmap
+from distill.studio.jobs import Job
 from distill.ui.charts import Curve, line_chart
-from distill.ui.desk import Desk
 from distill.ui.fields import in_page_words
 from distill.ui.markup import bar, clock, failed, figures, text
+from distill.ui.page_state import PageState
 
 EpochMetrics = ev.CodecEpochMetrics | ev.PriorEpochMetrics | ev.SynthesiserEpochMetrics
 HEALTH_CLASSES = {"healthy": "good", "some codes underused": "fair", "collapse": "bad"}
@@ -29,7 +29,7 @@ class LiveView:
     running: bool
 
 
-def live_view(desk: Desk, job: Job) -> LiveView:
+def live_view(page_state: PageState, job: Job) -> LiveView:
     """Everything about a training, under way or over."""
     events, _ = job.drain()
     epochs = [event for event in events if isinstance(event, EpochMetrics)]
@@ -39,8 +39,8 @@ def live_view(desk: Desk, job: Job) -> LiveView:
         parts += [_numbers(job, epochs[-1]), line_chart(_curve(epochs))]
         health = next((e.health for e in reversed(epochs) if isinstance(e, ev.CodecEpochMetrics) and e.health), None)
         if health is not None:
-            parts.append(health_html(health) + _heatmap(desk, job, health, epochs[-1].epoch))
-    parts.append(_previews(desk, [event for event in events if isinstance(event, ev.PreviewWritten)]))
+            parts.append(health_html(health) + _heatmap(page_state, job, health, epochs[-1].epoch))
+    parts.append(_previews(page_state, [event for event in events if isinstance(event, ev.PreviewWritten)]))
     parts += [
         f'<p class="d-warn">{text(in_page_words(event.message))}</p>'
         for event in events
@@ -181,27 +181,27 @@ def _curve(epochs: Sequence[EpochMetrics]) -> Curve:
     )
 
 
-def _heatmap(desk: Desk, job: Job, health: ev.CodebookHealth, epoch: int) -> str:
-    path = desk.room / f"usage-{job.number}-{epoch}.png"
+def _heatmap(page_state: PageState, job: Job, health: ev.CodebookHealth, epoch: int) -> str:
+    path = page_state.room / f"usage-{job.number}-{epoch}.png"
     if not path.exists():
         usage_heatmap(health, path)
-        for old in desk.room.glob(f"usage-{job.number}-*.png"):
+        for old in page_state.room.glob(f"usage-{job.number}-*.png"):
             if old != path:
                 old.unlink(missing_ok=True)
     return (
         f'<p class="d-note">How often each code is used, a field for each; dark ones never:</p><img class="d-heat" '
-        f'src="{desk.offers.picture(path)}" alt="Usage of the codes at epoch {epoch}">'
+        f'src="{page_state.offers.picture(path)}" alt="Usage of the codes at epoch {epoch}">'
     )
 
 
-def _previews(desk: Desk, previews: Sequence[ev.PreviewWritten]) -> str:
+def _previews(page_state: PageState, previews: Sequence[ev.PreviewWritten]) -> str:
     if not previews:
         return ""
     cards = "".join(
         f'<article class="d-card"><h3>{f"Epoch {each.epoch}" if each.epoch else "The sound itself"}: '
         f"{text(Path(each.source).name)}</h3>"
-        f'<img loading="lazy" src="{desk.offers.picture(Path(each.picture))}" alt="Picture of the preview">'
-        f'<audio controls preload="none" src="{desk.offers.player(Path(each.audio))}" '
+        f'<img loading="lazy" src="{page_state.offers.picture(Path(each.picture))}" alt="Picture of the preview">'
+        f'<audio controls preload="none" src="{page_state.offers.player(Path(each.audio))}" '
         f'aria-label="Play the preview of epoch {each.epoch}"></audio></article>'
         for each in [*previews[:1], *reversed(previews[1:][1 - PREVIEWS_SHOWN :])]
     )

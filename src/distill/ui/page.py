@@ -24,11 +24,11 @@ from fastapi.responses import PlainTextResponse, Response
 from distill.errors import DistillError
 from distill.ui.api import add_endpoints
 from distill.ui.demo import demo_panel
-from distill.ui.desk import HIDDEN, MOST_UPLOAD, Desk
 from distill.ui.fresh import keep_fresh
 from distill.ui.generate import generate_tab
 from distill.ui.library import library_tab
 from distill.ui.look import CSS, ONE_AT_A_TIME, theme
+from distill.ui.page_state import HIDDEN, MOST_UPLOAD, PageState
 from distill.ui.serving import add_routes
 from distill.ui.sounds import sounds_tab
 from distill.ui.stages import codec_stage, prior_stage, synthesiser_stage
@@ -41,7 +41,7 @@ SWITCH_SECONDS = 0.0005
 """How long a training may keep Python to itself while the page waits: a tenth of the usual."""
 
 
-def build(desk: Desk) -> gr.Blocks:
+def build(page_state: PageState) -> gr.Blocks:
     """Lay out the page."""
     page: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
@@ -52,33 +52,33 @@ def build(desk: Desk) -> gr.Blocks:
             "Nothing leaves this machine.</p>",
             elem_id="title",
         )
-        stages = [codec_stage(desk), prior_stage(desk), synthesiser_stage(desk)]
+        stages = [codec_stage(page_state), prior_stage(page_state), synthesiser_stage(page_state)]
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Sounds", id="sounds"):
-                sounds, to_training, folder = sounds_tab(desk, owner)
-                demo = demo_panel(desk, stages, owner)
+                sounds, to_training, folder = sounds_tab(page_state, owner)
+                demo = demo_panel(page_state, stages, owner)
             with gr.Tab("Train", id="train"):
-                sections, subjects = zip(*(stage_section(desk, stage) for stage in stages), strict=True)
+                sections, subjects = zip(*(stage_section(page_state, stage) for stage in stages), strict=True)
             with gr.Tab("Generate", id="generate"):
-                generating, model, to_prior = generate_tab(desk, owner)
+                generating, model, to_prior = generate_tab(page_state, owner)
             with gr.Tab("Library", id="library"):
-                library = library_tab(desk)
+                library = library_tab(page_state)
         to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **HIDDEN)
         to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **HIDDEN)
         keep_fresh(page, [sounds, demo, *itertools.chain(*sections), generating, library], owner, seen)
-        add_endpoints(desk, stages)
+        add_endpoints(page_state, stages)
     return page
 
 
-def make_app(desk: Desk, host: str, port: int, most_upload: str = MOST_UPLOAD) -> FastAPI:
+def make_app(page_state: PageState, host: str, port: int, most_upload: str = MOST_UPLOAD) -> FastAPI:
     """The page and the files it shows, as one application.
 
     Args:
         most_upload: the largest file that can be dropped, such as "1gb".
     """
-    os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)
+    os.environ["GRADIO_TEMP_DIR"] = str(page_state.uploads)
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
-    add_routes(app, desk.offers)
+    add_routes(app, page_state.offers)
     allowed_hosts = {"127.0.0.1", "localhost", "[::1]", host} if _is_loopback(host) else set()
 
     @app.middleware("http")
@@ -96,7 +96,7 @@ def make_app(desk: Desk, host: str, port: int, most_upload: str = MOST_UPLOAD) -
         response: Response = await answer(request)
         return response
 
-    page = build(desk).queue(default_concurrency_limit=8)
+    page = build(page_state).queue(default_concurrency_limit=8)
     page.has_launched = True  # else a mounted page takes any path for a file that was dropped
     mounted: FastAPI = gr.mount_gradio_app(
         app,
@@ -129,14 +129,14 @@ def running(host: str, port: int) -> Iterator[tuple[uvicorn.Server, socket.socke
     sys.setswitchinterval(SWITCH_SECONDS)
     port = listening.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="distill-page-") as room, listening:
-        desk = Desk(Path(room), any_folder=_is_loopback(host))
-        app = make_app(desk, host, port)
+        page_state = PageState(Path(room), any_folder=_is_loopback(host))
+        app = make_app(page_state, host, port)
         config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=2)
         shown = f"[{host}]" if ":" in host else host
         try:
             yield uvicorn.Server(config), listening, f"http://{shown}:{port}/"
         finally:
-            desk.jobs.stop_all(STOP_SECONDS)
+            page_state.jobs.stop_all(STOP_SECONDS)
 
 
 def serve(host: str, port: int, announce: Callable[[str], None]) -> None:

@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
-from distill.files import kept_dir
-from distill.history import Generation, find_generation
-from distill.jobs import Job
-from distill.ui.desk import Desk, GenerationBegun
+from distill.library.history import Generation, find_generation
+from distill.places import kept_dir
+from distill.studio.jobs import Job
 from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
+from distill.ui.page_state import GenerationBegun, PageState
 
 NOTHING_YET = "Nothing generated yet."
 
 
-def results_html(desk: Desk, job: Job | None, identity: str) -> str:
+def results_html(page_state: PageState, job: Job | None, identity: str) -> str:
     """The cards of one generation, and how far it is if it is under way."""
     parts = []
     if job is not None:
         parts.append(_progress(job))
     if identity:
-        parts.append(_cards(desk, find_generation(identity)))
+        parts.append(_cards(page_state, find_generation(identity)))
     return "".join(parts) or empty(NOTHING_YET)
 
 
@@ -59,7 +59,7 @@ def _progress(job: Job) -> str:
     return f"<p>{'Drawing codes' if step else 'Opening the model'}</p>{bar(share, 'Drawing codes')}"
 
 
-def _cards(desk: Desk, generation: Generation) -> str:
+def _cards(page_state: PageState, generation: Generation) -> str:
     cards, discarded = [], []
     for sound in generation.sounds:
         path = generation.path_of(sound)
@@ -78,11 +78,11 @@ def _cards(desk: Desk, generation: Generation) -> str:
                 "Kept" if kept else "Keep", f"Keep seed {sound.seed}", {"act": "open" if kept else "kept", **data}, kept
             ),
             button("Discard", f"Discard seed {sound.seed}", {"act": "discarded", **data}),
-            link("WAV", desk.offers.download(path, ".wav"), f"Download seed {sound.seed} as WAV"),
-            link("FLAC", desk.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
+            link("WAV", page_state.offers.download(path, ".wav"), f"Download seed {sound.seed} as WAV"),
+            link("FLAC", page_state.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
         ]
         extra = f'<div class="d-acts">{"".join(acts)}</div>'
-        cards.append(sound_card(desk.offers, path, title, length(sound.seconds), extra, kept))
+        cards.append(sound_card(page_state.offers, path, title, length(sound.seconds), extra, kept))
     rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
     kept_some = any(sound.fate == "kept" for sound in generation.sounds)
     where = f'<p class="d-note">Kept sounds are copied to {text(place(kept_dir()))}</p>' if kept_some else ""

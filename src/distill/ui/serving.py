@@ -12,8 +12,9 @@ import soundfile
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
-from distill.audio.io import SAMPLE_RATE, read_audio
+from distill.audio.reading import read_audio
 from distill.errors import DistillError
+from distill.settings.geometry import SAMPLE_RATE
 from distill.ui.thumbnails import sound_picture
 
 PLAYED_BY_BROWSERS = {".wav": "audio/wav", ".wave": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac",

@@ -6,17 +6,17 @@ from typing import Any
 
 import gradio as gr
 
-from distill.audio.corpus import CorpusFile, CorpusManifest
+from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.events import Progress
-from distill.jobs import Job
-from distill.ui.desk import DROPPED, HIDDEN, LOOK, Desk, Section, told
+from distill.studio.jobs import Job
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
+from distill.ui.page_state import DROPPED, HIDDEN, LOOK, PageState, Section, user_errors
 
 MOST_ROWS = 500
 NOTHING_YET = "No folder chosen yet. Give one above, or drop sounds: 5 files or more, WAV, AIFF, FLAC, OGG or MP3."
 
 
-def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dropdown]:
+def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dropdown]:
     """Lay out the tab -> what keeps it fresh, the button that goes on to training, and the folder's field."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=280):
@@ -42,40 +42,40 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
         stop = gr.Button("Stop reading", visible=False, elem_id="sounds-stop")
         go_on = gr.Button("Train on these sounds", variant="primary", visible=False, elem_id="sounds-train")
 
-    @told
+    @user_errors
     def read(given: str | None, whose: str) -> tuple[Any, Any]:
-        job = desk.look(desk.folder(given), whose)
+        job = page_state.look(page_state.folder(given), whose)
         job.wait(0.4)  # what is in the cache is shown at once
-        return found_html(desk, job), gr.Button(visible=_usable(job))
+        return found_html(page_state, job), gr.Button(visible=_usable(job))
 
-    @told
+    @user_errors
     def take(files: list[str] | None, called: str, whose: str) -> tuple[Any, ...]:
         if not files:
             return (gr.skip(),) * 5
-        kept = desk.collect(files, called)
+        kept = page_state.collect(files, called)
         html, button = read(kept.name, whose)
-        return gr.Dropdown(choices=desk.collections(), value=kept.name), html, button, None, kept.name
+        return gr.Dropdown(choices=page_state.collections(), value=kept.name), html, button, None, kept.name
 
     look.click(read, [folder, owner], [found, go_on], **HIDDEN)
     dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **HIDDEN)
-    stop.click(lambda whose: _stop(desk, whose), owner, None, **HIDDEN)
+    stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4
-        collections = desk.collections()
+        collections = page_state.collections()
         if seen.get("collections") != collections:
             seen["collections"] = collections
             updates[0] = gr.Dropdown(choices=collections)
-        job = desk.jobs.latest(LOOK, whose)
+        job = page_state.jobs.latest(LOOK, whose)
         if job is not None:
             step = job.step.done if isinstance(job.step, Progress) else 0
             signature = (job.number, job.state, step)
             if seen.get("looked") != signature:
                 if "looked" not in seen and job.about:
-                    updates[0] = gr.Dropdown(choices=collections, value=desk.spoken(Path(job.about)))
+                    updates[0] = gr.Dropdown(choices=collections, value=page_state.spoken(Path(job.about)))
                 seen["looked"] = signature
                 updates[1:] = [
-                    found_html(desk, job),
+                    found_html(page_state, job),
                     gr.Button(visible=_usable(job)),
                     gr.Button(visible=job.running),
                 ]
@@ -84,7 +84,7 @@ def sounds_tab(desk: Desk, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dr
     return Section([folder, found, go_on, stop], refresh), go_on, folder
 
 
-def found_html(desk: Desk, job: Job) -> str:
+def found_html(page_state: PageState, job: Job) -> str:
     """What a look at a folder has found, or how far it is."""
     if job.running:
         step = job.step if isinstance(job.step, Progress) else None
@@ -95,10 +95,10 @@ def found_html(desk: Desk, job: Job) -> str:
         return failed(job.error)
     if not isinstance(job.result, CorpusManifest):
         return empty("Stopped before all sounds were read. What was read need not be read again.")
-    return manifest_html(desk, job.result)
+    return manifest_html(page_state, job.result)
 
 
-def manifest_html(desk: Desk, manifest: CorpusManifest) -> str:
+def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
     """Figures, the table of what is usable, and the table of what is not."""
     copies = Counter(file.group for file in manifest.files)
     doubled = len(manifest.files) - len(copies)
@@ -115,7 +115,9 @@ def manifest_html(desk: Desk, manifest: CorpusManifest) -> str:
         )
     ]
     first = {file.group: file.name for file in reversed(manifest.files)}
-    rows = [_row(desk, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]]
+    rows = [
+        _row(page_state, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]
+    ]
     titles = ["Picture", "Sound", "Length", "Format", "Use", "Listen"]
     parts.append(table(titles, rows, "Usable sounds", ["", "f", "n", "n", "", ""]))
     if len(manifest.files) > MOST_ROWS:
@@ -126,7 +128,7 @@ def manifest_html(desk: Desk, manifest: CorpusManifest) -> str:
     return "".join(parts)
 
 
-def _row(desk: Desk, manifest: CorpusManifest, file: CorpusFile, copies: int, first: str) -> list[str]:
+def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copies: int, first: str) -> list[str]:
     path = Path(manifest.folder) / file.name
     use = "held out" if file.split == "val" else "learned from"
     if copies > 1:
@@ -134,12 +136,12 @@ def _row(desk: Desk, manifest: CorpusManifest, file: CorpusFile, copies: int, fi
         use += f"<br><span class='d-fair'>{alike}</span>"
     channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
     return [
-        picture(desk.offers.picture(path), file.name),
+        picture(page_state.offers.picture(path), file.name),
         text(file.name),
         length(file.seconds),
         f"{file.native_rate / 1000:g} kHz<br>{channels}",
         use,
-        player(desk.offers.player(path), file.name),
+        player(page_state.offers.player(path), file.name),
     ]
 
 
@@ -147,7 +149,7 @@ def _usable(job: Job) -> bool:
     return isinstance(job.result, CorpusManifest)
 
 
-def _stop(desk: Desk, owner: str) -> None:
-    job = desk.jobs.latest(LOOK, owner)
+def _stop(page_state: PageState, owner: str) -> None:
+    job = page_state.jobs.latest(LOOK, owner)
     if job is not None:
         job.stop()

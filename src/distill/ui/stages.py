@@ -9,22 +9,25 @@ from typing import Any
 from pydantic import BaseModel
 
 from distill import studio
-from distill.auto import codec_auto
-from distill.bundle import BundleCard, read_card
-from distill.config import CodecSettings, PriorSettings, SynthesiserSettings
 from distill.errors import DistillError
 from distill.events import Event
-from distill.jobs import Job
-from distill.library import model_in_library, name_of_folder, new_model_path
-from distill.ui.desk import Desk
+from distill.library.models import model_in_library, name_of_folder, new_model_path
+from distill.modelfile.card import ModelCard
+from distill.modelfile.file import read_card
+from distill.settings.auto import codec_auto
+from distill.settings.codec import CodecSettings
+from distill.settings.prior import PriorSettings
+from distill.settings.synthesiser import SynthesiserSettings
+from distill.studio.jobs import Job
 from distill.ui.extras import ALLOW_CHANGED, DATASET, DEVICE, EMBED_CODES
 from distill.ui.markup import clock, day, place, text
+from distill.ui.page_state import PageState
 
 Overrides = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainingRequest:
     """A training as it was asked for."""
 
     subject: str
@@ -62,18 +65,18 @@ class Stage:
     """What the empty knobs will be; nothing where that is not known yet."""
     replaces: Callable[[Path], str]
     """What is lost when it is trained again, in a sentence; empty where nothing is."""
-    work: Callable[[Wanted, threading.Event], Generator[Event, None, None]]
+    work: Callable[[TrainingRequest, threading.Event], Generator[Event, None, None]]
     extras: tuple[str, ...] = (DEVICE,)
-    """What `Wanted` holds beside the settings that is asked for here."""
+    """What `TrainingRequest` holds beside the settings that is asked for here."""
     moved: Callable[[str], bool] = lambda _subject: False
     """Whether the sounds of a subject are not where they were."""
 
 
-def codec_stage(desk: Desk) -> Stage:
+def codec_stage(page_state: PageState) -> Stage:
     """Stage 1: a folder of sounds -> a model."""
 
     def describe(subject: str) -> str:
-        manifest = desk.manifest(desk.folder(subject))
+        manifest = page_state.manifest(page_state.folder(subject))
         if manifest is None:
             return '<p class="d-note">The sounds are read first; the Sounds tab shows them before.</p>'
         return (
@@ -82,7 +85,7 @@ def codec_stage(desk: Desk) -> Stage:
         )
 
     def auto(subject: str) -> dict[str, Any]:
-        manifest = desk.manifest(desk.folder(subject))
+        manifest = page_state.manifest(page_state.folder(subject))
         return {} if manifest is None else codec_auto(manifest.facts())
 
     def replaces(path: Path) -> str:
@@ -95,8 +98,8 @@ def codec_stage(desk: Desk) -> Stage:
             f"{len(card.corpus_manifest.files)} sounds. Its codec{prior} will be replaced as soon as the new codec can be used."
         )
 
-    def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
-        folder, name = desk.folder(wanted.subject), wanted.name or None
+    def work(wanted: TrainingRequest, stop: threading.Event) -> Generator[Event, None, None]:
+        folder, name = page_state.folder(wanted.subject), wanted.name or None
         return studio.train(
             folder,
             name,
@@ -115,8 +118,8 @@ def codec_stage(desk: Desk) -> Stage:
         subject="Folder of sounds",
         subject_help="A path on this machine, or a collection of sounds that were dropped in the Sounds tab.",
         named=True,
-        choices=desk.collections,
-        target=lambda subject, name: new_model_path(name or name_of_folder(desk.folder(subject))),
+        choices=page_state.collections,
+        target=lambda subject, name: new_model_path(name or name_of_folder(page_state.folder(subject))),
         describe=describe,
         auto=auto,
         replaces=replaces,
@@ -124,10 +127,10 @@ def codec_stage(desk: Desk) -> Stage:
     )
 
 
-def prior_stage(desk: Desk) -> Stage:
+def prior_stage(page_state: PageState) -> Stage:
     """Stage 2: a model with a codec -> the same model with a prior."""
 
-    def lost(card: BundleCard) -> str:
+    def lost(card: ModelCard) -> str:
         prior = card.prior_metadata
         if prior is None:
             return ""
@@ -137,7 +140,7 @@ def prior_stage(desk: Desk) -> Stage:
         )
 
     return _later_stage(
-        desk,
+        page_state,
         key="prior",
         title="Stage 2: the prior",
         explanation="It learns what follows what, and makes the new sounds.",
@@ -149,10 +152,10 @@ def prior_stage(desk: Desk) -> Stage:
     )
 
 
-def synthesiser_stage(desk: Desk) -> Stage:
+def synthesiser_stage(page_state: PageState) -> Stage:
     """Stage 3: a model -> the same model with a synthesiser of its own."""
 
-    def lost(card: BundleCard) -> str:
+    def lost(card: ModelCard) -> str:
         own = card.synthesiser_metadata
         if own is None:
             return ""
@@ -162,7 +165,7 @@ def synthesiser_stage(desk: Desk) -> Stage:
         )
 
     return _later_stage(
-        desk,
+        page_state,
         key="synthesiser",
         title="Stage 3, if you like: the synthesiser",
         explanation="Every model has one that turns its spectrograms into sound; here it is fitted to your sounds.",
@@ -174,13 +177,13 @@ def synthesiser_stage(desk: Desk) -> Stage:
 
 
 def _later_stage(
-    desk: Desk,
+    page_state: PageState,
     key: str,
     title: str,
     explanation: str,
     settings: type[BaseModel],
-    auto: Callable[[BundleCard], dict[str, Any]],
-    lost: Callable[[BundleCard], str],
+    auto: Callable[[ModelCard], dict[str, Any]],
+    lost: Callable[[ModelCard], str],
     train: Callable[..., Generator[Event, None, None]],
     learns_from_codes: bool = False,
 ) -> Stage:
@@ -195,12 +198,12 @@ def _later_stage(
         had = lost(read_card(path))
         return f"{path.stem} has {had}" if had else ""
 
-    def work(wanted: Wanted, stop: threading.Event) -> Generator[Event, None, None]:
+    def work(wanted: TrainingRequest, stop: threading.Event) -> Generator[Event, None, None]:
         path = model_in_library(wanted.subject)
         more = {"embed_codes": wanted.embed_codes} if EMBED_CODES in extras else {}
         return train(
             str(path),
-            dataset=desk.dataset(read_card(path).corpus_manifest, wanted.dataset),
+            dataset=page_state.dataset(read_card(path).corpus_manifest, wanted.dataset),
             overrides=wanted.overrides,
             device=wanted.device,
             overwrite=wanted.replace,
@@ -220,29 +223,29 @@ def _later_stage(
         subject="Model",
         subject_help="A model whose codec is trained.",
         named=False,
-        choices=desk.models,
+        choices=page_state.models,
         target=lambda subject, _name: model_in_library(subject),
-        describe=lambda subject: _learned_from(desk, subject, learns_from_codes),
+        describe=lambda subject: _learned_from(page_state, subject, learns_from_codes),
         auto=lambda subject: auto(read_card(model_in_library(subject))),
         replaces=replaces,
         work=work,
         extras=extras,
-        moved=lambda subject: _moved(desk, subject),
+        moved=lambda subject: _moved(page_state, subject),
     )
 
 
-def _moved(desk: Desk, subject: str) -> bool:
+def _moved(page_state: PageState, subject: str) -> bool:
     """Whether the sounds of a model are not where they were."""
-    return not desk.has_sounds_of(read_card(model_in_library(subject)).corpus_manifest)
+    return not page_state.has_sounds_of(read_card(model_in_library(subject)).corpus_manifest)
 
 
-def _learned_from(desk: Desk, subject: str, learns_from_codes: bool) -> str:
+def _learned_from(page_state: PageState, subject: str, learns_from_codes: bool) -> str:
     """What a later stage of a model will learn from, as HTML."""
     card = read_card(model_in_library(subject))
     manifest = card.corpus_manifest
-    folder = place(Path(desk.spoken(Path(manifest.folder))))
-    if _moved(desk, subject):
-        codes = learns_from_codes and card.has_codes and desk.any_folder
+    folder = place(Path(page_state.spoken(Path(manifest.folder))))
+    if _moved(page_state, subject):
+        codes = learns_from_codes and card.has_codes and page_state.any_folder
         without = " Without them it learns from the codes that are in the model." if codes else ""
         return (
             f'<p class="d-warn">The sounds of this model, {len(manifest.files)} in {text(folder)}, are not there any '
@@ -255,7 +258,7 @@ def _learned_from(desk: Desk, subject: str, learns_from_codes: bool) -> str:
     )
 
 
-def start(desk: Desk, stage: Stage, wanted: Wanted) -> Job:
+def start(page_state: PageState, stage: Stage, wanted: TrainingRequest) -> Job:
     """Begin a training.
 
     Raises:
@@ -265,6 +268,6 @@ def start(desk: Desk, stage: Stage, wanted: Wanted) -> Job:
         raise DistillError(f"Choose a {stage.subject.lower()} first.")
     target = stage.target(wanted.subject, wanted.name)
     if DATASET in stage.extras:
-        desk.dataset(read_card(target).corpus_manifest, wanted.dataset)
+        page_state.dataset(read_card(target).corpus_manifest, wanted.dataset)
     title = f"The {stage.key} of {target.stem}"
-    return desk.jobs.start(stage.key, title, lambda stop: stage.work(wanted, stop), about=str(target))
+    return page_state.jobs.start(stage.key, title, lambda stop: stage.work(wanted, stop), about=str(target))

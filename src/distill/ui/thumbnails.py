@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.audio.io import read_audio
 from distill.audio.mel import log_mel_blocks
-from distill.config import SpectrogramConfig
+from distill.audio.reading import read_audio
+from distill.settings.geometry import SpectrogramConfig
 
 WIDTH = 360
 WAVE_ROWS = 44

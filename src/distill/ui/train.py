@@ -9,13 +9,13 @@ import gradio as gr
 
 from distill import studio
 from distill.errors import DistillError
-from distill.knobs import Knob, knobs_of
-from distill.ui.desk import HIDDEN, LOOK, Desk, Section, library_signature, told
+from distill.settings.knobs import Knob, knobs_of
 from distill.ui.extras import DATASET, EMBED_CODES, codes_field, device_field, sounds_fields
 from distill.ui.fields import knob_fields, overrides_from, shown_auto
 from distill.ui.live import live_view
 from distill.ui.markup import empty, failed, text
-from distill.ui.stages import Stage, Wanted, start
+from distill.ui.page_state import HIDDEN, LOOK, PageState, Section, library_signature, user_errors
+from distill.ui.stages import Stage, TrainingRequest, start
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,22 @@ class Controls:
     live: gr.HTML
 
 
-def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
+def stage_section(page_state: PageState, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
     """Lay out one stage -> what keeps its fields and its live view fresh, and the field of its subject."""
     gr.Markdown(f"## {stage.title}\n{stage.explanation}")
-    form = _lay_out_form(desk, stage)
+    form = _lay_out_form(page_state, stage)
     controls = _lay_out_controls(stage)
-    _wire(desk, stage, form, controls)
+    _wire(page_state, stage, form, controls)
 
     def refresh_fields(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
-        chosen = which or _looked_at(desk, stage, seen, owner)
+        chosen = which or _looked_at(page_state, stage, seen, owner)
         return [
-            *_subject_updates(desk, stage, seen, chosen, called, which, form.knobs),
+            *_subject_updates(page_state, stage, seen, chosen, called, which, form.knobs),
             *(_elsewhere_update(stage, seen, which) for _ in form.elsewhere),
         ]
 
     def refresh_live(_owner: str, seen: dict[str, Any]) -> list[Any]:
-        return _job_updates(desk, stage, seen)
+        return _job_updates(page_state, stage, seen)
 
     asked = [form.subject, form.corpus, controls.resume, *form.fields, *form.elsewhere]
     shown = [controls.live, controls.banner, controls.reason, controls.stop, controls.train]
@@ -74,7 +74,7 @@ def stage_section(desk: Desk, stage: Stage) -> tuple[list[Section], gr.Dropdown]
     return sections, form.subject
 
 
-def _lay_out_form(desk: Desk, stage: Stage) -> Form:
+def _lay_out_form(page_state: PageState, stage: Stage) -> Form:
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
     plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
@@ -108,7 +108,7 @@ def _lay_out_form(desk: Desk, stage: Stage) -> Form:
     if DATASET in stage.extras:
         title = "The sounds are elsewhere, or have changed"
         with gr.Accordion(title, open=False, elem_id=f"{stage.key}-elsewhere") as box, gr.Row():
-            extras += sounds_fields(stage.key, desk.collections())
+            extras += sounds_fields(stage.key, page_state.collections())
         elsewhere.append(box)
     return Form(subject, name, corpus, [*plain, *folded], fields, extras, elsewhere)
 
@@ -134,18 +134,18 @@ def _lay_out_controls(stage: Stage) -> Controls:
     return Controls(train, resume, stop, confirm, question, replace, cancel, banner, reason, use_best, live)
 
 
-def _wire(desk: Desk, stage: Stage, form: Form, controls: Controls) -> None:
+def _wire(page_state: PageState, stage: Stage, form: Form, controls: Controls) -> None:
     """What each button does."""
 
     def begin(which: str, called: str | None, values: Sequence[Any], **how: Any) -> str:
         knobs = form.knobs
         more: dict[str, Any] = dict(zip(stage.extras, values[len(knobs) :], strict=True))
         overrides = {} if how.get("resume") else overrides_from(knobs, values[: len(knobs)])
-        job = start(desk, stage, Wanted(which, called or "", overrides, **more, **how))
+        job = start(page_state, stage, TrainingRequest(which, called or "", overrides, **more, **how))
         job.wait(0.05)
-        return live_view(desk, job).html
+        return live_view(page_state, job).html
 
-    @told
+    @user_errors
     def ask_or_begin(which: str | None, called: str, *values: Any) -> tuple[Any, Any, Any]:
         if not which:
             raise DistillError(f"Choose a {stage.subject.lower()} first.")
@@ -154,16 +154,16 @@ def _wire(desk: Desk, stage: Stage, form: Form, controls: Controls) -> None:
             return gr.Column(visible=True), f"<p>{text(loss)}</p>", gr.skip()
         return gr.Column(visible=False), "", begin(which, called, values)
 
-    @told
+    @user_errors
     def begin_anew(which: str, called: str, *values: Any) -> tuple[Any, Any]:
         return gr.Column(visible=False), begin(which, called, values, replace=True)
 
-    @told
+    @user_errors
     def go_on(which: str, called: str, *values: Any) -> str:
         return begin(which, called, values, resume=True)
 
     def end() -> None:
-        job = desk.jobs.latest(stage.key)
+        job = page_state.jobs.latest(stage.key)
         if job is not None:
             job.stop()
 
@@ -177,17 +177,17 @@ def _wire(desk: Desk, stage: Stage, form: Form, controls: Controls) -> None:
     controls.use_best.click(end, None, None, **HIDDEN)
 
 
-def _looked_at(desk: Desk, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:
+def _looked_at(page_state: PageState, stage: Stage, seen: dict[str, Any], owner: str) -> str | None:
     """The folder that this browser tab has looked at, offered once where a folder is asked for."""
-    look = desk.jobs.latest(LOOK, owner) if stage.named else None
+    look = page_state.jobs.latest(LOOK, owner) if stage.named else None
     if look is None or look.running or look.error or seen.get(f"{stage.key} offered") == look.number:
         return None
     seen[f"{stage.key} offered"] = look.number
-    return desk.spoken(Path(look.about))
+    return page_state.spoken(Path(look.about))
 
 
 def _subject_updates(
-    desk: Desk,
+    page_state: PageState,
     stage: Stage,
     seen: dict[str, Any],
     which: str | None,
@@ -209,8 +209,8 @@ def _subject_updates(
         changed["value"] = which
     if changed:
         updates[0] = gr.Dropdown(**changed)
-    idle = desk.training() is None
-    look = desk.jobs.latest(LOOK)
+    idle = page_state.training() is None
+    look = page_state.jobs.latest(LOOK)
     signature = (which, called, idle, library_signature() if idle else (), (look.number, look.state) if look else ())
     if seen.get(f"{stage.key} subject") == signature:
         return updates
@@ -244,10 +244,10 @@ def _elsewhere_update(stage: Stage, seen: dict[str, Any], which: str | None) -> 
         return gr.skip()
 
 
-def _job_updates(desk: Desk, stage: Stage, seen: dict[str, Any]) -> list[Any]:
+def _job_updates(page_state: PageState, stage: Stage, seen: dict[str, Any]) -> list[Any]:
     """Updates for the live view, the banner, its reason, and the buttons."""
-    job = desk.jobs.latest(stage.key)
-    busy = desk.training() is not None
+    job = page_state.jobs.latest(stage.key)
+    busy = page_state.training() is not None
     updates = [gr.skip()] * 5
     if seen.get(f"{stage.key} busy") != busy:
         seen[f"{stage.key} busy"] = busy
@@ -257,7 +257,7 @@ def _job_updates(desk: Desk, stage: Stage, seen: dict[str, Any]) -> list[Any]:
     signature = (job.number, job.state, job.stopping, round(job.elapsed) if job.running else 0)
     if seen.get(f"{stage.key} live") != signature:
         seen[f"{stage.key} live"] = signature
-        view = live_view(desk, job)
+        view = live_view(page_state, job)
         updates[0] = view.html
         warning = "" if job.stopping else view.warning
         if seen.get(f"{stage.key} warning") != warning:

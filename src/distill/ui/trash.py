@@ -4,10 +4,10 @@ from typing import Any
 
 import gradio as gr
 
-from distill.library import deleted_models, empty_trash, restore_model
-from distill.ui.desk import HIDDEN, Section, told
+from distill.library.trash import deleted_models, empty_trash, restore_model
 from distill.ui.look import CLICKS
 from distill.ui.markup import button, day, empty, text
+from distill.ui.page_state import HIDDEN, Section, user_errors
 
 NOTHING_DELETED = "Nothing is deleted."
 
@@ -23,7 +23,7 @@ def trash_section() -> Section:
                 remove = gr.Button("Remove for good", variant="stop", scale=0, min_width=220, elem_id="trash-remove")
                 cancel = gr.Button("Keep them", scale=0, min_width=220, elem_id="trash-cancel")
 
-    @told
+    @user_errors
     def clicked(event: gr.EventData) -> str:
         data = event._data or {}
         if data.get("act") == "restore":
@@ -35,7 +35,7 @@ def trash_section() -> Section:
         what = "1 deleted model" if count == 1 else f"{count} deleted models"
         return gr.Column(visible=True), f"<p>{what} will be gone for good: that cannot be undone.</p>"
 
-    @told
+    @user_errors
     def removed() -> tuple[Any, Any, str]:
         empty_trash()
         return gr.Column(visible=False), gr.Button(visible=False), trash_html()

@@ -1,0 +1,82 @@
+"""Spectrogram pictures in files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.audio.mel import log_mel_blocks
+from distill.audio.reading import read_audio
+from distill.events import CodebookHealth
+from distill.files import replacing
+from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
+
+RANGE_DB = 80.0
+
+
+USAGE_COLUMNS = 64
+"""Codes in one row of the usage heatmap."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One spectrogram of a sheet."""
+
+    title: str
+    sound: Path
+
+
+def spectrogram_sheet(columns: Sequence[Sequence[Panel]], path: Path) -> None:
+    """Draw log-mel spectrograms side by side, one column of panels for each sequence, as a PNG."""
+    import torch
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    config = SpectrogramConfig()
+    rows = max(len(column) for column in columns)
+    figure = Figure(figsize=(4.2 * len(columns), 2.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, len(columns), squeeze=False)
+    for x, column in enumerate(columns):
+        for y in range(rows):
+            axes = grid[y][x]
+            if y >= len(column):
+                axes.axis("off")
+                continue
+            samples, _ = read_audio(column[y].sound)
+            mel = torch.cat(list(log_mel_blocks(samples, config)), dim=1).numpy()
+            top = float(mel.max())
+            axes.imshow(
+                mel, origin="lower", aspect="auto", cmap="magma", vmin=top - RANGE_DB, vmax=top,
+                extent=(0.0, len(samples) / SAMPLE_RATE, 0, config.n_mels),
+            )  # fmt: skip
+            axes.set_title(column[y].title, fontsize=8, parse_math=False)
+            axes.tick_params(labelsize=6)
+            axes.set_yticks([])
+            axes.set_xlabel("seconds", fontsize=6)
+    with replacing(path) as stream:
+        figure.savefig(stream, format="png", dpi=110)
+
+
+def usage_heatmap(health: CodebookHealth, path: Path) -> None:
+    """Draw how often each code of each level is used, as a PNG: one field a code, dark where it is never used."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    codes = len(health.levels[0].usage)
+    columns = min(codes, USAGE_COLUMNS)
+    rows = -(-codes // columns)
+    figure = Figure(figsize=(8.0, 0.6 + (0.45 + 0.14 * rows) * len(health.levels)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, level in zip(figure.subplots(len(health.levels), 1, squeeze=False)[:, 0], health.levels, strict=True):
+        share = np.full(rows * columns, np.nan)
+        share[:codes] = np.array(level.usage) / max(sum(level.usage), 1) * codes  # 1: as often as if all were alike
+        axes.imshow(share.reshape(rows, columns), cmap="viridis", vmin=0.0, vmax=3.0, aspect="auto")
+        axes.set_title(
+            f"level {level.level}: {level.utilisation:.0%} of {codes} codes used, perplexity {level.perplexity:.0f}",
+            fontsize=8, loc="left",
+        )  # fmt: skip
+        axes.set_xticks([])
+        axes.set_yticks([])
+    with replacing(path) as stream:
+        figure.savefig(stream, format="png", dpi=110)

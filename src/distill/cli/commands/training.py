@@ -1,0 +1,181 @@
+"""`distill train`, `train-prior` and `train-synth`."""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distill.cli.answer import Json, emit
+from distill.cli.flags import settings_flags
+from distill.cli.options import (
+    AllowChanged,
+    Dataset,
+    Device,
+    Devices,
+    Model,
+    NumNodes,
+    Overrides,
+    Overwrite,
+    Resume,
+    Strategy,
+)
+from distill.cli.running import hint, last, run, spoken
+from distill.settings.codec import CodecSettings
+from distill.settings.prior import PriorSettings
+from distill.settings.synthesiser import SynthesiserSettings
+
+
+@settings_flags(CodecSettings)
+def train(
+    folder: Annotated[Path, typer.Argument(help="A folder of sounds: WAV, AIFF, FLAC, OGG, MP3.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The model's name.", show_default="the folder's name")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write this .distill file.", show_default="NAME.distill in the library")
+    ] = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    device: Device = "auto",
+    devices: Devices = 1,
+    num_nodes: NumNodes = 1,
+    strategy: Strategy = "auto",
+    as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
+) -> None:
+    """Train a codec on a folder of sounds (stage 1)."""
+    from distill import studio
+    from distill.compute.processes import Processes
+    from distill.events import CodecTrainingCompleteEvent, CorpusScanned
+
+    stop = threading.Event()
+    processes = Processes(devices, num_nodes, strategy)
+    events = run(studio.train(folder, name, out, overrides, device, overwrite, resume, stop, processes), stop)
+    scanned, done = last(events, CorpusScanned), last(events, CodecTrainingCompleteEvent)
+    if as_json:
+        emit(
+            model=done.model,
+            epochs=done.epochs,
+            best_epoch=done.best_epoch,
+            val_mel_l1_db=done.val_mel_l1_db,
+            codebook_health=done.health.to_dict() if done.health else None,
+            files_used=scanned.files_used,
+            files_skipped=[{"name": name, "reason": reason} for name, reason in scanned.files_skipped],
+            train_files=scanned.train_files,
+            val_files=scanned.val_files,
+            seconds=done.seconds,
+            stopped_early=done.stopped_early,
+        )
+    else:
+        hint(f"Next: distill train-prior {spoken(done.model)}")
+
+
+@settings_flags(PriorSettings)
+def train_prior(
+    model: Model,
+    dataset: Dataset = None,
+    allow_changed: AllowChanged = False,
+    embed_codes: Annotated[
+        bool,
+        typer.Option(
+            "--embed-codes/--no-embed-codes",
+            help="Keep the codes of the recordings in the file: enough to train again, or to approximate them.",
+        ),
+    ] = True,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    device: Device = "auto",
+    devices: Devices = 1,
+    num_nodes: NumNodes = 1,
+    strategy: Strategy = "auto",
+    as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
+) -> None:
+    """Train the prior of a model on the codec's own files (stage 2)."""
+    from distill import studio
+    from distill.compute.processes import Processes
+    from distill.events import PriorTrainingCompleteEvent
+
+    stop = threading.Event()
+    processes = Processes(devices, num_nodes, strategy)
+    overwrite = overwrite or (not resume and _agrees_to_replace(model))
+    work = studio.train_prior_for(
+        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes
+    )  # fmt: skip
+    events = run(work, stop)
+    done = last(events, PriorTrainingCompleteEvent)
+    if as_json:
+        emit(
+            model=done.model,
+            epochs_trained=done.epochs_trained,
+            best_epoch=done.best_epoch,
+            best_perplexity=done.best_perplexity,
+            final_perplexity=done.final_perplexity,
+            bits_per_code=done.bits_per_code,
+            unigram_bits_per_code=done.unigram_bits_per_code,
+            ngram_bits_per_code=done.ngram_bits_per_code,
+            overfitting_gap=done.overfitting_gap,
+            memorization={"flag": done.memorization_flag, "message": done.memorization_message},
+            tokens_per_second=done.tokens_per_second,
+            seconds=done.seconds,
+            stopped_early=done.stopped_early,
+        )
+    else:
+        hint(f"Next: distill generate {spoken(done.model)} --count 8")
+
+
+@settings_flags(SynthesiserSettings)
+def train_synth(
+    model: Model,
+    dataset: Dataset = None,
+    allow_changed: AllowChanged = False,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    device: Device = "auto",
+    devices: Devices = 1,
+    num_nodes: NumNodes = 1,
+    strategy: Strategy = "auto",
+    as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
+) -> None:
+    """Fit the synthesiser of a model to its own sounds (stage 3, optional)."""
+    from distill import studio
+    from distill.compute.processes import Processes
+    from distill.events import SynthesiserTrainingCompleteEvent
+
+    stop = threading.Event()
+    processes = Processes(devices, num_nodes, strategy)
+    work = studio.train_synth_for(model, dataset, overrides, device, overwrite, allow_changed, resume, stop, processes)
+    done = last(run(work, stop), SynthesiserTrainingCompleteEvent)
+    if as_json:
+        emit(
+            model=done.model,
+            epochs=done.epochs,
+            best_epoch=done.best_epoch,
+            val_mrstft=done.val_mrstft,
+            shipped_val_mrstft=done.shipped_val_mrstft,
+            kept=done.kept,
+            seconds=done.seconds,
+            stopped_early=done.stopped_early,
+        )
+    else:
+        hint(f"Next: distill generate {spoken(done.model)} --count 8")
+
+
+def _agrees_to_replace(model: str) -> bool:
+    """Ask, where someone can answer, before a prior is replaced; the first of several processes has asked."""
+    from distill.compute.processes import is_first
+
+    if not is_first():
+        return True
+    if not sys.stdin.isatty():
+        return False
+    from distill import studio
+
+    path, card = studio.info(model)
+    if card.prior_metadata is None:
+        return False
+    question = f"{path.name} has a prior of {card.prior_metadata.training_date}. Replace it once the new one is ready?"
+    return typer.confirm(question, err=True)

@@ -1,0 +1,136 @@
+"""Decoded sounds and their mels on the disk, by the hash of their file. Safe to delete."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+
+from distill.audio.reading import decode_blocks
+from distill.corpus.fingerprint import Fingerprint, fingerprint, fingerprint_shape
+from distill.errors import DistillError
+from distill.files import replacing
+from distill.places import cache_dir
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.knobs import Frozen
+
+LAYOUT = 1
+"""Part of the folder's name: raised when what is stored changes, so that old entries are not read."""
+BLOCK = 2**20
+HASH_PATTERN = "^[0-9a-f]{64}$"
+
+
+class SoundFacts(Frozen):
+    """What is known of a decoded sound."""
+
+    samples: int = Field(ge=1)
+    """Of the mono mix at 48 kHz."""
+    native_rate: int = Field(ge=1)
+    channels: int = Field(ge=1)
+    peak: float = Field(gt=0.0, allow_inf_nan=False)
+    audio_sha256: str = Field(pattern=HASH_PATTERN)
+    """Of the decoded sound, levelled to a peak of 1."""
+
+
+class SoundCache:
+    """Audio, mel and fingerprint of sounds; files are replaced whole, so that processes may share the cache."""
+
+    def __init__(self, spectrogram: SpectrogramConfig) -> None:
+        self.spectrogram = spectrogram
+        self._mel_name = f"mel-{hashlib.sha256(spectrogram.model_dump_json().encode()).hexdigest()[:16]}.f16"
+        self._root = cache_dir() / f"sounds-{LAYOUT}"
+
+    def facts(self, sha256: str) -> SoundFacts | None:
+        """The facts of a sound if all of it is in the cache, undamaged as far as sizes tell; else None."""
+        entry = self._entry(sha256)
+        try:
+            facts = SoundFacts.model_validate_json((entry / "facts.json").read_bytes())
+            whole = (
+                (entry / "audio.f16").stat().st_size == 2 * facts.samples
+                and (entry / self._mel_name).stat().st_size == 2 * int(np.prod(self._mel_shape(facts)))
+                and (entry / "fingerprint.f16").stat().st_size == 2 * int(np.prod(fingerprint_shape()))
+            )
+        except (OSError, ValidationError):
+            return None
+        return facts if whole else None
+
+    def store(self, sha256: str, source: Path) -> SoundFacts:
+        """Decode `source`, block by block, and keep everything made of it.
+
+        Raises:
+            UnusableSound: the file cannot be used.
+            DistillError: the cache cannot be written.
+        """
+        entry = self._entry(sha256)
+        try:
+            entry.mkdir(parents=True, exist_ok=True)
+            # The peak is known only at the end, so the sound waits in a nameless file before it is levelled.
+            with tempfile.TemporaryFile(dir=entry) as waiting:
+                facts = self._decode(source, waiting, entry)
+        except OSError as error:
+            raise DistillError(
+                f"Cannot write the cache in {self._root}: {(error.strerror or str(error)).lower()}. "
+                "Free some space, or set DISTILL_CACHE to another folder."
+            ) from error
+        return facts
+
+    def _decode(self, source: Path, waiting: IO[bytes], entry: Path) -> SoundFacts:
+        # torch takes seconds to import; mistakes in the folder are told before.
+        from distill.audio.mel import log_mel_blocks
+
+        decoding = decode_blocks(source)
+        try:
+            while True:
+                waiting.write(next(decoding).tobytes())
+        except StopIteration as end:
+            info = end.value
+        waiting.flush()
+        samples = np.memmap(waiting, dtype=np.float32, mode="r", shape=(info.samples,))
+        digest = hashlib.sha256()
+        with replacing(entry / "audio.f16") as stream:
+            for start in range(0, len(samples), BLOCK):
+                levelled = (samples[start : start + BLOCK] / np.float32(info.peak)).astype("<f2").tobytes()
+                digest.update(levelled)
+                stream.write(levelled)
+        with replacing(entry / self._mel_name) as stream:
+            for block in log_mel_blocks(samples, self.spectrogram):
+                stream.write(np.ascontiguousarray(block.numpy().T, dtype="<f2").tobytes())
+        with replacing(entry / "fingerprint.f16") as stream:
+            stream.write(fingerprint(samples).astype("<f2").tobytes())
+        facts = SoundFacts(
+            samples=info.samples,
+            native_rate=info.native_rate,
+            channels=info.channels,
+            peak=info.peak,
+            audio_sha256=digest.hexdigest(),
+        )
+        with replacing(entry / "facts.json") as stream:
+            stream.write(facts.model_dump_json().encode())
+        return facts
+
+    def audio(self, sha256: str, facts: SoundFacts) -> npt.NDArray[np.float16]:
+        """[N] samples at 48 kHz divided by the peak, memory-mapped."""
+        return np.memmap(self._entry(sha256) / "audio.f16", dtype="<f2", mode="r", shape=(facts.samples,))
+
+    def mel(self, sha256: str, facts: SoundFacts) -> npt.NDArray[np.float16]:
+        """[T, M] dB, memory-mapped."""
+        return np.memmap(self._entry(sha256) / self._mel_name, dtype="<f2", mode="r", shape=self._mel_shape(facts))
+
+    def fingerprint(self, sha256: str) -> Fingerprint:
+        """What near-duplicates are recognised by."""
+        return np.fromfile(self._entry(sha256) / "fingerprint.f16", dtype="<f2").reshape(fingerprint_shape())
+
+    def _mel_shape(self, facts: SoundFacts) -> tuple[int, int]:
+        return self.spectrogram.frames(facts.samples), self.spectrogram.n_mels
+
+    def _entry(self, sha256: str) -> Path:
+        return self._root / sha256[:2] / sha256
+
+
+def file_sha256(path: Path) -> str:
+    """The content hash of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,129 @@
+"""How good a model's codec is, measured on sounds: what quantisation, each level and synthesis cost."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill.audio.distance import (
+    audible_difference,
+    audible_mel_distance,
+    multi_resolution_stft_distance,
+    onset_correlation,
+)
+from distill.audio.griffin_lim import Synthesiser
+from distill.audio.master import finish
+from distill.audio.mel import log_mel_blocks
+from distill.audio.reading import read_audio
+from distill.events import Event, Progress
+from distill.modelfile.opened import LoadedVQModel
+from distill.models.encoding import decode_codes, encode_mel, level_of
+from distill.models.refining import refined_codes
+from distill.models.sampling import clip_generator
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class SoundScores:
+    """One sound. Mel distances are in dB, of what lies at most 60 dB under the sound's loudest cell."""
+
+    name: str
+    seconds: float
+    mel_l1_db: float
+    """Codec alone: reconstructed mel against the original's."""
+    mel_l1_db_per_levels: tuple[float, ...]
+    """From the codes that the encoder gives at once, before they are refined: the first level only, the first two, ..."""
+    mel_l1_db_unquantised: float
+    """From the encoder's latents as they are."""
+    wave_mel_l1_db: float
+    """Codec and synthesis: mel of the waveform against the original's."""
+    wave_mrstft: float
+    wave_onset_correlation: float | None
+    """None for a sound without an attack."""
+    synthesis_mel_l1_db: float
+    """Synthesis alone, from the original's own mel."""
+    synthesis_mrstft: float
+
+
+@dataclass(frozen=True)
+class EvaluationCompleteEvent(Event):
+    """All sounds are measured."""
+
+    model: str
+    sounds: tuple[SoundScores, ...]
+    bits_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: means over sounds, then each sound."""
+        names = [name for name in asdict(self.sounds[0]) if name not in ("name", "seconds", "mel_l1_db_per_levels")]
+        levels = zip(*(sound.mel_l1_db_per_levels for sound in self.sounds), strict=True)
+        return {
+            "model": self.model,
+            "files": len(self.sounds),
+            "bits_per_second": self.bits_per_second,
+            **{name: _mean([getattr(sound, name) for sound in self.sounds]) for name in names},
+            "mel_l1_db_per_levels": [mean(level) for level in levels],
+            "sounds": [asdict(sound) for sound in self.sounds],
+        }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
+
+
+def evaluate_sounds(
+    loaded: LoadedVQModel, sounds: Sequence[tuple[str, Path]], synthesise: Synthesiser, device: torch.device
+) -> Generator[Event, None, None]:
+    """Send sounds (name, path) through the codec and the synthesiser and measure what is lost where."""
+    scores = []
+    for done, (name, path) in enumerate(sounds, start=1):
+        scores.append(_score(loaded, name, torch.from_numpy(read_audio(path)[0]), synthesise, device))
+        yield Progress("measuring", done, len(sounds), name)
+    config = loaded.card.vqvae_config
+    spectrogram = loaded.card.spectrogram_config
+    columns_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN
+    bits = columns_per_second * BANDS * config.rvq_levels * torch.tensor(config.codebook_size).log2().item()
+    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits)
+
+
+@torch.no_grad()
+def _score(
+    loaded: LoadedVQModel, name: str, samples: Tensor, synthesise: Synthesiser, device: torch.device
+) -> SoundScores:
+    codec, config = loaded.codec, loaded.card.spectrogram_config
+    mel = torch.cat(list(log_mel_blocks(samples.numpy(), config)), dim=1)
+    frames = mel.T.contiguous().numpy()
+    level = level_of(frames)
+    codes = refined_codes(codec, frames, level, device)
+
+    def error(made: Tensor) -> float:
+        return float(audible_difference(mel, made.cpu()[:, : mel.shape[1]], level).mean())
+
+    made = decode_codes(codec, codes, level).cpu()[:, : mel.shape[1]]
+    latents = encode_mel(codec, frames, level, device)[None]
+    encoded = codec.latents_to_codes(latents)[0]
+    per_levels = []
+    for count in range(1, encoded.shape[1] + 1):
+        fewer = encoded.clone()
+        fewer[:, count:] = -1
+        per_levels.append(error(decode_codes(codec, fewer, level)))
+    unquantised = codec.decode(latents)[0, 0].clamp_max(0.0) + level
+    wave = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
+    alone = finish(synthesise(mel, clip_generator(0))[: len(samples)], SAMPLE_RATE)
+    return SoundScores(
+        name=name,
+        seconds=len(samples) / SAMPLE_RATE,
+        mel_l1_db=error(made),
+        mel_l1_db_per_levels=tuple(per_levels),
+        mel_l1_db_unquantised=error(unquantised),
+        wave_mel_l1_db=audible_mel_distance(samples, wave, config),
+        wave_mrstft=multi_resolution_stft_distance(samples, wave),
+        wave_onset_correlation=onset_correlation(samples, wave, config),
+        synthesis_mel_l1_db=audible_mel_distance(samples, alone, config),
+        synthesis_mrstft=multi_resolution_stft_distance(samples, alone),
+    )

@@ -1,0 +1,1 @@
+"""Sounds from a model: what may be asked for, sampling and rendering."""

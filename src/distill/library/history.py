@@ -1,0 +1,192 @@
+"""The history of generations: one folder each, with its settings and its sounds, so that any can be made again."""
+
+import functools
+import json
+import secrets
+import shutil
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from distill.errors import DistillError
+from distill.files import replacing, unused_path
+from distill.places import history_dir, kept_dir
+from distill.settings.knobs import Frozen, describe_invalid
+
+RECORD = "generation.json"
+SOUNDS_KEPT = 100
+"""Generations whose sounds stay on the disk; of older ones the settings stay, which make the same sounds again."""
+Fate = Literal["open", "kept", "discarded"]
+
+_changing = threading.Lock()
+"""Held from reading an entry to writing it: sounds are decided on while further ones are made."""
+
+
+Ending = Literal["auto", "natural", "exact"]
+
+
+class GenerationSettings(Frozen):
+    """What a generation was made with."""
+
+    model: str = Field(max_length=200)
+    count: int = Field(ge=1)
+    seconds: float = Field(gt=0.0)
+    seed: int = Field(ge=0)
+    temperature: float
+    top_k: int
+    top_p: float
+    ending: Ending = "auto"
+    """exact: filled with further sounds up to the length; natural: each ends where it ends; auto: as `distill generate`."""
+    synthesiser: str = "auto"
+    texture: float = 1.0
+
+
+class GeneratedSound(Frozen):
+    """One sound of a generation."""
+
+    file: str = Field(pattern=r"^[^/\\]+$")
+    """Its name in the generation's folder."""
+    seconds: float
+    seed: int
+    fate: Fate = "open"
+    kept_as: str = Field("", pattern=r"^[^/\\]*$")
+    """Its name in the library's folder `kept`."""
+
+
+class Generation(Frozen):
+    """One press of the button."""
+
+    id: str = Field(pattern=r"^[0-9TZ]+-[0-9a-f]+$")
+    created: str  # ISO 8601, UTC
+    settings: GenerationSettings
+    sounds: tuple[GeneratedSound, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where its sounds are."""
+        return history_dir() / self.id
+
+    def path_of(self, sound: GeneratedSound) -> Path:
+        """The file of a sound; it is there unless the sound was discarded or the generation is old."""
+        return self.folder / sound.file
+
+
+def generation_settings(**given: Any) -> GenerationSettings:
+    """Settings of a generation.
+
+    Raises:
+        DistillError: one of them cannot be; the sentence names it.
+    """
+    try:
+        return GenerationSettings(**given)
+    except ValidationError as error:
+        raise DistillError(describe_invalid(error)) from error
+
+
+def begin_generation(settings: GenerationSettings) -> Generation:
+    """A new entry, written before the work begins."""
+    now = datetime.now(UTC)
+    made = Generation(
+        id=f"{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}",
+        created=now.isoformat(timespec="seconds"),
+        settings=settings,
+    )
+    _write(made)
+    _forget_old_sounds()
+    return made
+
+
+def add_sound(identity: str, path: Path, seconds: float, seed: int) -> Generation:
+    """The entry with one more sound, which was written into its folder."""
+    sound = GeneratedSound(file=path.name, seconds=seconds, seed=seed)
+    with _changing:
+        generation = find_generation(identity)
+        grown = generation.model_copy(update={"sounds": (*generation.sounds, sound)})
+        _write(grown)
+    return grown
+
+
+def find_generation(identity: str) -> Generation:
+    """The entry called so.
+
+    Raises:
+        DistillError: there is none.
+    """
+    found = _read(identity) if identity in _ids() else None
+    if found is None:
+        raise DistillError("This generation is not in the history any more. Generate again.")
+    return found
+
+
+def list_generations(most: int = 50) -> list[Generation]:
+    """The newest entries, newest first; what cannot be read is left out."""
+    found = (_read(identity) for identity in reversed(_ids()))
+    return [entry for entry in found if entry is not None][:most]
+
+
+def decide(identity: str, file: str, fate: Fate) -> Generation:
+    """Keep a sound (a copy goes into the library's folder `kept`), discard it, or take either back.
+
+    A copy that is no longer to be kept is removed unless it was changed; the sound itself stays with the generation.
+
+    Raises:
+        DistillError: there is no such sound.
+    """
+    with _changing:
+        generation = find_generation(identity)
+        sound = next((each for each in generation.sounds if each.file == file), None)
+        if sound is None or not generation.path_of(sound).is_file():
+            raise DistillError("This sound is not in the history any more. Make it again with its seed.")
+        original, copied_as = generation.path_of(sound), sound.kept_as
+        if fate == "kept" and sound.fate != "kept":
+            target = unused_path(kept_dir() / sound.file)
+            with original.open("rb") as stream, replacing(target) as copy:
+                shutil.copyfileobj(stream, copy)
+            copied_as = target.name
+        elif fate != "kept" and copied_as:
+            copied = kept_dir() / copied_as
+            if copied.is_file() and copied.read_bytes() == original.read_bytes():
+                copied.unlink()
+            copied_as = ""
+        changed = sound.model_copy(update={"fate": fate, "kept_as": copied_as})
+        decided = generation.model_copy(
+            update={"sounds": tuple(changed if each is sound else each for each in generation.sounds)}
+        )
+        _write(decided)
+        return decided
+
+
+def _ids() -> list[str]:
+    if not history_dir().is_dir():
+        return []
+    return sorted(folder.name for folder in history_dir().iterdir() if (folder / RECORD).is_file())
+
+
+def _read(identity: str) -> Generation | None:
+    try:
+        record = history_dir() / identity / RECORD
+        found = record.stat()
+        return _parsed(record, (found.st_mtime_ns, found.st_ino))
+    except (OSError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(record: Path, _changed: tuple[int, int]) -> Generation:
+    plain: dict[str, Any] = json.loads(record.read_bytes())
+    return Generation.model_validate({**plain, "id": record.parent.name})
+
+
+def _write(generation: Generation) -> None:
+    with replacing(generation.folder / RECORD) as stream:
+        stream.write(generation.model_dump_json(indent=1).encode())
+
+
+def _forget_old_sounds() -> None:
+    for identity in _ids()[:-SOUNDS_KEPT]:
+        generation = _read(identity)
+        for sound in generation.sounds if generation is not None else ():
+            (history_dir() / identity / sound.file).unlink(missing_ok=True)

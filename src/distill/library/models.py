@@ -1,0 +1,199 @@
+"""The library: a folder of `.distill` files. There is no index; the folder is the truth."""
+
+import contextlib
+import functools
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.errors import DistillError
+from distill.files import move_to_new, replacing, unused_path
+from distill.modelfile.card import ModelCard
+from distill.modelfile.file import read_card
+from distill.modelfile.opened import load_model
+from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, library_dir, unfinished_dir
+
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+"""What no file's name may hold on one system or another."""
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class LibraryEntry:
+    """One file of the library: its card, or why it cannot be read."""
+
+    path: Path
+    card: ModelCard | None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the model is called: its file's name."""
+        return self.path.stem
+
+
+def new_model_path(name: str) -> Path:
+    """Where a new model called `name` goes.
+
+    Raises:
+        DistillError: the name cannot be a file's name.
+    """
+    stem = name.removesuffix(MODEL_SUFFIX)
+    if not stem or len(stem) > LONGEST_NAME or UNSAFE.search(stem) or stem != stem.strip(" .-"):
+        raise DistillError(
+            f"--name {name!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces; none of "
+            '/ \\ : * ? " < > |, and no space, dot or dash at either end.'
+        )
+    return library_dir() / f"{stem}{MODEL_SUFFIX}"
+
+
+def name_of_folder(folder: Path) -> str:
+    """A model's name made of a folder's name, whatever that holds."""
+    return UNSAFE.sub("", folder.resolve().name).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"
+
+
+def find_model(name_or_path: str) -> Path:
+    """The file of a model, given by its name in the library or by a path.
+
+    Raises:
+        DistillError: there is none; the sentence lists what there is.
+    """
+    given = Path(name_or_path).expanduser()
+    if given.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and given.is_file():
+        return given
+    for suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX, ""):
+        candidate = library_dir() / f"{name_or_path}{suffix}"
+        if candidate.parent == library_dir() and candidate.is_file():
+            return candidate
+    if given.is_file():
+        return given
+    names = list_models()
+    known = f"The library has: {', '.join(path.stem for path in names[:12])}." if names else "The library is empty."
+    raise DistillError(
+        f"There is no model called {name_or_path!r}. {known} `distill train FOLDER --name NAME` makes one."
+    )
+
+
+def list_models() -> list[Path]:
+    """Every model in the library, by name."""
+    folder = library_dir()
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and p.is_file())
+
+
+def entries() -> list[LibraryEntry]:
+    """Every file of the library with what it says of itself; one that is damaged hides no other."""
+    return [_entry(path, _changed(path)) for path in list_models()]
+
+
+@functools.lru_cache(maxsize=1024)
+def _entry(path: Path, _changed: tuple[int, int]) -> LibraryEntry:
+    try:
+        return LibraryEntry(path, read_card(path))
+    except DistillError as error:
+        return LibraryEntry(path, None, str(error))
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    """Differs whenever a file is another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)
+
+
+def model_in_library(name: str) -> Path:
+    """The file of a model of the library, by its name alone: a path is no name.
+
+    Raises:
+        DistillError: there is none of that name.
+    """
+    for path in list_models():
+        if path.stem == name or path.name == name:
+            return path
+    raise DistillError(f"There is no model called {name!r} in the library. `distill library list` shows what there is.")
+
+
+def rename_model(name: str, new_name: str) -> Path:
+    """Give a model of the library another name -> its new path.
+
+    Raises:
+        DistillError: there is no such model, the new name is taken or cannot be a file's name.
+    """
+    source = model_in_library(name)
+    target = source.with_name(new_model_path(new_name).stem + source.suffix)
+    if target.stem in {path.stem for path in list_models()}:
+        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.")
+    try:
+        move_to_new(source, target)
+    except FileExistsError as error:
+        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.") from error
+    _move_unfinished(source, target)
+    return target
+
+
+def _move_unfinished(source: Path, target: Path) -> None:
+    """Unfinished trainings go with their model; where that fails they are begun again, which costs time only."""
+    there = unfinished_dir(target)
+    shutil.rmtree(there, ignore_errors=True)  # of a model that had this name before
+    with contextlib.suppress(OSError):
+        unfinished_dir(source).rename(there)
+
+
+def import_model(source: Path, name: str | None = None) -> Path:
+    """Copy a `.distill` file into the library once it has proved to be a whole model -> its path there.
+
+    What is checked is the copy, so that what is taken is what was checked.
+
+    Args:
+        name: what to call it; None: as the file is called, with a number where that is taken.
+
+    Raises:
+        DistillError: it is no model or damaged, or the name is taken.
+    """
+    read_card(source)
+    target = new_model_path(name_of_file(source) if name is None else name)
+    taken = {path.stem for path in list_models()}
+    if name is not None and target.stem in taken:
+        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.")
+    waiting = library_dir() / f".{target.name}.importing"
+    try:
+        with source.open("rb") as stream, replacing(waiting) as copy:
+            shutil.copyfileobj(stream, copy)
+        load_model(waiting)
+        while True:
+            try:
+                target = unused_path(target)
+                move_to_new(waiting, target)
+                return target
+            except FileExistsError:
+                continue
+    except OSError as error:
+        raise DistillError(f"{source} cannot be read: {error.strerror or error}. Use another copy of it.") from error
+    finally:
+        waiting.unlink(missing_ok=True)
+
+
+def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
+    """Copy a model of the library to a file or into a folder -> the copy's path.
+
+    Raises:
+        DistillError: there is no such model, or something is there and is not to be replaced.
+    """
+    source = model_in_library(name)
+    target = out / source.name if out.is_dir() else out
+    if target.suffix != source.suffix:
+        raise DistillError(f"{out} must be a folder, or end with {source.suffix}.")
+    if target.exists() and not overwrite:
+        raise DistillError(f"{target} exists already. Choose another place, or give --overwrite to replace it.")
+    with source.open("rb") as stream, replacing(target) as copy:
+        shutil.copyfileobj(stream, copy)
+    return target
+
+
+def name_of_file(path: Path) -> str:
+    """A model's name made of a file's name, whatever that holds."""
+    return UNSAFE.sub("", path.stem).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"

@@ -1,0 +1,1 @@
+"""The `.distill` file, format version 2."""

@@ -1,0 +1,121 @@
+"""What a `.distill` file says of itself: everything in it but the weights."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from distill.corpus.manifest import CorpusManifest
+from distill.settings.codec import CodecSettings, VQVAEConfig
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.knobs import Frozen, Origin
+from distill.settings.prior import PriorConfig, PriorSettings
+from distill.settings.synthesiser import SynthesiserConfig, SynthesiserSettings
+
+FORMAT = "distill_model"
+VERSION = 2
+
+
+class ModelMetadata(Frozen):
+    """How the codec came to be."""
+
+    name: str
+    created: str  # ISO 8601, UTC
+    distill_version: str
+    epochs: int
+    best_epoch: int
+    val_mel_l1_db: float
+    seconds: float
+
+
+class PriorMetadata(Frozen):
+    """How the prior came to be."""
+
+    epochs_trained: int
+    hidden_size: int = 0  # 0 here and in the next three: written before they were noted
+    num_layers: int = 0
+    num_heads: int = 0
+    parameters: int = 0
+    best_epoch: int
+    final_perplexity: float
+    best_perplexity: float
+    bits_per_code: float
+    unigram_bits_per_code: float
+    ngram_bits_per_code: float
+    overfitting_gap: float
+    """Bits per code that held-out sounds cost more than known ones, at the best epoch."""
+    tokens_per_second: float
+    seconds: float
+    memorization_flag: bool
+    memorization_message: str
+    training_date: str  # ISO 8601, UTC
+    corpus_digest: str
+
+
+class SynthesiserMetadata(Frozen):
+    """How the model's own synthesiser came to be."""
+
+    epochs: int
+    best_epoch: int
+    val_mrstft: float
+    shipped_val_mrstft: float
+    seconds: float
+    training_date: str  # ISO 8601, UTC
+    corpus_digest: str
+
+
+class LevelSnapshot(Frozen):
+    """How one level of codes was used when the codec was saved."""
+
+    level: int = Field(ge=1)
+    utilisation: float = Field(ge=0.0, le=1.0)
+    perplexity: float = Field(ge=0.0)
+    dead_codes: int = Field(ge=0)
+    usage: tuple[int, ...]
+
+
+class HealthSnapshot(Frozen):
+    """The codebooks' health when the codec was saved."""
+
+    verdict: str
+    message: str
+    levels: tuple[LevelSnapshot, ...]
+
+
+class LossPoint(Frozen):
+    """One epoch of a training."""
+
+    epoch: int
+    train_loss: float
+    val: float
+
+
+class ModelCard(Frozen):
+    """Everything in a `.distill` file but the weights."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: Literal["distill_model"]
+    version: Literal[2]
+    model_type: Literal["vqvae"]
+    vqvae_config: VQVAEConfig
+    spectrogram_config: SpectrogramConfig
+    training_config: CodecSettings
+    settings_origin: dict[str, dict[str, Origin]]
+    """For each stage ("codec", "prior", "synthesiser"), where each setting came from."""
+    codebook_health_snapshot: HealthSnapshot
+    loss_curve_history: dict[str, tuple[LossPoint, ...]]
+    corpus_manifest: CorpusManifest
+    metadata: ModelMetadata
+    has_prior: bool = False
+    prior_config: PriorConfig | None = None
+    prior_training_config: PriorSettings | None = None
+    prior_metadata: PriorMetadata | None = None
+    has_codes: bool = False
+    """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
+    texture_db: tuple[Annotated[float, Field(ge=0.0, le=20.0)], ...] | None = None
+    """For each mel band, what decoded spectrograms lack of the recordings' grain (`distill.models.texture`)."""
+    has_synthesiser: bool = False
+    """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
+    synthesiser_config: SynthesiserConfig | None = None
+    synthesiser_training_config: SynthesiserSettings | None = None
+    synthesiser_metadata: SynthesiserMetadata | None = None

@@ -1,0 +1,67 @@
+"""Stage 2: the settings of the prior and of its training."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from distill.settings.knobs import Frozen, knob
+
+
+class PriorConfig(Frozen):
+    """The prior's architecture: everything that its weights depend on."""
+
+    hidden_size: int = knob(
+        256, "Width of the transformer; must be a multiple of the number of heads.", auto=True, ge=16, le=2048
+    )
+    num_layers: int = knob(4, "How many transformer blocks follow each other.", auto=True, ge=1, le=32)
+    num_heads: int = knob(
+        4, "How many attention heads each block has; must divide the hidden size.", auto=True, ge=1, le=32
+    )
+    dropout: float = knob(0.2, "Share of activations dropped in training; more guards against memorization.",
+                          auto=True, advanced=True, ge=0.0, le=0.9)  # fmt: skip
+    seq_len: int = Field(48, ge=1, le=8192, description="Positions in the context window.")
+    codebook_size: int = Field(128, ge=2, le=4096)
+    codebook_dim: int = Field(32, ge=1, le=256)
+    rvq_levels: int = Field(3, ge=1, le=8)
+    bands: int = Field(8, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"--heads {self.num_heads} does not divide --hidden-size {self.hidden_size}: "
+                f"choose a hidden size that is a multiple of {self.num_heads}, or another number of heads"
+            )
+        if self.seq_len % self.bands:
+            raise ValueError(f"seq_len {self.seq_len} is not a whole number of columns of {self.bands} bands")
+        return self
+
+
+class PriorSettings(PriorConfig):
+    """Stage 2, `distill train-prior`: the prior's architecture and how it is trained."""
+
+    epochs: int = knob(100, "How often the prior sees the whole corpus.", auto=True, ge=1, le=10_000)
+    batch_size: int = knob(32, "How many sequences are learned from at once.", advanced=True, ge=1, le=1024)
+    learning_rate: float = knob(
+        1e-3, "The largest step size of the optimiser.", auto=True, advanced=True, gt=0.0, le=0.1
+    )
+    weight_decay: float = knob(1.0, "How strongly weights are pulled to zero; more guards against memorization.",
+                               advanced=True, ge=0.0, le=10.0)  # fmt: skip
+    context_seconds: float = knob(
+        1.0, "How far back the prior looks; longer windows keep longer pieces together.",
+        auto=True, advanced=True, ge=0.5, le=8.0,
+    )  # fmt: skip
+    views: int = knob(
+        16, "How many versions of every file are learned from: itself, and others a little higher, lower or later.",
+        auto=True, advanced=True, ge=1, le=32,
+    )  # fmt: skip
+    token_masking: float = knob(0.3, "Share of past codes hidden in training; more guards against memorization.",
+                                advanced=True, ge=0.0, le=0.9)  # fmt: skip
+    patience: int = knob(
+        0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
+    )
+    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
+
+    def architecture(self) -> PriorConfig:
+        """The part of the settings that the weights depend on."""
+        return PriorConfig(**{name: getattr(self, name) for name in PriorConfig.model_fields})

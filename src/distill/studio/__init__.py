@@ -1,0 +1,25 @@
+"""Everything the program can do, without a face: each action is a generator of events, one file a verb."""
+
+from distill.studio.codec_training import train
+from distill.studio.describing import draw_usage, info
+from distill.studio.evaluating import evaluate
+from distill.studio.generating import generate
+from distill.studio.looking import look
+from distill.studio.opening import can_resume
+from distill.studio.prior_training import resolve_prior, train_prior_for
+from distill.studio.reconstructing import reconstruct
+from distill.studio.synthesiser_training import train_synth_for
+
+__all__ = [
+    "can_resume",
+    "draw_usage",
+    "evaluate",
+    "generate",
+    "info",
+    "look",
+    "reconstruct",
+    "resolve_prior",
+    "train",
+    "train_prior_for",
+    "train_synth_for",
+]

@@ -1,0 +1,33 @@
+"""What a model loses, measured."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+from distill.compute.device import choose_device
+from distill.corpus.scan import scan
+from distill.errors import DistillError
+from distill.evaluation.scores import evaluate_sounds
+from distill.events import Event
+from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
+from distill.library.models import find_model
+from distill.modelfile.opened import load_model
+
+
+def evaluate(
+    model: str, dataset: Path | None = None, device: str = "auto", synthesiser: str = "auto"
+) -> Generator[Event, None, None]:
+    """Measure the codec: on its own held-out files, or on every usable sound in `dataset` if that is another folder."""
+    check_synthesiser(synthesiser)
+    path = find_model(model)
+    chosen = choose_device(device)
+    loaded = load_model(path, chosen)
+    manifest = loaded.card.corpus_manifest
+    corpus = yield from scan(dataset or Path(manifest.folder))
+    trained_on = {file.sha256 for file in manifest.train}
+    fresh = [file for file in corpus.manifest.files if file.sha256 not in trained_on]
+    if not fresh:
+        raise DistillError(
+            f"{path} has learned from every sound in {corpus.manifest.folder}. Give others with --corpus DIR."
+        )
+    sounds = [(file.name, Path(corpus.manifest.folder) / file.name) for file in fresh]
+    yield from evaluate_sounds(loaded, sounds, choose_synthesiser(loaded, synthesiser, chosen), chosen)

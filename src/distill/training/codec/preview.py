@@ -1,0 +1,58 @@
+"""Previews: the same held-out sound every few epochs, so that a training can be heard while it goes on."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill.audio.griffin_lim import GriffinLim
+from distill.audio.master import finish
+from distill.audio.pictures import Panel, spectrogram_sheet
+from distill.audio.writing import write_audio
+from distill.corpus.sounds import Corpus
+from distill.events import PreviewWritten
+from distill.models.codec import ConvVQVAE
+from distill.models.encoding import decode_codes, encode_codes, level_of
+from distill.places import preview_dir
+from distill.settings.geometry import SAMPLE_RATE
+
+LONGEST_SECONDS = 4.0
+ITERATIONS = 16
+
+
+class CodecPreviews:
+    """Writes previews of one training into a folder of the cache, which the next training of the model empties."""
+
+    def __init__(self, corpus: Corpus, model: Path, stage: str) -> None:
+        self.stage = stage
+        self.config = corpus.spectrogram
+        self.file = sorted(corpus.manifest.val, key=lambda file: file.samples)[len(corpus.manifest.val) // 2]
+        frames = self.config.frames(round(LONGEST_SECONDS * SAMPLE_RATE))
+        self.mel = np.array(corpus.mel(self.file)[:frames], dtype=np.float32)  # [T, M]
+        stored, peak = corpus.audio(self.file)
+        self.original = np.array(stored[: frames * self.config.hop_length], dtype=np.float32) * np.float32(peak)
+        self.folder = preview_dir(model)
+        self.synthesise = GriffinLim(self.config, ITERATIONS)
+
+    def begin(self) -> PreviewWritten:
+        """Empty the folder and write the sound itself, as epoch 0."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        return self._write(0, self.original)
+
+    def write(self, codec: ConvVQVAE, epoch: int, device: torch.device) -> PreviewWritten:
+        """The sound through the codec as it now is (in eval mode)."""
+        level = level_of(self.mel)
+        codes = encode_codes(codec, self.mel, level, device)
+        mel = decode_codes(codec, codes, level)[:, : len(self.mel)].cpu()
+        samples = self.synthesise(mel, torch.Generator().manual_seed(0))[: len(self.original)]
+        return self._write(epoch, finish(samples, SAMPLE_RATE).numpy())
+
+    def _write(self, epoch: int, samples: np.ndarray) -> PreviewWritten:
+        name = "original" if epoch == 0 else f"epoch-{epoch:04d}"
+        audio, picture = self.folder / f"{name}.wav", self.folder / f"{name}.png"
+        write_audio(audio, samples)
+        title = f"{self.file.name}, " + ("original" if epoch == 0 else f"epoch {epoch}")
+        spectrogram_sheet([[Panel(title, audio)]], picture)
+        return PreviewWritten(self.stage, epoch, self.file.name, str(audio), str(picture))

@@ -1,0 +1,150 @@
+"""From a corpus to sequences of codes: every file encoded through the frozen codec, once, before the prior trains."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+import torch
+from torch import Tensor
+
+from distill.audio.mel import log_mel_blocks
+from distill.compute.shares import gathered, share
+from distill.corpus.manifest import CorpusFile, CorpusManifest
+from distill.corpus.sounds import Corpus
+from distill.errors import DistillError
+from distill.events import Event, Progress
+from distill.models.codec import ConvVQVAE
+from distill.models.encoding import decode_codes, encode_codes, level_of
+from distill.models.texture import texture_of
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE, columns
+
+VIEW_SEMITONES = 1.0
+"""A view may be this much higher and faster, or lower and slower."""
+LONGEST_VIEW_SECONDS = 60.0
+"""Longer files need no further views: they have windows enough."""
+TEXTURE_FRAMES, TEXTURE_FILE_FRAMES = 60_000, 4_000
+"""Frames that the texture is measured on: of all files (11 minutes), and of each at most."""
+
+
+@dataclass(frozen=True)
+class CodeView:
+    """The codes of a file as it is, or as it might have been."""
+
+    codes: Tensor  # [S, Q] int64
+    from_start: bool = True
+    """Whether the codes begin where the file begins."""
+
+
+@dataclass(frozen=True)
+class CodeSequences:
+    """The codes of whole files, on the CPU."""
+
+    train: tuple[tuple[CodeView, ...], ...]
+    """For each training file its views, the file itself first."""
+    val: tuple[Tensor, ...]
+    """For each held-out file [S, Q]."""
+
+    @property
+    def train_codes(self) -> tuple[Tensor, ...]:
+        """For each training file [S, Q], as it is."""
+        return tuple(views[0].codes for views in self.train)
+
+
+def extract_code_sequences(
+    codec: ConvVQVAE, corpus: Corpus, device: torch.device, views: int = 1, seed: int = 0
+) -> Generator[Event, None, CodeSequences]:
+    """Encode every file of the corpus, in eval mode, without gradient.
+
+    Args:
+        views: how many versions of each training file: itself, then by turns a little higher or lower, and begun a
+            fraction of a column later.
+
+    Several processes each encode a share of the files and return them all.
+    """
+    codec.eval()
+    files = corpus.manifest.files
+    mine: list[tuple[CodeView, ...]] = []
+    for done, file in share(list(enumerate(files, start=1))):
+        mel = corpus.mel(file)
+        level = level_of(mel)
+        found = [CodeView(encode_codes(codec, mel, level, device).cpu())]
+        if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
+            rng = np.random.default_rng((seed, done))
+            for other, from_start in _other_views(corpus, file, views - 1, rng):
+                found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
+        mine.append(tuple(found))
+        yield Progress("encoding sounds", done, len(files), file.name)
+    every = list(zip(files, gathered(mine, len(files)), strict=True))
+    return CodeSequences(
+        tuple(found for file, found in every if file.split == "train"),
+        tuple(found[0].codes for file, found in every if file.split == "val"),
+    )
+
+
+def _other_views(
+    corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Generator
+) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool]]:
+    """`count` log-mels [T, M] of versions of a file, and whether each begins where the file begins."""
+    mel = corpus.mel(file)
+    stored, peak = corpus.audio(file)
+    for number in range(count):
+        later = int(rng.integers(1, FRAMES_PER_COLUMN))
+        if number % 2 and len(mel) > 2 * FRAMES_PER_COLUMN:
+            yield mel[later:], False
+            continue
+        ratio = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0)
+        samples = np.asarray(stored, dtype=np.float32) * np.float32(peak)
+        other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
+        yield torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy(), True
+
+
+@torch.no_grad()
+def measure_texture(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences) -> Tensor:
+    """What the codec's spectrograms lack of the training files' grain, [M] dB, over `TEXTURE_FRAMES` frames of them."""
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        left = TEXTURE_FRAMES
+        device = codec.typical_level_db.device
+        for file, codes in zip(corpus.manifest.train, sequences.train_codes, strict=True):
+            frames = min(len(codes) // BANDS * FRAMES_PER_COLUMN, TEXTURE_FILE_FRAMES, left)
+            mel = torch.from_numpy(np.array(corpus.mel(file)[:frames], dtype=np.float32)).T
+            level = level_of(corpus.mel(file))
+            wanted = columns(mel.shape[1]) * BANDS
+            yield mel, decode_codes(codec, codes[:wanted].to(device), level).cpu()[:, : mel.shape[1]]
+            left -= mel.shape[1]
+            if left <= 0:
+                break
+
+    return texture_of(pairs())
+
+
+def pack_codes(sequences: CodeSequences, manifest: CorpusManifest) -> dict[str, Tensor]:
+    """The codes of the files as they are, by name, as small as they can be: [S, Q] int16."""
+    train, val = iter(sequences.train_codes), iter(sequences.val)
+    return {file.name: next(train if file.split == "train" else val).short() for file in manifest.files}
+
+
+def unpack_codes(packed: dict[str, Tensor], manifest: CorpusManifest, codebook_size: int, levels: int) -> CodeSequences:
+    """The inverse of `pack_codes`, without views.
+
+    Raises:
+        DistillError: the codes are not those of the manifest's files.
+    """
+    train, val = [], []
+    for file in manifest.files:
+        codes = packed.get(file.name)
+        if codes is None:
+            raise DistillError(f"The model holds no codes of {file.name}. Use --dataset DIR with the sounds.")
+        fits = isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 and len(codes) > 0
+        if not fits or codes.shape[1] != levels or len(codes) % BANDS:
+            raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+        if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
+            raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+        if file.split == "train":
+            train.append((CodeView(codes.long()),))
+        else:
+            val.append(codes.long())
+    return CodeSequences(tuple(train), tuple(val))

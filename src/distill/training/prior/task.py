@@ -1,0 +1,178 @@
+"""Stage 2: training the prior on the codes of the codec's own corpus. The codec is only read."""
+
+import math
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+
+from distill.events import Event, PriorEpochMetrics, PriorStepMetrics
+from distill.modelfile.card import LossPoint
+from distill.models.prior import BOS, IGNORED, MID, CodePrior
+from distill.settings.prior import PriorSettings
+from distill.training.prior.baselines import Baselines
+from distill.training.prior.codes import CodeSequences
+from distill.training.prior.memorization import check_memorization
+from distill.training.prior.validation import (
+    LN2,
+    compute_perplexity,
+    is_overfitting,
+    overfitting_gap,
+    validate_prior_epoch,
+)
+from distill.training.prior.windows import CodeBatch, Window, make_batch
+from distill.training.run import Best, Progressed, Run, Validation
+from distill.training.stage import LossCurve
+
+COMPARED_FILES = 32
+"""Training files whose loss is measured in eval mode beside the held-out files'."""
+
+
+class PriorObjective(nn.Module):
+    """The loss of a batch, as one forward pass (so that Fabric can wrap it)."""
+
+    def __init__(self, prior: CodePrior) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, batch: CodeBatch) -> Tensor:
+        logits = self.prior(batch.codes, batch.start, batch.hidden)
+        return F.cross_entropy(logits.flatten(0, 2), batch.targets.flatten(), ignore_index=IGNORED)
+
+
+class PriorTask:
+    """What `fit` needs to train a prior on sequences of codes."""
+
+    average_decay = 0.0
+
+    def __init__(
+        self, sequences: CodeSequences, codebooks: Tensor, settings: PriorSettings, on_best: Callable[[Best], None]
+    ) -> None:
+        self.settings = settings
+        self.on_best = on_best
+        self.sequences = sequences
+        self.prior = CodePrior(settings.architecture(), codebooks)
+        self.objective = PriorObjective(self.prior)
+        self.epochs = settings.epochs
+        self.patience = settings.patience
+        self.learning_rate = settings.learning_rate
+        self.window = settings.seq_len // settings.bands
+        windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)
+        self.steps_per_epoch = math.ceil(windows / settings.batch_size)
+        self.file_count = len(sequences.train) + len(sequences.val)
+        self.baselines = Baselines.of(sequences.train_codes, sequences.val, settings.codebook_size, settings.bands)
+        self.history = LossCurve()
+
+    def optimizers(self) -> list[Optimizer]:
+        """AdamW; weight decay on matrices and code tables."""
+        groups = self.prior.parameter_groups(self.settings.weight_decay)
+        return [AdamW(groups, self.settings.learning_rate, betas=(0.9, 0.99))]
+
+    def before_epoch(self, epoch: int, device: torch.device) -> None:
+        """Nothing to prepare."""
+
+    def batches(self, epoch: int) -> Iterator[CodeBatch]:
+        """Every file once, in one of its views: the window at its beginning, and the others at new offsets."""
+        rng = np.random.default_rng((self.settings.seed, epoch))
+        windows = list(self._train_windows(rng))
+        order = rng.permutation(len(windows))
+        for batch in range(self.steps_per_epoch):
+            chosen = order[batch :: self.steps_per_epoch]
+            made = make_batch([windows[i] for i in chosen], self.settings)
+            masked = rng.random(made.codes.shape) < self.settings.token_masking
+            yield made._replace(hidden=torch.from_numpy(masked))
+
+    def items(self, batch: CodeBatch) -> int:
+        """Tokens that are learned from."""
+        return int((batch.targets != IGNORED).sum())
+
+    def validate(self, device: torch.device) -> Validation:
+        """Loss on the held-out files, and beside it the loss on training files, both in eval mode."""
+        found = validate_prior_epoch(self.prior, self.sequences.val, device)
+        known = validate_prior_epoch(self.prior, self.sequences.train_codes[:COMPARED_FILES], device)
+        return Validation(found.loss, {"per_level": list(found.per_level), "known_loss": known.loss})
+
+    def step_event(self, progressed: Progressed) -> Event:
+        """One step."""
+        p = progressed
+        return PriorStepMetrics(
+            p.epoch,
+            p.step,
+            p.total_steps,
+            p.loss,
+            p.learning_rate,
+            p.seconds_left,
+            p.items_per_second,
+            compute_perplexity(p.loss),
+        )
+
+    def epoch_events(self, progressed: Progressed, validation: Validation, best: Best | None) -> Sequence[Event]:
+        """One epoch."""
+        known = validation.details["known_loss"]
+        self.history.append(LossPoint(epoch=progressed.epoch, train_loss=known, val=validation.score))
+        perplexity = compute_perplexity(validation.score)
+        flag, message = check_memorization(perplexity, self.settings.codebook_size, self.file_count)
+        metrics = PriorEpochMetrics(
+            epoch=progressed.epoch,
+            epochs=progressed.epochs,
+            train_loss=progressed.loss,
+            val_loss=validation.score,
+            train_perplexity=compute_perplexity(known),
+            val_perplexity=perplexity,
+            val_perplexity_per_level=tuple(validation.details["per_level"]),
+            bits_per_code=validation.score / LN2,
+            unigram_bits_per_code=self.baselines.unigram,
+            ngram_bits_per_code=self.baselines.ngram,
+            best_perplexity=compute_perplexity(best.validation.score) if best else math.inf,
+            best_epoch=best.epoch if best else 0,
+            is_best=best is not None and best.epoch == progressed.epoch,
+            learning_rate=progressed.learning_rate,
+            tokens_per_second=progressed.items_per_second,
+            seconds_left=progressed.seconds_left,
+            overfitting_gap=overfitting_gap(validation),
+            overfitting=is_overfitting(validation, best.validation if best else validation),
+            memorization_flag=flag,
+            memorization_message=message,
+        )
+        return [metrics]
+
+    def keep(self, best: Best) -> None:
+        """Put the best prior so far on the disk."""
+        self.on_best(best)
+
+    def progress(self) -> dict[str, Any]:
+        """The curve so far."""
+        return {"history": self.history.plain()}
+
+    def restore_progress(self, progress: dict[str, Any]) -> None:
+        """The inverse of `progress`."""
+        self.history.restore(progress["history"])
+
+    def _columns(self, codes: Tensor) -> int:
+        return len(codes) // self.settings.bands
+
+    def _train_windows(self, rng: np.random.Generator) -> Iterator[Window]:
+        for views in self.sequences.train:
+            view = views[int(rng.integers(len(views)))]
+            columns = self._columns(view.codes)
+            yield Window(view.codes, 0, min(columns, self.window), BOS if view.from_start else MID)
+            for place in range(1, math.ceil(columns / self.window)):
+                moved = place * self.window + int(rng.integers(-self.window + 1, self.window))
+                yield Window(view.codes, min(max(moved, 1), columns - self.window), self.window, MID)
+
+
+def train_prior_epoch(run: Run, stop: threading.Event | None = None) -> Generator[Event, None, float]:
+    """One epoch of a prior, of a `Run` of a `PriorTask`, without validation: for a loop of one's own, and for measuring.
+
+    `fit` goes through the same steps.
+
+    Returns:
+        The mean loss of its steps in nats per code; NaN if it was stopped before the first.
+    """
+    losses = yield from run.train_epoch(stop)
+    return sum(losses) / len(losses) if losses else math.nan

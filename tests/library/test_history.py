@@ -1,0 +1,109 @@
+"""The history of generations: kept on the disk, made again with the same settings, and no way out of its folder."""
+
+from pathlib import Path
+
+import pytest
+
+from distill.errors import DistillError
+from distill.library import history
+from distill.library.history import (
+    Generation,
+    add_sound,
+    begin_generation,
+    decide,
+    find_generation,
+    generation_settings,
+    list_generations,
+)
+from distill.places import kept_dir
+
+SETTINGS = generation_settings(model="kit", count=2, seconds=0.5, seed=7, temperature=1.2, top_k=0, top_p=0.9)
+
+
+@pytest.fixture(autouse=True)
+def _library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "library"))
+
+
+def made(seed: int = 7) -> Generation:
+    """A generation with one sound."""
+    generation = begin_generation(SETTINGS)
+    path = generation.folder / f"kit-seed{seed}.wav"
+    path.write_bytes(b"sound")
+    return add_sound(generation.id, path, 0.5, seed)
+
+
+def test_it_is_read_from_the_disk_newest_first() -> None:
+    """Guards against a history that ends with the process, or that one damaged entry hides."""
+    first, second = made(), made(8)
+    history._parsed.cache_clear()
+    assert list_generations() == [second, first]
+    assert find_generation(first.id).settings == SETTINGS
+    (second.folder / history.RECORD).write_text("{")
+    history._parsed.cache_clear()
+    assert list_generations() == [first]
+
+
+def test_keeping_copies_and_taking_it_back_removes_the_copy_only() -> None:
+    generation = made()
+    original = generation.path_of(generation.sounds[0])
+    for _ in range(2):
+        (kept,) = decide(generation.id, original.name, "kept").sounds
+    assert kept.fate == "kept"
+    assert [path.name for path in kept_dir().iterdir()] == [original.name]
+    (open_again,) = decide(generation.id, original.name, "open").sounds
+    assert (open_again.fate, open_again.kept_as) == ("open", "")
+    assert list(kept_dir().iterdir()) == []
+    assert original.read_bytes() == b"sound"
+
+
+def test_a_decision_while_further_sounds_are_made_stays() -> None:
+    """Guards against a job that writes back what it knew before."""
+    generation = made()
+    decide(generation.id, generation.sounds[0].file, "kept")
+    path = generation.folder / "kit-seed8.wav"
+    path.write_bytes(b"sound")
+    grown = add_sound(generation.id, path, 0.5, 8)
+    assert [sound.fate for sound in grown.sounds] == ["kept", "open"]
+
+
+def test_a_kept_sound_that_was_changed_is_not_removed() -> None:
+    """Guards against the loss of what someone made of a kept sound."""
+    generation = made()
+    name = generation.sounds[0].file
+    decide(generation.id, name, "kept")
+    (kept_dir() / name).write_bytes(b"edited")
+    decide(generation.id, name, "discarded")
+    assert (kept_dir() / name).read_bytes() == b"edited"
+
+
+@pytest.mark.parametrize("identity", ["..", "../..", "", "/", "20260101T000000Z-ffff"])
+def test_what_is_not_in_the_history_is_not_found(identity: str) -> None:
+    """Guards against a name that is a path."""
+    generation = made()
+    with pytest.raises(DistillError, match="not in the history"):
+        find_generation(identity)
+    with pytest.raises(DistillError, match="not in the history"):
+        decide(generation.id, f"../{generation.id}/{generation.sounds[0].file}", "kept")
+
+
+def test_sounds_of_old_generations_go_and_their_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a history that fills the disk."""
+    monkeypatch.setattr(history, "SOUNDS_KEPT", 2)
+    generations = [made(seed) for seed in (1, 2, 3)]
+    there = [each.path_of(each.sounds[0]).is_file() for each in generations]
+    assert there == [False, True, True]
+    assert len(list_generations()) == 3
+
+
+def test_settings_that_cannot_be_are_named() -> None:
+    with pytest.raises(DistillError, match="--count 0"):
+        generation_settings(model="kit", count=0, seconds=1.0, seed=1, temperature=1.0, top_k=0, top_p=1.0)
+
+
+def test_a_generation_of_the_first_page_is_still_read() -> None:
+    """Guards histories written before endings and synthesisers could be chosen, and against others than there are."""
+    first = {"model": "m", "count": 1, "seconds": 1.0, "seed": 1, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    assert (generation_settings(**first).ending, generation_settings(**first).synthesiser) == ("auto", "auto")
+    with pytest.raises(DistillError, match="--ending loud"):
+        generation_settings(**first, ending="loud")

@@ -19,6 +19,7 @@ from distill.events import (
     PriorEpochMetrics,
     SoundWritten,
 )
+from distill.instrument.request import GenerateOptions
 from distill.models.sampling import SamplingOptions
 from distill.studio.jobs import Job, Jobs
 from distill.ui.charts import Curve, line_chart
@@ -124,7 +125,7 @@ def test_names_of_files_are_text(page_state: PageState) -> None:
 
 def test_stop_keeps_the_sounds_that_are_written(tiny_model: Path, tmp_path: Path) -> None:
     stop = threading.Event()
-    options = studio.GenerateOptions(40, 0.3, 1, SamplingOptions())
+    options = GenerateOptions(40, 0.3, 1, SamplingOptions())
     events: list[Event] = []
     for event in studio.generate(str(tiny_model), tmp_path / "out", options, "cpu", stop):
         events.append(event)

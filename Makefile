@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test mutants lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/distill demo --out demo-output
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+mutants: $(VENV)/installed
+	$(BIN)/python tools/mutants.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

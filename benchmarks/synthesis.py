@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What synthesis loses and costs: Griffin-Lim, a phase vocoder, the shipped network, and the network fitted to the corpus.
 
-    python benchmarks/griffin_lim.py CORPUS... [--minutes 5] [--models DIR] [--json]
+    python benchmarks/synthesis.py CORPUS... [--minutes 5] [--models DIR] [--json]
 
 For each folder, on its held-out files: STFT distance (`mrstft`) and audible mel error in dB of what each synthesiser makes
 of the original's mel and, with --models, of the mel that DIR/NAME.distill reconstructs (NAME: the folder's). `fitted` has

@@ -1,6 +1,6 @@
 """The first version of the codec's training loop, to compare throughput with: ordinary channels-first convolutions in
-float32, of the first version's widths (the present ones lose nothing, see docs/decisions.md), learned by AdamW, and every
-crop read from its file, resampled and analysed anew."""
+float32, of the first version's widths (the present ones lose nothing, see docs/decisions/0015-codec-network.md), learned
+by AdamW, and every crop read from its file, resampled and analysed anew."""
 
 from pathlib import Path
 

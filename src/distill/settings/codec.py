@@ -31,8 +31,9 @@ class CodecSettings(VQVAEConfig):
     )
 
     epochs: int = knob(
-        40, "How often the codec goes through as many crops as the corpus holds.", auto=True, ge=1, le=10_000
-    )
+        40, "How often the codec goes through as many crops as the corpus holds; of a long one through a share.",
+        auto=True, ge=1, le=10_000,
+    )  # fmt: skip
     pretrained: bool = knob(
         True, "Start from what the program learned on sounds of its own making, instead of from nothing.", advanced=True
     )

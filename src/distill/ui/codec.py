@@ -6,12 +6,13 @@ from typing import Any
 
 import gradio as gr
 
+from distill.corpus.collections import collection_names
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent, SoundScores
 from distill.events import Progress, SoundWritten
-from distill.studio.jobs import Job
+from distill.studio.jobs import EVALUATE, RECONSTRUCT, Job
 from distill.ui.markup import bar, failed, figures, length, sound_card, table, text
-from distill.ui.page_state import EVALUATE, HIDDEN, RECONSTRUCT, PageState, Section, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
 
 NO_SOUND_CHOSEN = "Choose a model, and drop a sound."
 MOST_ROWS = 500
@@ -33,7 +34,7 @@ def codec_panels(
         )
         with gr.Row(equal_height=False):
             corpus = gr.Dropdown(
-                page_state.collections(),
+                collection_names(),
                 value=None,
                 label="Corpus",
                 info="A folder of sounds; those it was trained on are left out. Empty: the model's own held-out sounds.",
@@ -71,7 +72,7 @@ def codec_panels(
     stop.click(end, owner, None, **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
-        collections = page_state.collections()
+        collections = collection_names()
         choices = gr.skip() if seen.get("evaluate choices") == collections else gr.Dropdown(choices=collections)
         seen["evaluate choices"] = collections
         job = page_state.jobs.latest(EVALUATE, whose)

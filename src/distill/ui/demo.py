@@ -77,7 +77,7 @@ def run_demo(
     Raises:
         DistillError: a training is running.
     """
-    busy = page_state.training()
+    busy = page_state.jobs.training()
     if busy is not None or ((demo := page_state.jobs.latest(DEMO)) is not None and demo.running):
         raise DistillError("A training is running. Wait until it is done, or stop it; then run the demo.")
     by_key = {stage.key: stage for stage in stages}

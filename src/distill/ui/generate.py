@@ -11,6 +11,7 @@ from distill.events import Progress
 from distill.library.history import GenerationSettings, decide, find_generation, list_generations
 from distill.library.models import model_in_library
 from distill.modelfile.file import read_card
+from distill.studio.jobs import GENERATE
 from distill.ui.codec import codec_panels
 from distill.ui.generate_fields import (
     NEW_SEEDS,
@@ -24,7 +25,7 @@ from distill.ui.generate_fields import (
 )
 from distill.ui.look import CLICKS
 from distill.ui.markup import day, empty, failed, text
-from distill.ui.page_state import GENERATE, HIDDEN, PageState, Section, library_signature, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."

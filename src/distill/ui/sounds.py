@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
+from distill.corpus.collections import DROPPED, DroppedFile, collect, collection_names, folder_title
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.events import Progress
-from distill.studio.jobs import Job
+from distill.studio.jobs import LOOK, Job
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
-from distill.ui.page_state import DROPPED, HIDDEN, LOOK, PageState, Section, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
 
 MOST_ROWS = 500
 NOTHING_YET = "No folder chosen yet. Give one above, or drop sounds: 5 files or more, WAV, AIFF, FLAC, OGG or MP3."
@@ -30,7 +31,9 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
             )
             look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
         with gr.Column(scale=3, min_width=280):
-            dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop")
+            dropped = gr.File(
+                label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop"
+            )
             name = gr.Textbox(
                 label="Name of the collection",
                 info="What is dropped under the same name is added to it.",
@@ -49,20 +52,22 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
         return found_html(page_state, job), gr.Button(visible=_usable(job))
 
     @user_errors
-    def take(files: list[str] | None, called: str, whose: str) -> tuple[Any, ...]:
+    def take(files: list[dict[str, Any]] | None, called: str, tab: str) -> tuple[Any, ...]:
         if not files:
             return (gr.skip(),) * 5
-        kept = page_state.collect(files, called)
-        html, button = read(kept.name, whose)
-        return gr.Dropdown(choices=page_state.collections(), value=kept.name), html, button, None, kept.name
+        dropped_files = [DroppedFile(Path(each["path"]), each["orig_name"] or "") for each in files]
+        kept = collect(dropped_files, called)
+        html, button = read(kept.name, tab)
+        return gr.Dropdown(choices=collection_names(), value=kept.name), html, button, None, kept.name
 
     look.click(read, [folder, owner], [found, go_on], **HIDDEN)
-    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **HIDDEN)
+    changed = [folder, found, go_on, dropped, name]
+    dropped.upload(take, [dropped, name, owner], changed, preprocess=False, **HIDDEN)  # else only paths are given
     stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
 
     def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4
-        collections = page_state.collections()
+        collections = collection_names()
         if seen.get("collections") != collections:
             seen["collections"] = collections
             updates[0] = gr.Dropdown(choices=collections)
@@ -72,7 +77,7 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
             signature = (job.number, job.state, step)
             if seen.get("looked") != signature:
                 if "looked" not in seen and job.about:
-                    updates[0] = gr.Dropdown(choices=collections, value=page_state.spoken(Path(job.about)))
+                    updates[0] = gr.Dropdown(choices=collections, value=folder_title(Path(job.about)))
                 seen["looked"] = signature
                 updates[1:] = [
                     found_html(page_state, job),

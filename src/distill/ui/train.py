@@ -8,13 +8,15 @@ from typing import Any
 import gradio as gr
 
 from distill import studio
+from distill.corpus.collections import collection_names, folder_title
 from distill.errors import DistillError
 from distill.settings.knobs import Knob, knobs_of
+from distill.studio.jobs import LOOK
 from distill.ui.extras import DATASET, EMBED_CODES, codes_field, device_field, sounds_fields
 from distill.ui.fields import knob_fields, overrides_from, shown_auto
 from distill.ui.live import live_view
 from distill.ui.markup import empty, failed, text
-from distill.ui.page_state import HIDDEN, LOOK, PageState, Section, library_signature, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
 
 
@@ -54,7 +56,7 @@ class Controls:
 def stage_section(page_state: PageState, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
     """Lay out one stage -> what keeps its fields and its live view fresh, and the field of its subject."""
     gr.Markdown(f"## {stage.title}\n{stage.explanation}")
-    form = _lay_out_form(page_state, stage)
+    form = _lay_out_form(stage)
     controls = _lay_out_controls(stage)
     _wire(page_state, stage, form, controls)
 
@@ -74,7 +76,7 @@ def stage_section(page_state: PageState, stage: Stage) -> tuple[list[Section], g
     return sections, form.subject
 
 
-def _lay_out_form(page_state: PageState, stage: Stage) -> Form:
+def _lay_out_form(stage: Stage) -> Form:
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
     plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
@@ -108,7 +110,7 @@ def _lay_out_form(page_state: PageState, stage: Stage) -> Form:
     if DATASET in stage.extras:
         title = "The sounds are elsewhere, or have changed"
         with gr.Accordion(title, open=False, elem_id=f"{stage.key}-elsewhere") as box, gr.Row():
-            extras += sounds_fields(stage.key, page_state.collections())
+            extras += sounds_fields(stage.key, collection_names())
         elsewhere.append(box)
     return Form(subject, name, corpus, [*plain, *folded], fields, extras, elsewhere)
 
@@ -183,7 +185,7 @@ def _looked_at(page_state: PageState, stage: Stage, seen: dict[str, Any], owner:
     if look is None or look.running or look.error or seen.get(f"{stage.key} offered") == look.number:
         return None
     seen[f"{stage.key} offered"] = look.number
-    return page_state.spoken(Path(look.about))
+    return folder_title(Path(look.about))
 
 
 def _subject_updates(
@@ -209,7 +211,7 @@ def _subject_updates(
         changed["value"] = which
     if changed:
         updates[0] = gr.Dropdown(**changed)
-    idle = page_state.training() is None
+    idle = page_state.jobs.training() is None
     look = page_state.jobs.latest(LOOK)
     signature = (which, called, idle, library_signature() if idle else (), (look.number, look.state) if look else ())
     if seen.get(f"{stage.key} subject") == signature:
@@ -247,7 +249,7 @@ def _elsewhere_update(stage: Stage, seen: dict[str, Any], which: str | None) -> 
 def _job_updates(page_state: PageState, stage: Stage, seen: dict[str, Any]) -> list[Any]:
     """Updates for the live view, the banner, its reason, and the buttons."""
     job = page_state.jobs.latest(stage.key)
-    busy = page_state.training() is not None
+    busy = page_state.jobs.training() is not None
     updates = [gr.skip()] * 5
     if seen.get(f"{stage.key} busy") != busy:
         seen[f"{stage.key} busy"] = busy

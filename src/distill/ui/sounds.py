@@ -32,7 +32,7 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
             look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
         with gr.Column(scale=3, min_width=280):
             dropped = gr.File(
-                label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop"
+                label="Or drop sounds or a folder here", file_count="multiple", height=150, elem_id="sounds-drop"
             )
             name = gr.Textbox(
                 label="Name of the collection",
@@ -123,8 +123,8 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
     rows = [
         _row(page_state, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]
     ]
-    titles = ["Picture", "Sound", "Length", "Format", "Use", "Listen"]
-    parts.append(table(titles, rows, "Usable sounds", ["", "f", "n", "n", "", ""]))
+    titles = ["Picture", "Sound", "Length", "Format", "Use"]
+    parts.append(table(titles, rows, "Usable sounds", ["", "", "n", "n", "f"]))
     if len(manifest.files) > MOST_ROWS:
         parts.append(f'<p class="d-note">and {len(manifest.files) - MOST_ROWS} more, which are used as well.</p>')
     if manifest.skipped:
@@ -142,11 +142,10 @@ def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copi
     channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
     return [
         picture(page_state.offers.picture(path), file.name),
-        text(file.name),
+        f'<div class="d-sound"><span>{text(file.name)}</span>{player(page_state.offers.player(path), file.name)}</div>',
         length(file.seconds),
         f"{file.native_rate / 1000:g} kHz<br>{channels}",
         use,
-        player(page_state.offers.player(path), file.name),
     ]
 
 

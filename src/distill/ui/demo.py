@@ -37,8 +37,8 @@ def demo_panel(page_state: PageState, stages: Sequence[Stage], owner: gr.Textbox
         state = gr.HTML("", elem_id="demo-state")
 
     @user_errors
-    def begin(whose: str) -> str:
-        return demo_html(run_demo(page_state, stages, whose))
+    def begin(tab: str) -> str:
+        return demo_html(run_demo(page_state, stages, tab))
 
     def end() -> None:
         job = page_state.jobs.latest(DEMO)

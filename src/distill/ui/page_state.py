@@ -48,7 +48,7 @@ class GenerationBegun(Event):
 class Section:
     """A piece of the page that keeps itself up to date.
 
-    `refresh(owner, seen, *values)` gets the browser tab's name, what this tab has been shown (a dict of its own to
+    `refresh(tab, seen, *values)` gets the browser tab's name, what this tab has been shown (a dict of its own to
     write in, whose values are replaced, never changed) and the values of `inputs`; it returns one update for each of
     `outputs`. It may be asked twice before anything is shown, the first time with a copy of `seen`, so it does nothing else.
     """

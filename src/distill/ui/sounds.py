@@ -46,32 +46,32 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
         go_on = gr.Button("Train on these sounds", variant="primary", visible=False, elem_id="sounds-train")
 
     @user_errors
-    def read(given: str | None, whose: str) -> tuple[Any, Any]:
-        job = page_state.look(page_state.folder(given), whose)
+    def read(given: str | None, tab: str) -> tuple[Any, Any]:
+        job = page_state.look(page_state.folder(given), tab)
         job.wait(0.4)  # what is in the cache is shown at once
         return found_html(page_state, job), gr.Button(visible=_usable(job))
 
     @user_errors
-    def take(files: list[dict[str, Any]] | None, called: str, tab: str) -> tuple[Any, ...]:
+    def take(files: list[dict[str, Any]] | None, collection_name: str, tab: str) -> tuple[Any, ...]:
         if not files:
             return (gr.skip(),) * 5
         dropped_files = [DroppedFile(Path(each["path"]), each["orig_name"] or "") for each in files]
-        kept = collect(dropped_files, called)
+        kept = collect(dropped_files, collection_name)
         html, button = read(kept.name, tab)
         return gr.Dropdown(choices=collection_names(), value=kept.name), html, button, None, kept.name
 
     look.click(read, [folder, owner], [found, go_on], **HIDDEN)
     changed = [folder, found, go_on, dropped, name]
     dropped.upload(take, [dropped, name, owner], changed, preprocess=False, **HIDDEN)  # else only paths are given
-    stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
+    stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
 
-    def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
+    def refresh(tab: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4
         collections = collection_names()
         if seen.get("collections") != collections:
             seen["collections"] = collections
             updates[0] = gr.Dropdown(choices=collections)
-        job = page_state.jobs.latest(LOOK, whose)
+        job = page_state.jobs.latest(LOOK, tab)
         if job is not None:
             step = job.step.done if isinstance(job.step, Progress) else 0
             signature = (job.number, job.state, step)

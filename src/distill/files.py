@@ -1,13 +1,19 @@
 """Where files live, and how they are replaced: whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from distill.errors import DistillError
+
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+"""What no file's name may hold on one system or another."""
+LONGEST_NAME = 180
+"""Bytes of a name that the user gives: of the 255 that file systems take, suffixes and temporary names need some."""
 
 
 @contextmanager
@@ -47,6 +53,22 @@ def unused_path(path: Path) -> Path:
         number += 1
         candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return candidate
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file or a folder can be called `name` on every system, and be told apart from a flag or a hidden file."""
+    fits = name != "" and not UNSAFE.search(name) and name == name.strip(" .-")
+    return fits and len(name.encode()) <= LONGEST_NAME
+
+
+def safe_file_name(name: str) -> str:
+    """`name` without what some system does not take, and cut to `LONGEST_NAME` before its suffix; it may be empty then."""
+    safe = UNSAFE.sub("", name).rstrip(" .")
+    stem, suffix = PurePosixPath(safe).stem, PurePosixPath(safe).suffix
+    room = LONGEST_NAME - len(suffix.encode())
+    if room < 1:
+        stem, suffix, room = safe, "", LONGEST_NAME
+    return stem.encode()[:room].decode(errors="ignore") + suffix
 
 
 def move_to_new(source: Path, target: Path) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
+from distill.corpus.collections import DROPPED, DroppedFile, collect, collection_names, folder_title
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.events import Progress
-from distill.studio.jobs import Job
+from distill.studio.jobs import LOOK, Job
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
-from distill.ui.page_state import DROPPED, HIDDEN, LOOK, PageState, Section, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
 
 MOST_ROWS = 500
 NOTHING_YET = "No folder chosen yet. Give one above, or drop sounds: 5 files or more, WAV, AIFF, FLAC, OGG or MP3."
@@ -30,7 +31,9 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
             )
             look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
         with gr.Column(scale=3, min_width=280):
-            dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop")
+            dropped = gr.File(
+                label="Or drop sounds or a folder here", file_count="multiple", height=150, elem_id="sounds-drop"
+            )
             name = gr.Textbox(
                 label="Name of the collection",
                 info="What is dropped under the same name is added to it.",
@@ -43,36 +46,38 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
         go_on = gr.Button("Train on these sounds", variant="primary", visible=False, elem_id="sounds-train")
 
     @user_errors
-    def read(given: str | None, whose: str) -> tuple[Any, Any]:
-        job = page_state.look(page_state.folder(given), whose)
+    def read(given: str | None, tab: str) -> tuple[Any, Any]:
+        job = page_state.look(page_state.folder(given), tab)
         job.wait(0.4)  # what is in the cache is shown at once
         return found_html(page_state, job), gr.Button(visible=_usable(job))
 
     @user_errors
-    def take(files: list[str] | None, called: str, whose: str) -> tuple[Any, ...]:
+    def take(files: list[dict[str, Any]] | None, collection_name: str, tab: str) -> tuple[Any, ...]:
         if not files:
             return (gr.skip(),) * 5
-        kept = page_state.collect(files, called)
-        html, button = read(kept.name, whose)
-        return gr.Dropdown(choices=page_state.collections(), value=kept.name), html, button, None, kept.name
+        dropped_files = [DroppedFile(Path(each["path"]), each["orig_name"] or "") for each in files]
+        kept = collect(dropped_files, collection_name)
+        html, button = read(kept.name, tab)
+        return gr.Dropdown(choices=collection_names(), value=kept.name), html, button, None, kept.name
 
     look.click(read, [folder, owner], [found, go_on], **HIDDEN)
-    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **HIDDEN)
-    stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
+    changed = [folder, found, go_on, dropped, name]
+    dropped.upload(take, [dropped, name, owner], changed, preprocess=False, **HIDDEN)  # else only paths are given
+    stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
 
-    def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
+    def refresh(tab: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4
-        collections = page_state.collections()
+        collections = collection_names()
         if seen.get("collections") != collections:
             seen["collections"] = collections
             updates[0] = gr.Dropdown(choices=collections)
-        job = page_state.jobs.latest(LOOK, whose)
+        job = page_state.jobs.latest(LOOK, tab)
         if job is not None:
             step = job.step.done if isinstance(job.step, Progress) else 0
             signature = (job.number, job.state, step)
             if seen.get("looked") != signature:
                 if "looked" not in seen and job.about:
-                    updates[0] = gr.Dropdown(choices=collections, value=page_state.spoken(Path(job.about)))
+                    updates[0] = gr.Dropdown(choices=collections, value=folder_title(Path(job.about)))
                 seen["looked"] = signature
                 updates[1:] = [
                     found_html(page_state, job),
@@ -118,8 +123,8 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
     rows = [
         _row(page_state, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]
     ]
-    titles = ["Picture", "Sound", "Length", "Format", "Use", "Listen"]
-    parts.append(table(titles, rows, "Usable sounds", ["", "f", "n", "n", "", ""]))
+    titles = ["Picture", "Sound", "Length", "Format", "Use"]
+    parts.append(table(titles, rows, "Usable sounds", ["", "", "n", "n", "f"]))
     if len(manifest.files) > MOST_ROWS:
         parts.append(f'<p class="d-note">and {len(manifest.files) - MOST_ROWS} more, which are used as well.</p>')
     if manifest.skipped:
@@ -137,11 +142,10 @@ def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copi
     channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
     return [
         picture(page_state.offers.picture(path), file.name),
-        text(file.name),
+        f'<div class="d-sound"><span>{text(file.name)}</span>{player(page_state.offers.player(path), file.name)}</div>',
         length(file.seconds),
         f"{file.native_rate / 1000:g} kHz<br>{channels}",
         use,
-        player(page_state.offers.player(path), file.name),
     ]
 
 

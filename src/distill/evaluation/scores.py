@@ -2,10 +2,10 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +18,8 @@ from distill.audio.distance import (
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
-from distill.audio.reading import read_audio
+from distill.corpus.manifest import CorpusFile
+from distill.corpus.sounds import Corpus
 from distill.events import Event, Progress
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes, encode_mel, level_of
@@ -77,13 +78,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def evaluate_sounds(
-    loaded: LoadedVQModel, sounds: Sequence[tuple[str, Path]], synthesise: Synthesiser, device: torch.device
+    loaded: LoadedVQModel, corpus: Corpus, files: Sequence[CorpusFile], synthesise: Synthesiser, device: torch.device
 ) -> Generator[Event, None, None]:
-    """Send sounds (name, path) through the codec and the synthesiser and measure what is lost where."""
+    """Send files of a corpus through the codec and the synthesiser and measure what is lost where."""
     scores = []
-    for done, (name, path) in enumerate(sounds, start=1):
-        scores.append(_score(loaded, name, torch.from_numpy(read_audio(path)[0]), synthesise, device))
-        yield Progress("measuring", done, len(sounds), name)
+    for done, file in enumerate(files, start=1):
+        samples = torch.from_numpy(np.concatenate(list(corpus.decoded(file))))
+        scores.append(_score(loaded, file.name, samples, synthesise, device))
+        yield Progress("measuring", done, len(files), file.name)
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config
     columns_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN

@@ -6,7 +6,6 @@
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from distill.audio.reading import UnusableSound
 from distill.corpus.cache import SoundCache, SoundFacts, file_sha256
@@ -71,9 +70,9 @@ def scan(
         yield Progress("reading sounds", done, len(found.sounds), name)
     longest = max((facts.samples for _, facts in usable.values()), default=0) / SAMPLE_RATE
     sliced = slicing == "on" or (slicing == "auto" and len(usable) < MIN_FILES and longest > SLICE_ABOVE_SECONDS)
-    if not usable or (len(usable) < MIN_FILES and not sliced):
-        raise DistillError(_too_few(folder, _offer(slicing, longest), usable=len(usable), skipped=skipped))
     spans = (yield from _cut(cache, usable)) if sliced else {}
+    if len(usable) < MIN_FILES and not spans:
+        raise DistillError(_too_few(folder, _offer(slicing, longest), usable=len(usable), skipped=skipped))
     manifest = _split(found.root, cache, usable, skipped, spans)
     return Corpus(manifest, spectrogram, {name: found.sounds[name] for name in usable})
 
@@ -99,31 +98,19 @@ def _split(root: Path, cache: SoundCache, usable: Usable, skipped: dict[str, str
             "the model: add different sounds."
         )
     pieces = {name: spans.get(name, [(0, facts.samples)]) for name, (_, facts) in usable.items()}
-    val = whole_recordings(hashes, groups, [_sound(each) for each in pieces.values()]) if spans else None
-    by_time = bool(spans) and val is None
-    stretches = _stretches(groups, spans, list(usable)) if by_time else {}
-    if not spans:
-        val = held_out(hashes, groups)
+    seconds = [_sound(each) for each in pieces.values()]
+    val = whole_recordings(hashes, groups, seconds) if spans else held_out(hashes, groups)
+    stretches = _stretches(groups, spans, list(usable)) if val is None else {}
     files: list[CorpusFile] = []
     for (name, (sha256, facts)), number in zip(usable.items(), groups, strict=True):
-        for start, stop in pieces[name]:
-            where = side((start, stop), stretches.get(number, ())) if val is None else _side_of(number, val)
-            if where is None:
-                continue
-            files.append(
-                CorpusFile(
-                    name=piece_name(name, start) if name in spans else name,
-                    sha256=sha256,
-                    samples=stop - start,
-                    native_rate=facts.native_rate,
-                    channels=facts.channels,
-                    peak=facts.peak,
-                    # The stretches of a recording that are held out are a group of their own.
-                    group=number + (len(set(groups)) if by_time and where == "val" else 0),
-                    split=where,
-                    span=(start, stop) if name in spans else None,
-                )
-            )
+        whole = {"sha256": sha256, **facts.model_dump(include={"native_rate", "channels", "peak"})}
+        for span in pieces[name]:
+            place = {"name": piece_name(name, span[0]), "span": span} if name in spans else {"name": name}
+            split = side(span, stretches.get(number, ())) if val is None else "val" if number in val else "train"
+            if split is not None:
+                # The stretches of a recording that are held out are a group of their own.
+                own = number + (len(set(groups)) if val is None and split == "val" else 0)
+                files.append(CorpusFile(**whole, **place, samples=span[1] - span[0], group=own, split=split))
     if spans and (len(files) < MIN_FILES or len({file.split for file in files}) < 2):
         raise DistillError(
             f"Cut at silences and onsets, {root} gives {len(files)} sounds, too few to learn from some and to be judged by "
@@ -133,13 +120,9 @@ def _split(root: Path, cache: SoundCache, usable: Usable, skipped: dict[str, str
         folder=shown(root),
         files=tuple(files),
         skipped=tuple(SkippedFile(name=name, reason=reason) for name, reason in sorted(skipped.items())),
-        split_by="time" if by_time else "file",
+        split_by="time" if val is None else "file",
         unused_pieces=sum(map(len, pieces.values())) - len(files),
     )
-
-
-def _side_of(group: int, val: set[int]) -> Literal["train", "val"]:
-    return "val" if group in val else "train"
 
 
 def _stretches(groups: Sequence[int], spans: Spans, names: Sequence[str]) -> dict[int, list[Span]]:
@@ -219,7 +202,7 @@ def _offer(slicing: Slicing, longest_seconds: float) -> str:
     """What would do in place of more files."""
     if slicing == "off" and longest_seconds > SLICE_ABOVE_SECONDS:
         return ", or have the recordings cut into pieces, with --slice auto"
-    if longest_seconds >= WORTH_SLICING_SECONDS:
+    if slicing != "on" and longest_seconds >= WORTH_SLICING_SECONDS:
         return ", or have them cut into pieces, with --slice on"
     return f", or one recording of more than {SLICE_ABOVE_SECONDS:.0f} s, which is cut into pieces"
 

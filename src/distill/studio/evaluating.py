@@ -1,6 +1,7 @@
 """What a model loses, measured."""
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 from distill.compute.device import choose_device
@@ -31,4 +32,5 @@ def evaluate(
         raise DistillError(
             f"{path} has learned from every sound in {corpus.manifest.folder}. Give others with --corpus DIR."
         )
-    yield from evaluate_sounds(loaded, corpus, fresh, choose_synthesiser(loaded, synthesiser, chosen), chosen)
+    sounds = [(file.name, partial(corpus.samples, file)) for file in fresh]
+    yield from evaluate_sounds(loaded, sounds, choose_synthesiser(loaded, synthesiser, chosen), chosen)

@@ -27,23 +27,28 @@ def look(folder: Path, stop: threading.Event | None = None) -> Generator[Event, 
 def scanned(manifest: CorpusManifest) -> Iterator[Event]:
     """What a folder holds, and what a musician should know of recordings that were cut into pieces."""
     yield scanned_event(manifest)
+    yield from map(Warned, said_of_pieces(manifest))
+
+
+def said_of_pieces(manifest: CorpusManifest) -> list[str]:
+    """What was cut, and what the held-out pieces tell; nothing where files are whole."""
     recordings = manifest.recordings
     if not recordings:
-        return
+        return []
     one = len(recordings) == 1
     pieces = sum(file.span is not None for file in manifest.files) + manifest.unused_pieces
     which = f"{recordings[0]} is" if one else f"{len(recordings)} recordings are"
-    yield Warned(f"{which} cut into {pieces} pieces at silences and onsets.")
-    if manifest.split_by == "time":
-        this = "this recording" if one else "these recordings"
-        yield Warned(
-            f"No whole recording can be spared to judge by, so stretches of {this} are held out, with a gap of "
-            f"{GAP_SECONDS:.0f} s on each side ({manifest.unused_pieces} pieces are not used): the figures say how well the "
-            f"model knows {this}, not how well it would do on another."
-        )
-    else:
+    cut = f"{which} cut into {pieces} pieces at silences and onsets."
+    if manifest.split_by == "file":
         whole = ", ".join(dict.fromkeys(file.source for file in manifest.val))
-        yield Warned(f"Held out to judge by, as a whole: {whole}.")
+        return [cut, f"Held out to judge by, as a whole: {whole}."]
+    this = "this recording" if one else "these recordings"
+    return [
+        cut,
+        f"No whole recording can be spared to judge by, so stretches of {this} are held out, with a gap of "
+        f"{GAP_SECONDS:.0f} s on each side ({manifest.unused_pieces} pieces are not used): the figures say how well the model "
+        f"knows {this}, not how well it would do on another.",
+    ]
 
 
 def scanned_event(manifest: CorpusManifest) -> CorpusScanned:

@@ -46,10 +46,10 @@ BLOCK_HOPS = 2048
 
 LEVEL_HOPS = 4
 """Hops (21 ms) that a level is the mean of."""
-RISE_DB = 1.2
-"""An onset rises this much above the moments around it, as the mean over bands."""
-PEAK_SECONDS, BEFORE_SECONDS, AFTER_SECONDS = 0.03, 0.1, 0.07
-"""An onset is the largest rise within PEAK on both sides, compared with the mean from BEFORE to AFTER it."""
+PEAK_SECONDS = 0.03
+"""An onset is the largest rise within so much on both sides."""
+RISE_DB, MEDIAN_SHARE, MEDIAN_SECONDS = 1.5, 1.75, 0.35
+"""It rises by at least RISE_DB, and more by so much of the median rise around it: noise always rises somewhere."""
 
 ATTACK_STEP, ATTACK_STEPS = 48, 10
 """An attack is where the energy of 10 ms differs most from that of the 10 ms before, to the millisecond."""
@@ -183,10 +183,10 @@ def _onsets(
     samples: Samples, rise_db: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Where sounds begin, in samples, and by how much they rise."""
-    around, before, after = (_samples(s) // HOP for s in (PEAK_SECONDS, BEFORE_SECONDS, AFTER_SECONDS))
-    mean = ndimage.uniform_filter1d(rise_db, before + after + 1, origin=(before - after) // 2, mode="constant")
+    around, median = (round(seconds * SAMPLE_RATE / HOP) for seconds in (PEAK_SECONDS, MEDIAN_SECONDS))
+    usual = ndimage.median_filter(rise_db, median, mode="constant")
     highest = ndimage.maximum_filter1d(rise_db, 2 * around + 1)
-    peaks = np.flatnonzero((rise_db >= highest) & (rise_db >= mean + RISE_DB))
+    peaks = np.flatnonzero((rise_db >= highest) & (rise_db >= MEDIAN_SHARE * usual + RISE_DB))
     peaks = peaks[np.diff(peaks, prepend=-around - 1) > around]  # two hops may be equally high
     return np.array([_attack(samples, int(peak)) for peak in peaks], dtype=np.int64), rise_db[peaks]
 

@@ -141,5 +141,6 @@ def test_the_page_shows_pieces(recording: Path, tmp_path: Path) -> None:
     assert file.span is not None
     assert f"#t={file.span[0] / RATE:.3f},{file.span[1] / RATE:.3f}" in shown
     assert file.name in shown
+    assert "<b>0</b><span>copies of others</span>" in shown
     assert "alike" not in shown
     assert "take.wav is cut into" in shown

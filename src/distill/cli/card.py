@@ -26,6 +26,10 @@ def show_card(path: Path, card: ModelCard) -> None:
             f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
         ),
     )
+    if corpus.recordings:
+        held_out = "whole recordings" if corpus.split_by == "file" else "stretches of recordings, split by time"
+        unused = f" ({corpus.unused_pieces} beside them are not used)" if corpus.unused_pieces else ""
+        table.add_row("", f"pieces of {escape(', '.join(corpus.recordings))}; held out: {held_out}{unused}")
     table.add_row("codec", f"held-out error {meta.val_mel_l1_db:.2f} dB at epoch {meta.best_epoch} of {meta.epochs}")
     table.add_row("", _settings(card.training_config, card.settings_origin.get("codec", {})))
     health = card.codebook_health_snapshot

@@ -42,13 +42,15 @@ class CorpusFacts:
     """What "auto" depends on."""
 
     files: int
-    """Usable files, near-duplicates counted once each."""
+    """Usable files or pieces, near-duplicates counted once each."""
     seconds: float
     """Duration of all training files together."""
     crops: int
     """Crops of 1.024 s that they fill, at least one for each file: what an epoch of the codec goes through."""
     median_seconds: float = 1.0
     """Duration of the training file in the middle."""
+    sliced: bool = False
+    """Whether files are pieces that long recordings were cut into."""
 
     @property
     def positions(self) -> float:
@@ -79,6 +81,7 @@ def codec_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -
     gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.02, "warmup_share": 0.1}
     bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
     return {
+        "slice": "on" if facts.sliced else "off",
         "codebook_size": 2 ** _clamp(int(math.log2(max(facts.positions / POSITIONS_PER_CODE, 1.0))), 4, 8),
         "epochs": epochs,
         "preview_every": max(1, chosen.get("epochs", epochs) // PREVIEWS),

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 Origin = Literal["auto", "default", "set"]
+AUTO = "auto"
+"""What may be said in place of a word to leave a setting to the corpus."""
 
 
 class Frozen(BaseModel):
@@ -80,10 +82,11 @@ class Knob:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words to choose from; empty for numbers."""
+        """The words to choose from; empty for numbers. Where nothing set is "auto", that word is none of them."""
         if self.annotation is bool:
             return ("on", "off")
-        return get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+        words = get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+        return tuple(word for word in words if not (self.auto and word == AUTO))
 
     @property
     def unset(self) -> str:

@@ -16,7 +16,8 @@ from distill.library.models import name_of_folder, new_model_path
 from distill.places import MODEL_SUFFIX
 from distill.settings.auto import codec_auto, resolve
 from distill.settings.codec import CodecSettings
-from distill.studio.looking import scanned_event
+from distill.settings.knobs import AUTO
+from distill.studio.looking import scanned
 from distill.studio.opening import given_settings
 from distill.training.codec.train import CODEC_STAGE, train_codec
 from distill.training.unfinished import UnfinishedRun
@@ -41,8 +42,8 @@ def train(
     check_processes(processes, choose_device(device))
     resolve(CodecSettings, {}, chosen)  # a bad value is named before the folder is read
     kept = UnfinishedRun(path, CODEC_STAGE, {}, resume).kept_facts()["settings"] if resume else None
-    corpus = yield from scan(folder)
-    yield scanned_event(corpus.manifest)
+    corpus = yield from scan(folder, slicing=(chosen if kept is None else kept).get("slice", AUTO))
+    yield from scanned(corpus.manifest)
     automatic = codec_auto(corpus.manifest.facts(), chosen)
     resolved = resolve(CodecSettings, automatic, chosen) if kept is None else resolve(CodecSettings, {}, kept)
     yield from train_codec(corpus, resolved, path, path.stem, device, stop, resume, processes)

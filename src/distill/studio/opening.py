@@ -9,7 +9,7 @@ from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import read_card
 from distill.places import MODEL_SUFFIX
-from distill.settings.knobs import flag_name
+from distill.settings.knobs import AUTO, flag_name
 from distill.training.unfinished import UnfinishedRun
 
 
@@ -45,7 +45,7 @@ def open_for_stage(
 
 
 def given_settings(overrides: Mapping[str, Any] | None, resume: bool) -> dict[str, Any]:
-    chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
+    chosen = {name: value for name, value in (overrides or {}).items() if value not in (None, AUTO)}
     if resume and chosen:
         flag = flag_name(next(iter(chosen)))
         raise DistillError(f"--resume goes on with the settings the training was begun with. Leave out {flag}.")

@@ -6,9 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from distill import studio
 from distill.corpus.collections import DROPPED, DroppedFile, collect, collection_names, folder_title
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.events import Progress
+from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.jobs import LOOK, Job
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
 from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
@@ -105,7 +107,7 @@ def found_html(page_state: PageState, job: Job) -> str:
 
 def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
     """Figures, the table of what is usable, and the table of what is not."""
-    copies = Counter(file.group for file in manifest.files)
+    copies = Counter((file.group, file.span) for file in manifest.files)
     doubled = len(manifest.files) - len(copies)
     parts = [
         figures(
@@ -119,9 +121,12 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
             ]
         )
     ]
-    first = {file.group: file.name for file in reversed(manifest.files)}
+    if manifest.recordings:
+        parts += [f'<p class="d-note">{text(sentence)}</p>' for sentence in studio.said_of_pieces(manifest)]
+    first = {(file.group, file.span): file.name for file in reversed(manifest.files)}
     rows = [
-        _row(page_state, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]
+        _row(page_state, manifest, file, copies[file.group, file.span], first[file.group, file.span])
+        for file in manifest.files[:MOST_ROWS]
     ]
     titles = ["Picture", "Sound", "Length", "Format", "Use"]
     parts.append(table(titles, rows, "Usable sounds", ["", "", "n", "n", "f"]))
@@ -134,15 +139,21 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
 
 
 def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copies: int, first: str) -> list[str]:
-    path = Path(manifest.folder) / file.name
+    path = Path(manifest.folder) / file.source
+    address, shown = page_state.offers.player(path), ""
+    if file.span is None:
+        shown = picture(page_state.offers.picture(path), file.name)
+    else:  # a media fragment: the recording is played from where the piece begins to where it ends
+        start, stop = (sample / SAMPLE_RATE for sample in file.span)
+        address += f"#t={start:.3f},{stop:.3f}"
     use = "held out" if file.split == "val" else "learned from"
     if copies > 1:
         alike = f"one of {copies} alike" if first == file.name else f"like {text(first)}"
         use += f"<br><span class='d-fair'>{alike}</span>"
     channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
     return [
-        picture(page_state.offers.picture(path), file.name),
-        f'<div class="d-sound"><span>{text(file.name)}</span>{player(page_state.offers.player(path), file.name)}</div>',
+        shown,
+        f'<div class="d-sound"><span>{text(file.name)}</span>{player(address, file.name)}</div>',
         length(file.seconds),
         f"{file.native_rate / 1000:g} kHz<br>{channels}",
         use,

@@ -73,8 +73,9 @@ def known_settings(given: dict[str, Any], settings: Any) -> dict[str, Any]:
 
 def train(model: Path, sounds: Path) -> None:
     """All stages that this program has."""
-    from distill import studio
     from distill.config import CodecSettings, PriorSettings
+
+    from distill import studio
 
     list(studio.train(sounds, out=model, overrides=known_settings(CODEC, CodecSettings), device="cpu"))
     list(studio.train_prior_for(str(model), overrides=known_settings(PRIOR, PriorSettings), device="cpu"))
@@ -83,6 +84,7 @@ def train(model: Path, sounds: Path) -> None:
         from distill.auto import Resolved
         from distill.bundle import read_card
         from distill.config import SynthesiserSettings
+
         from distill.training import synthesiser
     except ImportError:
         return
@@ -99,6 +101,7 @@ def train(model: Path, sounds: Path) -> None:
 
 def expectations(model: Path) -> dict[str, Any]:
     from distill.bundle import load_bundle
+
     from distill.models.prior import BOS, MID
     from distill.models.sampling import clip_generator, sample_codes
 

@@ -20,6 +20,8 @@ from distill.modelfile.card import FORMAT, VERSION, ModelCard
 from distill.modelfile.migrate import migrated
 from distill.settings.knobs import Frozen
 
+TENSORS = "/data/"
+"""What the names of the parts hold that are tensors."""
 MOST_PARTS = 100_000
 DEEPEST, LARGEST = 32, 2**63
 """How deep values may lie in each other, and how large a number may be: what nothing that was written exceeds."""
@@ -60,10 +62,10 @@ def read_contents(path: Path, mapped: bool = True, checksums: bool = False) -> d
     Raises:
         DistillError: the file is missing, damaged, not a distill model, or newer than this program.
     """
-    check_archive(path, checksums)
+    sizes = check_archive(path, checksums)
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        strange = isinstance(contents, dict) and _is_strange(contents)
+        strange = isinstance(contents, dict) and _is_strange(contents, sizes)
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # readers of foreign bytes fail in more ways than can be listed
@@ -119,11 +121,14 @@ def _contradiction(card: ModelCard) -> str:
     return ""
 
 
-def check_archive(path: Path, checksums: bool = False) -> None:
+def check_archive(path: Path, checksums: bool = False) -> list[int]:
     """Look at the archive: is this a stored, whole zip file whose parts fit into it, with their checksums?
 
     Args:
         checksums: read the tensors too, not only the values.
+
+    Returns:
+        The sizes of the parts that hold tensors, in order of size.
     """
     try:
         if not path.is_file():
@@ -141,8 +146,9 @@ def check_archive(path: Path, checksums: bool = False) -> None:
             if len({entry.filename for entry in entries}) < len(entries):
                 raise _damaged(path)
             for entry in entries:
-                if checksums or "/data/" not in entry.filename:
+                if checksums or TENSORS not in entry.filename:
                     _check_part(path, archive, entry)
+            return sorted(entry.file_size for entry in entries if TENSORS in entry.filename and entry.file_size)
     except DistillError:
         raise
     except OSError as error:
@@ -161,15 +167,20 @@ def _check_part(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) ->
         raise DistillError(f"{path} is damaged: its checksums do not match. Use another copy of it.") from error
 
 
-def _is_strange(contents: dict[Any, Any]) -> bool:
-    """Whether there is something in it that no distill writes, and that could cost memory or time without end."""
+def _is_strange(contents: dict[Any, Any], sizes: list[int]) -> bool:
+    """Whether there is something in it that no distill writes, and that could cost memory or time without end, or
+    tensors that are not as large as their parts of the archive (mapped, they would go on into the next ones)."""
     waiting: list[tuple[Any, int]] = [(contents, 0)]
     seen: set[int] = set()
+    stored: dict[int, int] = {}
     while waiting:
         value, depth = waiting.pop()
         if isinstance(value, Tensor):
-            plain = value.layout == torch.strided and value.device.type == "cpu"
-            if not plain or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            if value.layout != torch.strided or value.device.type != "cpu":
+                return True
+            storage = value.untyped_storage()
+            stored[storage.data_ptr()] = storage.nbytes()
+            if value.numel() * value.element_size() > storage.nbytes():
                 return True
         elif isinstance(value, int) and abs(value) >= LARGEST:
             return True
@@ -180,7 +191,9 @@ def _is_strange(contents: dict[Any, Any]) -> bool:
             waiting.extend((each, depth + 1) for each in value)
             if isinstance(value, dict):
                 waiting.extend((each, depth + 1) for each in value.values())
-    return not all(isinstance(key, str) for key in contents)
+    return sorted(size for size in stored.values() if size) != sizes or not all(
+        isinstance(key, str) for key in contents
+    )
 
 
 def _damaged(path: Path) -> DistillError:

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -83,7 +84,7 @@ def part_enlarged(whole: bytes, rng: Rng) -> bytes:
 def size_claimed(whole: bytes, rng: Rng) -> bytes:
     """A directory that promises other sizes, offsets, methods or flags than there are."""
     content = bytearray(whole)
-    entries = [place for place in range(len(content)) if content.startswith(b"PK\x01\x02", place)] if False else []
+    entries = []
     place = content.find(b"PK\x01\x02")
     while place >= 0:
         entries.append(place)
@@ -119,7 +120,7 @@ def value_replaced(whole: bytes, rng: Rng) -> bytes:
 
 def nested(whole: bytes, rng: Rng) -> bytes:
     """Lists in lists in lists, deeper than any reader's stack."""
-    depth = int(rng.choice([40, 900, 200_000]))
+    depth = int(rng.choice([40, 900, 20_000]))
     pickled = b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b"."
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
@@ -156,7 +157,11 @@ def rebuilt(
 ) -> bytes:
     """The same archive written anew, with right checksums."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(whole)) as source, zipfile.ZipFile(stream, "w", method) as target:
+    with (
+        warnings.catch_warnings(action="ignore"),  # of names that are there twice
+        zipfile.ZipFile(io.BytesIO(whole)) as source,
+        zipfile.ZipFile(stream, "w", method) as target,
+    ):
         for entry in source.infolist():
             target.writestr(named(entry.filename), (contents or {}).get(entry.filename, source.read(entry)))
     return stream.getvalue()

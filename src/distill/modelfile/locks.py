@@ -23,7 +23,7 @@ from distill.places import cache_dir
 STAGES = ("codec", "prior", "synthesiser")
 WAIT_SECONDS = 60.0
 """How long a file may be in the hands of another program that changes it."""
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.3
 """How long a training waits for its lock: others hold it for a moment to see whether anybody does."""
 NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 

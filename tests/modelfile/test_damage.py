@@ -27,8 +27,8 @@ def test_every_damage_gets_its_sentence(tiny_model: Path, tmp_path: Path, kind: 
             try:
                 read(path)
             except DistillError as error:
-                assert str(path) in str(error)  # noqa: PT017
-                assert "\n" not in str(error)  # noqa: PT017
+                assert str(path) in str(error)
+                assert "\n" not in str(error)
 
 
 def test_a_tensor_ends_where_its_part_ends(tiny_model: Path, tmp_path: Path) -> None:

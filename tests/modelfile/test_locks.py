@@ -127,7 +127,7 @@ def test_a_file_system_without_locks_is_locked_on_this_machine(
     real = fcntl.flock
 
     def flock(descriptor: int, how: int) -> None:
-        if "cache" not in os.readlink(f"/proc/self/fd/{descriptor}"):
+        if "cache" not in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
             fails(number)()
         real(descriptor, how)
 

@@ -24,6 +24,8 @@ from distill.training.synthesiser import task as synthesiser_task
 from distill.training.unfinished import unfinished_path
 from tiny import TINY_CODEC, TINY_PRIOR
 
+QUICK_PRIOR = {**TINY_PRIOR, "views": 1}
+
 QUICK_SYNTHESISER = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 2, "pretrained": False, "learning_rate": 2e-3}
 
 
@@ -219,7 +221,7 @@ def test_a_prior_beside_a_synthesiser_and_under_another_name(
 ) -> None:
     """The whole way: during a prior the model gets a synthesiser and another name; both are in it in the end, once."""
     monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
-    running = studio.train_prior_for("kit", overrides={**TINY_PRIOR, "epochs": 4}, device="cpu", overwrite=True)
+    running = studio.train_prior_for("kit", overrides={**QUICK_PRIOR, "epochs": 4}, device="cpu", overwrite=True)
     events: list[Event] = []
     for event in running:
         events.append(event)
@@ -247,7 +249,7 @@ def test_a_codec_that_is_replaced_by_an_older_program_keeps_its_file(
     library: Path, sounds: Path, tiny_model: Path
 ) -> None:
     """Guards the file against a training that takes no locks: the prior goes beside."""
-    running = studio.train_prior_for("kit", overrides={**TINY_PRIOR, "epochs": 2}, device="cpu", overwrite=True)
+    running = studio.train_prior_for("kit", overrides={**QUICK_PRIOR, "epochs": 2}, device="cpu", overwrite=True)
     next(running)
     theirs = another_model(library / "kit.distill", tiny_model)
     list(running)
@@ -279,7 +281,7 @@ def test_a_model_file_is_opened_once(library: Path, sounds: Path, monkeypatch: p
     monkeypatch.setattr(Fabric, "launch", lambda self, *given: launched.append(1) or real_launch(self, *given))
     for stage in (
         studio.train(sounds, "mine", overrides={**TINY_CODEC, "epochs": 2}, device="cpu"),
-        studio.train_prior_for("mine", overrides=TINY_PRIOR, device="cpu"),
+        studio.train_prior_for("mine", overrides=QUICK_PRIOR, device="cpu"),
         studio.train_synth_for("mine", overrides=QUICK_SYNTHESISER, device="cpu"),
     ):
         opened.clear()

@@ -78,10 +78,11 @@ def _prior(card: ModelCard) -> Rows:
     made = card.prior_metadata
     if made is None:
         return []
+    patterns = "not measured" if made.ngram_bits_per_code is None else f"{made.ngram_bits_per_code:.2f}"
     said = (
         f"held-out perplexity {made.best_perplexity:.2f} at epoch {made.best_epoch} of {made.epochs_trained}; "
         f"{made.bits_per_code:.2f} bits for each code, {made.unigram_bits_per_code:.2f} by counting codes, "
-        f"{made.ngram_bits_per_code:.2f} by counting patterns"
+        f"{patterns} by counting patterns"
     )
     return [("best prior", said), ("by heart?", text(made.memorization_message))]
 

@@ -106,7 +106,7 @@ class CodecTask:
         self,
         corpus: Corpus,
         settings: CodecSettings,
-        on_best: Callable[[Best], None],
+        on_best: Callable[[Best], Sequence[Event] | None],
         previews: CodecPreviews | None = None,
     ) -> None:
         self.corpus = corpus
@@ -208,9 +208,9 @@ class CodecTask:
             news.append(Warned(f"Epoch {progressed.epoch}: {health.message}"))
         return news
 
-    def keep(self, best: Best) -> None:
+    def keep(self, best: Best) -> Sequence[Event] | None:
         """Put the best codec so far on the disk."""
-        self.on_best(best)
+        return self.on_best(best)
 
     def progress(self) -> dict[str, Any]:
         """Whether quantisation has begun, and the curve so far."""

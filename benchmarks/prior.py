@@ -40,9 +40,10 @@ from distill.compute.device import training_precision
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads
 from distill.models.prior import BOS, CodePrior
-from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes, uniform
+from distill.models.sampling import Points, clip_generator, draw, sample_codes, uniform
 from distill.models.stepping import Stepper
 from distill.settings.auto import CorpusFacts, prior_auto, resolve
+from distill.settings.generation import GenerationSettings
 from distill.settings.prior import PriorSettings
 from distill.training.fit import fit
 from distill.training.prior.baselines import ngram_bits, unigram_bits
@@ -259,7 +260,9 @@ def sample_again_and_again(prior: CodePrior, batch: int, logits_out: list[Tensor
             logits = prior(seen, start)[:, position, level]
             logits_out.append(logits.clone())
             logits[:, prior.eos] = float("-inf")
-            codes[:, position, level] = draw(logits, SamplingOptions(), uniform(generators, 1)[:, 0])
+            codes[:, position, level] = draw(
+                logits, GenerationSettings(), Points.of(uniform(generators, 1)[:, 0])
+            ).tokens
     return codes
 
 

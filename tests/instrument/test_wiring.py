@@ -12,6 +12,7 @@ from torch import Tensor
 from distill.library import history
 from distill.models.prior import BOS, MID, CodePrior
 from distill.models.sampling import clip_generator, sample_codes
+from distill.settings.generation import GenerationSettings
 from distill.settings.prior import PriorConfig
 from distill.studio.jobs import Jobs
 
@@ -64,8 +65,7 @@ def test_a_seed_decides_the_codes() -> None:
 def test_two_writers_of_one_generation_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against a history without its lock: sounds are added and decided on from two threads at once."""
     monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path))
-    given = history.generation_settings(model="kit", count=24, seconds=1.0, seed=1, temperature=1.0, top_k=0, top_p=1.0)
-    made = history.begin_generation(given)
+    made = history.begin_generation("kit", GenerationSettings(count=24, seed=1))
     paths = [made.folder / f"{number}.wav" for number in range(24)]
     for path in paths:
         soundfile.write(path, np.zeros(100, np.float32), 48_000)
@@ -83,9 +83,9 @@ def test_two_writers_of_one_generation_lose_nothing(tmp_path: Path, monkeypatch:
     assert {sound.fate for sound in history.find_generation(made.id).sounds} == {"discarded"}
 
 
-def test_two_trainings_begun_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_trainings_begun_at_once_are_one() -> None:
     """Guards against jobs without their lock: of ten that begin at the same moment one is taken."""
-    jobs = Jobs(frozenset({"codec"}))
+    jobs = Jobs()
     gate, end = threading.Barrier(10), threading.Event()
     outcomes: list[str] = []
 

@@ -1,6 +1,6 @@
 """Which synthesiser makes the sound: the one place that decides."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
@@ -8,8 +8,7 @@ from distill.audio.griffin_lim import GriffinLim, Synthesiser
 from distill.errors import DistillError
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
-
-SynthesiserName = Literal["auto", "neural", "griffin-lim"]
+from distill.settings.generation import SynthesiserName
 
 
 def check_synthesiser(name: str) -> None:

@@ -1,6 +1,5 @@
 """The Generate tab: new sounds as cards, the history, and what the model makes of known sounds."""
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +7,13 @@ import gradio as gr
 
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.library.history import GenerationSettings, decide, find_generation, list_generations
+from distill.library.history import decide, find_generation, list_generations
 from distill.library.models import model_in_library
 from distill.modelfile.file import read_card
+from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import GENERATE
 from distill.ui.codec import codec_panels
 from distill.ui.generate_fields import (
-    NEW_SEEDS,
     How,
     What,
     fields_of,
@@ -50,7 +49,7 @@ def generate_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.
         with gr.Column(scale=3, min_width=280):
             how = lay_out_how()
     shown = _lay_out_shown()
-    codec = codec_panels(page_state, owner, what.model, how.synthesiser, how.device)
+    codec = codec_panels(page_state, owner, what.model, how.fields["synthesiser"], how.device)
     _wire_buttons(page_state, owner, what, how, shown)
     _wire_cards(page_state, owner, what, how, shown)
 
@@ -80,15 +79,15 @@ def _lay_out_shown() -> Shown:
 def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     @user_errors
     def begin(tab: str, device: str, *values: Any) -> tuple[str, str]:
-        return _begin(page_state, settings_from(*values), tab, device)
+        return _begin(page_state, *settings_from(*values), tab, device)
 
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
 
     how.go.click(begin, [owner, how.device, *fields_of(what, how)], [shown.identity, shown.results], **HIDDEN)
     how.stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
-    what.again.click(user_errors(last_seed), shown.identity, what.seed, **HIDDEN)
-    what.new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, what.seed, **HIDDEN)
+    what.again.click(user_errors(last_seed), shown.identity, what.fields["seed"], **HIDDEN)
+    what.new.click(lambda: f"{GenerationSettings().seeded().seed}", None, what.fields["seed"], **HIDDEN)
 
 
 def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
@@ -106,19 +105,19 @@ def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, 
     def from_history(tab: str, device: str, event: gr.EventData) -> tuple[Any, ...]:
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
-        made = generation.settings
+        values = values_of(generation.model, generation.settings)
         if data.get("act") == "again":
-            model_in_library(made.model)
-            return (*values_of(made), *_begin(page_state, made, tab, device))
-        return (*values_of(made), generation.id, results_html(page_state, None, generation.id))
+            model_in_library(generation.model)
+            return (*values, *_begin(page_state, generation.model, generation.settings, tab, device))
+        return (*values, generation.id, results_html(page_state, None, generation.id))
 
     shown.results.click(clicked, [owner, shown.identity], shown.results, **HIDDEN)
     changed = [*fields_of(what, how), shown.identity, shown.results]
     shown.history.click(from_history, [owner, how.device], changed, **HIDDEN)
 
 
-def _begin(page_state: PageState, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
-    job = page_state.generate(settings, owner, device=device)
+def _begin(page_state: PageState, model: str, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
+    job = page_state.generate(model, settings, owner, device)
     job.wait(0.3)
     identity = identity_of(job)
     return identity, results_html(page_state, job, identity)

@@ -17,12 +17,11 @@ from distill.corpus.collections import find_collection
 from distill.corpus.manifest import CorpusManifest
 from distill.errors import DistillError
 from distill.events import Event, SoundWritten
-from distill.instrument.request import GenerateOptions, check_generate
-from distill.library.history import GenerationSettings, add_sound, begin_generation
+from distill.library.history import add_sound, begin_generation
 from distill.library.models import list_models, model_in_library
 from distill.modelfile.file import read_card
-from distill.models.sampling import SamplingOptions
 from distill.places import sounds_dir
+from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import EVALUATE, GENERATE, LOOK, RECONSTRUCT, Job, Jobs, until_stopped
 from distill.ui.fields import in_page_words
 from distill.ui.markup import text
@@ -128,33 +127,20 @@ class PageState:
         job = self.jobs.latest(LOOK, about=str(folder))
         return job.result if job is not None and isinstance(job.result, CorpusManifest) else None
 
-    def generate(
-        self, settings: GenerationSettings, owner: str, audio_format: str = "wav", device: str = "auto"
-    ) -> Job:
+    def generate(self, model: str, settings: GenerationSettings, owner: str, device: str = "auto") -> Job:
         """New sounds, written into the history one by one."""
-        path = model_in_library(settings.model)
-        options = GenerateOptions(
-            settings.count,
-            settings.seconds,
-            settings.seed,
-            SamplingOptions(settings.temperature, settings.top_k, settings.top_p),
-            exact={"exact": True, "natural": False}.get(settings.ending),
-            format=audio_format,
-            synthesiser=settings.synthesiser,
-            texture=settings.texture,
-        )
-        check_generate(options)
+        path = model_in_library(model)
 
         def work(stop: threading.Event) -> Generator[Event, None, str]:
-            generation = begin_generation(settings)
+            generation = begin_generation(model, settings)
             yield GenerationBegun(generation.id)
-            for event in studio.generate(str(path), generation.folder, options, device, stop):
+            for event in studio.generate(str(path), generation.folder, generation.settings, device, stop):
                 if isinstance(event, SoundWritten):
                     add_sound(generation.id, Path(event.path), event.seconds, event.seed or 0)
                 yield event
             return generation.id
 
-        return self.jobs.start(GENERATE, f"Generating with {settings.model}", work, owner, str(path))
+        return self.jobs.start(GENERATE, f"Generating with {model}", work, owner, str(path))
 
     def reconstruct(self, model: str, files: Sequence[Path], owner: str, device: str, synthesiser: str) -> Job:
         """Sounds through the codec."""

@@ -63,3 +63,12 @@ def test_the_damage_is_damage(tiny_model: Path) -> None:
     made = {part_enlarged(whole, np.random.default_rng(seed)) for seed in range(4)}
     assert len(made) == 4
     assert whole not in made
+
+
+def test_values_have_their_checksum_compared_without_the_weights(tiny_model: Path, tmp_path: Path) -> None:
+    """Guards against a card with one letter changed that `info` and the library believe."""
+    whole = tiny_model.read_bytes()
+    assert whole.count(b"hit 3.wav") >= 1
+    (tmp_path / "rotten.distill").write_bytes(whole.replace(b"hit 3.wav", b"hit 8.wav"))
+    with pytest.raises(DistillError, match="checksums"):
+        read_card(tmp_path / "rotten.distill")

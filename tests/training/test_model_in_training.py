@@ -15,6 +15,7 @@ from distill.events import Event, PriorEpochMetrics, PriorTrainingCompleteEvent,
 from distill.library.models import export_model, import_model, list_models, rename_model
 from distill.library.trash import delete_model, deleted_models, empty_trash, restore_model
 from distill.modelfile import file as modelfile
+from distill.modelfile import locks
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.modelfile.locks import claimed, stage_in_training
 from distill.modelfile.opened import load_model, open_model
@@ -193,6 +194,31 @@ def test_no_name_is_taken_that_is_in_training(library: Path, tiny_model: Path, t
         with pytest.raises(DistillError, match="mine is being trained"):
             restore_model("mine")
     assert restore_model("mine") == library / "mine.distill"
+
+
+def test_every_writer_takes_the_lock(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a verb, or a stage, that writes while another program is writing."""
+    monkeypatch.setattr(locks, "WAIT_SECONDS", 0.05)
+    shutil.copy(library / "kit.distill", library / "gone.distill")
+    trashed = delete_model("gone").path
+    exported = shutil.copy(library / "kit.distill", tmp_path / "out.distill")
+    before = {path.name: path.stat().st_mtime_ns for path in library.glob("*.distill")}
+    with trained(library / "kit.distill") as model:
+        for held, work in (
+            (library / "kit.distill", lambda: model.write(marked)),
+            (library / "kit.distill", lambda: rename_model("kit", "other")),
+            (library / "other.distill", lambda: rename_model("kit", "other")),
+            (library / "kit.distill", lambda: delete_model("kit")),
+            (trashed, lambda: restore_model("gone")),
+            (library / "gone.distill", lambda: restore_model("gone")),
+            (trashed, empty_trash),
+            (library / "new.distill", lambda: import_model(exported, "new")),
+            (exported, lambda: export_model("kit", exported, overwrite=True)),
+        ):
+            with locks.locked(held), pytest.raises(DistillError, match="Another program is writing"):
+                work()
+    assert {path.name: path.stat().st_mtime_ns for path in library.glob("*.distill")} == before
+    assert trashed.is_file()
 
 
 def test_two_trainings_of_one_name(library: Path, sounds: Path) -> None:

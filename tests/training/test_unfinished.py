@@ -11,10 +11,19 @@ import torch
 
 from distill import files, studio
 from distill.errors import DistillError
-from distill.events import Event, PriorEpochMetrics, PriorTrainingCompleteEvent, Progress, TrainingStarted, Warned
+from distill.events import (
+    CodecTrainingCompleteEvent,
+    Event,
+    PriorEpochMetrics,
+    PriorTrainingCompleteEvent,
+    Progress,
+    TrainingStarted,
+    Warned,
+)
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.modelfile.opened import load_model
 from distill.training import unfinished
+from distill.training.codec import preview
 from distill.training.unfinished import unfinished_path
 from tiny import TINY_CODEC, TINY_PRIOR
 
@@ -172,6 +181,21 @@ def test_a_run_that_cannot_be_put_down_is_trained_all_the_same(
     assert ("permission" if why == "read-only" else "no space") in notes[0]
     assert isinstance(events[-1], PriorTrainingCompleteEvent)
     assert not unfinished_path(library / "kit.distill", "prior").exists()
+
+
+def test_previews_that_cannot_be_written_cost_no_training(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a training that ends at its first preview because the cache is full; it is said once."""
+
+    def full(*given: Any, **named: Any) -> None:
+        raise DistillError("Cannot write it: there is no space left for it.")
+
+    monkeypatch.setattr(preview, "write_audio", full)
+    overrides = {**TINY_CODEC, "epochs": 3, "preview_every": 1}
+    events = list(studio.train(sounds, out=tmp_path / "m.distill", overrides=overrides, device="cpu"))
+    assert sum(isinstance(event, Warned) and "no previews" in event.message for event in events) == 1
+    assert isinstance(events[-1], CodecTrainingCompleteEvent)
 
 
 def test_a_full_disk_loses_neither_the_model_nor_the_training(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:

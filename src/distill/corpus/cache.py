@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from distill.audio.reading import decode_blocks
 from distill.corpus.fingerprint import Fingerprint, fingerprint, fingerprint_shape
 from distill.errors import DistillError
-from distill.files import replacing
+from distill.files import cannot_write, replacing
 from distill.places import cache_dir
 from distill.settings.geometry import SpectrogramConfig
 from distill.settings.knobs import Frozen
@@ -73,10 +73,7 @@ class SoundCache:
             with tempfile.TemporaryFile(dir=entry) as waiting:
                 facts = self._decode(source, waiting, entry)
         except OSError as error:
-            raise DistillError(
-                f"Cannot write the cache in {self._root}: {(error.strerror or str(error)).lower()}. "
-                "Free some space, or set DISTILL_CACHE to another folder."
-            ) from error
+            raise DistillError(f"{cannot_write(self._root, error)} DISTILL_CACHE says where the cache is.") from error
         return facts
 
     def _decode(self, source: Path, waiting: IO[bytes], entry: Path) -> SoundFacts:

@@ -113,7 +113,7 @@ class CodecTask:
         self.settings = settings
         self.on_best = on_best
         self.previews = previews
-        self.previewed: list[Event] = [self.previews.begin()] if self.previews is not None else []
+        self.previewed: list[Event] = self.previews.begin() if self.previews is not None else []
         self.warned = False
         self.epoch = 0
         self.source = CropSource(corpus)
@@ -174,7 +174,7 @@ class CodecTask:
         health = judge_health(self.objective.take_usage()).to_dict() if quantising else None
         every = self.settings.preview_every
         if self.previews is not None and quantising and self.epoch % every == 0:
-            self.previewed.append(self.previews.write(self.codec, self.epoch, device))
+            self.previewed += self.previews.write(self.codec, self.epoch, device)
         return Validation(score, {"health": health}, eligible=quantising)
 
     def step_event(self, progressed: Progressed) -> Event:

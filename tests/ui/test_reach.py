@@ -148,7 +148,7 @@ def test_the_demo_goes_the_whole_way(page_state: PageState, library: Path) -> No
     assert (library / "demo.distill").read_bytes() == before
     assert len(list((library / "sounds" / "demo sounds").iterdir())) == 40
     shots, piece = list_generations()
-    assert (len(shots.sounds), shots.settings.model) == (8, "demo-2")
+    assert (len(shots.sounds), shots.model) == (8, "demo-2")
     assert piece.sounds[0].seconds == pytest.approx(10.0, abs=0.1)
 
 

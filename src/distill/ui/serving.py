@@ -98,8 +98,10 @@ def add_routes(app: FastAPI, offers: Offers) -> None:
 
 
 def _as_sound(path: Path, container: str) -> bytes:
+    comment = ""
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            samples, rate, comment = file.read(dtype="float32", always_2d=True), file.samplerate, file.comment
     except (soundfile.LibsndfileError, OSError):
         try:
             mono, _ = read_audio(path)
@@ -107,5 +109,8 @@ def _as_sound(path: Path, container: str) -> bytes:
             raise HTTPException(422, str(error)) from error
         samples, rate = mono[:, None], SAMPLE_RATE
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format=container, subtype="PCM_24")
+    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], "PCM_24", format=container) as file:
+        if comment:  # what a sound was made with goes with it
+            file.comment = comment
+        file.write(samples)
     return buffer.getvalue()

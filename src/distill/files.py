@@ -4,7 +4,7 @@ import errno
 import io
 import os
 import re
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +17,8 @@ UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 """What no file's name may hold on one system or another."""
 LONGEST_NAME = 180
 """Bytes of a name that the user gives: of the 255 that file systems take, suffixes and temporary names need some."""
+LONGEST_FILE_NAME = 255
+"""Bytes that file systems take."""
 NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 Stamp = tuple[int, int, int, int]
@@ -55,13 +57,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DistillError: the folder cannot be made or written, or the disk is full; the sentence says which.
     """
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"  # not made of the name, which may be as long as can be
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        disk = _StreamToDisk(os.fspath(temporary), "xb")
     except OSError as error:
         raise cannot_write(path, error) from error
-    temporary = Path(name)
-    disk = _StreamToDisk(descriptor, "wb")
     stream = io.BufferedWriter(disk)
     try:
         try:
@@ -76,7 +77,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 raise disk.failure
             os.fsync(disk.fileno())
             stream.close()
-            temporary.chmod(0o666 & ~_umask())
             _put(temporary, path)
         except OSError as error:
             raise cannot_write(path, error) from error
@@ -111,12 +111,20 @@ def stamp(path: Path) -> Stamp | None:
 
 
 def unused_path(path: Path) -> Path:
-    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has."""
-    candidate, number = path, 1
-    while candidate.exists():
+    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has; the stem is cut where the name gets too long."""
+    candidate, number = _ending(path, ""), 1
+    while os.path.lexists(candidate):
         number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        candidate = _ending(path, f"-{number}")
     return candidate
+
+
+def _ending(path: Path, end: str) -> Path:
+    """`path` with `end` after its stem."""
+    room = LONGEST_FILE_NAME - len(os.fsencode(f"{end}{path.suffix}"))
+    stem = os.fsencode(path.stem)
+    cut = path.stem if len(stem) <= room else stem[:room].decode("utf-8", "ignore")
+    return path.with_name(f"{cut}{end}{path.suffix}")
 
 
 def is_file_name(name: str) -> bool:
@@ -135,6 +143,12 @@ def safe_file_name(name: str) -> str:
     return stem.encode()[:room].decode(errors="ignore") + suffix
 
 
+def name_made_of(text: str) -> str:
+    """As much of `text` as `is_file_name` takes; it may be empty."""
+    cut = UNSAFE.sub("", text).strip(" .-").encode()[:LONGEST_NAME].decode(errors="ignore")
+    return cut.strip(" .-")
+
+
 def move_to_new(source: Path, target: Path) -> None:
     """Give a file another name in the same file system, and never that of a file that is there.
 
@@ -148,7 +162,7 @@ def move_to_new(source: Path, target: Path) -> None:
             os.link(source, target)  # unlike a rename, this fails where the name is taken
         except FileExistsError:
             raise
-        except OSError:  # a file system without links
+        except (OSError, AttributeError):  # a file system or a Python without links
             if target.exists():
                 raise FileExistsError(target) from None
             source.rename(target)
@@ -173,9 +187,3 @@ def _put(temporary: Path, path: Path) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import re
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -11,16 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.errors import DistillError
-from distill.files import move_to_new, replacing
+from distill.files import LONGEST_NAME, is_file_name, move_to_new, name_made_of, replacing
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import read_card, unreadable
 from distill.modelfile.locks import STAGES, locked, refuse_in_training, stage_in_training
 from distill.modelfile.opened import load_model
-from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, library_dir, unfinished_dir
-
-UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
-"""What no file's name may hold on one system or another."""
-LONGEST_NAME = 100
+from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, given_path, library_dir, shell_quoted, unfinished_dir
 
 
 @dataclass(frozen=True)
@@ -44,9 +39,11 @@ def new_model_path(name: str) -> Path:
         DistillError: the name cannot be a file's name.
     """
     stem = name.removesuffix(MODEL_SUFFIX)
-    if not stem or len(stem) > LONGEST_NAME or UNSAFE.search(stem) or stem != stem.strip(" .-"):
+    if not is_file_name(stem):
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:60]}..."
         raise DistillError(
-            f"--name {name!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces; none of "
+            f"--name {shown!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces (a letter of "
+            "another script, or an emoji, counts for two to four); none of "
             '/ \\ : * ? " < > |, and no space, dot or dash at either end.'
         )
     return library_dir() / f"{stem}{MODEL_SUFFIX}"
@@ -54,7 +51,12 @@ def new_model_path(name: str) -> Path:
 
 def name_of_folder(folder: Path) -> str:
     """A model's name made of a folder's name, whatever that holds."""
-    return UNSAFE.sub("", folder.resolve().name).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"
+    return name_made_of(folder.resolve().name) or "model"
+
+
+def spoken(path: Path) -> str:
+    """How the user would name a model in a command: by its name if it is in the library, else by its path."""
+    return shell_quoted(path.stem if path.parent == library_dir() else path)
 
 
 def find_model(name_or_path: str) -> Path:
@@ -63,7 +65,7 @@ def find_model(name_or_path: str) -> Path:
     Raises:
         DistillError: there is none; the sentence lists what there is.
     """
-    given = Path(name_or_path).expanduser()
+    given = given_path(name_or_path)
     if given.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and _is_file(given):
         return given
     for suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX, ""):
@@ -72,8 +74,8 @@ def find_model(name_or_path: str) -> Path:
             return candidate
     if _is_file(given):
         return given
-    names = list_models()
-    known = f"The library has: {', '.join(path.stem for path in names[:12])}." if names else "The library is empty."
+    models = list_models()
+    known = f"The library has: {', '.join(path.stem for path in models[:12])}." if models else "The library is empty."
     raise DistillError(
         f"There is no model called {name_or_path!r}. {known} `distill train FOLDER --name NAME` makes one."
     )
@@ -89,9 +91,16 @@ def _is_file(path: Path) -> bool:
 def list_models() -> list[Path]:
     """Every model in the library, by name."""
     folder = library_dir()
-    if not folder.is_dir():
+    try:
+        there = list(folder.iterdir())
+    except FileNotFoundError:
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and p.is_file())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DistillError(
+            f"The library {folder} cannot be read ({reason}). Set DISTILL_LIBRARY to a folder."
+        ) from error
+    return sorted(p for p in there if p.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and p.is_file())
 
 
 def entries() -> list[LibraryEntry]:
@@ -240,4 +249,4 @@ def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
 
 def name_of_file(path: Path) -> str:
     """A model's name made of a file's name, whatever that holds."""
-    return UNSAFE.sub("", path.stem).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"
+    return name_made_of(path.stem) or "model"

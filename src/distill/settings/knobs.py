@@ -16,6 +16,9 @@ Origin = Literal["auto", "default", "set"]
 AUTO = "auto"
 """What may be said in place of a word to leave a setting to the corpus."""
 
+LEAST_RATE = 1e-8
+"""The smallest step size: with smaller ones nothing is learned in float32, and some end in divisions by zero."""
+
 
 class Frozen(BaseModel):
     """Base of everything that is kept in a file: immutable, and an unknown key is an error, not a surprise."""

@@ -22,6 +22,7 @@ from distill.settings.geometry import SpectrogramConfig
 from distill.settings.knobs import AUTO
 from distill.studio.looking import scanned
 from distill.studio.opening import given_settings, resumed_settings
+from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.codec.train import CODEC_STAGE, train_codec
 from distill.training.stage import ModelInTraining
 from distill.training.unfinished import UnfinishedRun, read_unfinished
@@ -52,7 +53,7 @@ def train(
             _check_is_of_run(path, resumed)
         model = ModelInTraining(claim, None)
         slicing = wanted.slice if resumed is None else resumed.settings.get("slice", AUTO)
-        corpus = yield from scan(folder, slicing=slicing)
+        corpus = yield from stoppable(scan(folder, slicing=slicing), stop, NOTHING_TRAINED)
         yield from scanned(corpus.manifest)
         if resumed is not None:
             resolved = resumed_settings(CodecSettings, resumed, path, CODEC_STAGE)

@@ -20,7 +20,7 @@ from distill.files import unused_path
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
-from distill.library.models import find_model
+from distill.library.models import find_model, spoken
 from distill.modelfile.opened import load_model
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
@@ -42,7 +42,7 @@ def generate(
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
     if loaded.prior is None:
-        raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {path.stem}` first.")
+        raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {spoken(path)}` first.")
     settings = settings.seeded()
     seeds = settings.seeds()
     synthesise = choose_synthesiser(loaded, settings.synthesiser, chosen)

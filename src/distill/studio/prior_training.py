@@ -15,6 +15,7 @@ from distill.settings.auto import Resolved, prior_auto, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.opening import open_for_stage, resumed_settings
+from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.prior.codes import extract_code_sequences, measure_texture, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
@@ -49,10 +50,12 @@ def train_prior_for(
             config = card.vqvae_config
             sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, config.rvq_levels)
         else:
-            corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+            reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+            corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
             manifest = corpus.manifest
             views, seed = resolved.settings.views, resolved.settings.seed
-            sequences = yield from extract_code_sequences(codec, corpus, fabric.device, views, seed)
+            extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed)
+            sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
             texture = measure_texture(codec, corpus, sequences)
         yield from train_prior(
             begun.file, codec.codebooks(), sequences, manifest, resolved, fabric, stop, embed_codes, resumed, texture
@@ -64,6 +67,8 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
     codec = card.vqvae_config
     automatic = prior_auto(card.corpus_manifest.facts())
     seconds = overrides.get("context_seconds")
+    if seconds is not None:
+        resolve(PriorSettings, {}, {"context_seconds": seconds})  # a bad value is named before it is reckoned with
     columns_wanted = round((automatic["context_seconds"] if seconds is None else float(seconds)) / COLUMN_SECONDS)
     fixed = {
         "codebook_size": codec.codebook_size,

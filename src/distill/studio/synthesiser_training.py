@@ -15,6 +15,7 @@ from distill.settings.auto import resolve
 from distill.settings.geometry import SpectrogramConfig
 from distill.settings.synthesiser import SynthesiserSettings
 from distill.studio.opening import open_for_stage, resumed_settings
+from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.synthesiser.train import SYNTHESISER_STAGE, train_synthesiser
 from distill.weights import fits
 
@@ -42,7 +43,8 @@ def train_synth_for(
             yield Warned("The synthesiser that every model has does not fit this one: its own is trained from nothing.")
             chosen = {name: value for name, value in begun.chosen.items() if name != "pretrained"}
             resolved = resolve(SynthesiserSettings, {"pretrained": False}, chosen)
-        corpus = yield from reopen(begun.card.corpus_manifest, dataset, spectrogram, allow_changed)
+        reopening = reopen(begun.card.corpus_manifest, dataset, spectrogram, allow_changed)
+        corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
         fabric = launch_fabric(device, resolved.settings.seed, processes)
         yield from train_synthesiser(begun.file, corpus, resolved, fabric, stop, resumed)
 

@@ -20,7 +20,7 @@ from distill.events import Event, SoundWritten
 from distill.library.history import add_sound, begin_generation
 from distill.library.models import list_models, model_in_library
 from distill.modelfile.file import read_card
-from distill.places import sounds_dir
+from distill.places import sounds_dir, typed_path
 from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import EVALUATE, GENERATE, LOOK, RECONSTRUCT, Job, Jobs, until_stopped
 from distill.ui.fields import in_page_words
@@ -81,13 +81,13 @@ class PageState:
         Raises:
             DistillError: none was given, or it may not be opened.
         """
-        if not given or not given.strip() or "\0" in given:
+        if not given or not given.strip():
             raise DistillError("Choose a folder of sounds first, or drop sounds in the Sounds tab.")
         name = given.strip()
         collection = find_collection(name)
         if collection is not None:
             return collection
-        path = Path(name).expanduser()
+        path = typed_path(name)
         if self.any_folder and path.is_absolute():
             return path
         inside = path.resolve().is_relative_to(sounds_dir().resolve())

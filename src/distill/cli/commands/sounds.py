@@ -1,5 +1,6 @@
 """`distill generate`, `reconstruct`, `evaluate`, `info` and `demo`."""
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
-from distill.errors import DistillError
+from distill.errors import DistillError, Stopped
 from distill.settings.generation import GenerationSettings, generation_settings
 
 
@@ -33,7 +34,10 @@ def generate(
     if short is not None and overrides.setdefault("ending", short) != short:
         raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
     settings = generation_settings(**overrides)
-    done = last(run(studio.generate(model, out, settings, device)), GenerationCompleteEvent)
+    stop = threading.Event()
+    done = last(run(studio.generate(model, out, settings, device, stop), stop), GenerationCompleteEvent)
+    if not done.sounds:
+        raise Stopped("Stopped before a sound was written.")
     if as_json:
         emit(
             model=done.model,
@@ -48,6 +52,14 @@ def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reconstructed"),
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Choose codes by what they decode to, as everywhere else, or take those that the encoder gives at once: "
+            "faster, a little further from the original.",
+        ),
+    ] = True,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -56,7 +68,9 @@ def reconstruct(
     from distill import studio
     from distill.events import ReconstructionCompleteEvent
 
-    done = last(run(studio.reconstruct(model, files, out, device, synthesiser)), ReconstructionCompleteEvent)
+    stop = threading.Event()
+    work = studio.reconstruct(model, files, out, device, synthesiser, refine, stop)
+    done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(
             model=done.model,
@@ -64,17 +78,28 @@ def reconstruct(
                 {"source": sound.source, "path": sound.path, "seconds": sound.seconds, "mel_l1_db": sound.mel_l1_db}
                 for sound in done.sounds
             ],
+            stopped_early=done.stopped_early,
         )
 
 
 def evaluate(
     model: Model,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(
-            "--corpus", help="A folder of sounds; those it was trained on are left out.", show_default="the model's own"
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Sounds to measure it by, or folders of them.", show_default="the model's own held-out ones"
         ),
     ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset",
+            help="A folder of sounds: where the model's own are now, or others. Those it was trained on, and copies of "
+            "those, are left out.",
+            show_default="where they were",
+        ),
+    ] = None,
+    corpus: Annotated[Path | None, typer.Option("--corpus", hidden=True, help="An older name of --dataset.")] = None,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -83,12 +108,17 @@ def evaluate(
     from distill import studio
     from distill.evaluation.scores import EvaluationCompleteEvent
 
-    done = last(run(studio.evaluate(model, corpus, device, synthesiser)), EvaluationCompleteEvent).to_dict()
+    stop = threading.Event()
+    places = [place for place in (dataset, corpus, *(files or [])) if place is not None]
+    work = studio.evaluate(model, places, device, synthesiser, stop)
+    done = last(run(work, stop), EvaluationCompleteEvent).to_dict()
     if as_json:
         emit(**done)
     else:
         levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
-        print(f"{done['files']} sounds at {done['bits_per_second']:.0f} bits per second")
+        print(
+            f"{done['files']} sound{'s' if done['files'] > 1 else ''} at {done['bits_per_second']:.0f} bits per second"
+        )
         print(
             f"codec: {done['mel_l1_db']:.2f} dB (its encoder alone, by levels 1, 1-2, ...: {levels}; "
             f"unquantised {done['mel_l1_db_unquantised']:.2f})"
@@ -125,8 +155,11 @@ def demo(
 ) -> None:
     """The whole way on 40 sounds that the program renders itself: train, generate, picture, summary."""
     from distill.studio.demo import DemoCompleteEvent, run_demo
+    from distill.studio.stopping import stoppable
 
-    done = last(run(run_demo(out, device)), DemoCompleteEvent)
+    stop = threading.Event()
+    work = stoppable(run_demo(out, device), stop, f"The demo was stopped; what it has made so far is in {out}.")
+    done = last(run(work, stop), DemoCompleteEvent)
     if as_json:
         emit(**done.to_dict())
     else:

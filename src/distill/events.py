@@ -277,10 +277,11 @@ class GenerationCompleteEvent(Event):
 
 @dataclass(frozen=True)
 class ReconstructionCompleteEvent(Event):
-    """All sounds have been through the codec."""
+    """All sounds have been through the codec, or those that had when it was stopped."""
 
     model: str
     sounds: tuple[SoundWritten, ...]
+    stopped_early: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """Where files live, and how they are replaced: whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from distill.errors import DistillError
+
+LONGEST_FILE_NAME = 255
+"""Bytes; the usual limit of file systems."""
 
 
 @contextmanager
@@ -23,13 +26,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as stream:
+        waiting = path.parent / f".{secrets.token_hex(8)}.tmp"  # not made of the name, which may be as long as can be
+        with waiting.open("xb") as stream:
+            temporary = waiting
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         temporary = None
     except OSError as error:
@@ -41,12 +43,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def unused_path(path: Path) -> Path:
-    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has."""
-    candidate, number = path, 1
-    while candidate.exists():
+    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has; the stem is cut where the name gets too long."""
+    candidate, number = _ending(path, ""), 1
+    while os.path.lexists(candidate):
         number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        candidate = _ending(path, f"-{number}")
     return candidate
+
+
+def _ending(path: Path, end: str) -> Path:
+    """`path` with `end` after its stem."""
+    room = LONGEST_FILE_NAME - len(os.fsencode(f"{end}{path.suffix}"))
+    stem = os.fsencode(path.stem)
+    cut = path.stem if len(stem) <= room else stem[:room].decode("utf-8", "ignore")
+    return path.with_name(f"{cut}{end}{path.suffix}")
 
 
 def move_to_new(source: Path, target: Path) -> None:
@@ -62,7 +72,7 @@ def move_to_new(source: Path, target: Path) -> None:
             os.link(source, target)  # unlike a rename, this fails where the name is taken
         except FileExistsError:
             raise
-        except OSError:  # a file system without links
+        except (OSError, AttributeError):  # a file system or a Python without links
             if target.exists():
                 raise FileExistsError(target) from None
             source.rename(target)
@@ -73,9 +83,3 @@ def move_to_new(source: Path, target: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DistillError(f"Cannot move {source} to {target}: {reason}. Check the folder's permissions.") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distill.cli.show import duration
+from distill.cli.show import duration, printable
+from distill.library.models import spoken
 from distill.modelfile.card import ModelCard
 from distill.settings.knobs import is_knob
 
@@ -15,14 +16,14 @@ def show_card(path: Path, card: ModelCard) -> None:
     """Print the card on stdout."""
     console = Console(highlight=False)
     corpus, meta = card.corpus_manifest, card.metadata
-    table = Table(title=escape(str(path)), show_header=False, title_justify="left")
+    table = Table(title=escape(printable(str(path))), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     table.add_row("trained", f"{meta.created}, distill {meta.distill_version}")
     table.add_row(
         "corpus",
         escape(
-            f"{corpus.folder}: {len(corpus.files)} sounds ({len(corpus.train)} train, {len(corpus.val)} held out), "
+            f"{printable(corpus.folder)}: {len(corpus.files)} sounds ({len(corpus.train)} train, {len(corpus.val)} held out), "
             f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
         ),
     )
@@ -37,7 +38,7 @@ def show_card(path: Path, card: ModelCard) -> None:
         )
     prior = card.prior_metadata
     if prior is None:
-        table.add_row("prior", f"none yet: distill train-prior {escape(path.stem)}")
+        table.add_row("prior", f"none yet: distill train-prior {escape(printable(spoken(path)))}")
     else:
         table.add_row(
             "prior",
@@ -57,7 +58,7 @@ def show_card(path: Path, card: ModelCard) -> None:
     own = card.synthesiser_metadata
     table.add_row(
         "synthesiser",
-        f"the one every model has; distill train-synth {escape(path.stem)} fits it to these sounds"
+        f"the one every model has; distill train-synth {escape(printable(spoken(path)))} fits it to these sounds"
         if own is None
         else f"its own: held-out STFT distance {own.val_mrstft:.3f} at epoch {own.best_epoch} of {own.epochs}, "
         f"{own.shipped_val_mrstft:.3f} as shipped; {own.training_date}",

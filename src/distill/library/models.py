@@ -12,11 +12,14 @@ from distill.files import move_to_new, replacing, unused_path
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import read_card
 from distill.modelfile.opened import load_model
-from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, library_dir, unfinished_dir
+from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, given_path, library_dir, shell_quoted, unfinished_dir
 
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 """What no file's name may hold on one system or another."""
 LONGEST_NAME = 100
+"""Characters."""
+LONGEST_NAME_BYTES = 200
+"""As file systems count, which take 255: the rest is for what goes around a name (suffixes, numbers, the trash's date)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,10 @@ def new_model_path(name: str) -> Path:
         DistillError: the name cannot be a file's name.
     """
     stem = name.removesuffix(MODEL_SUFFIX)
-    if not stem or len(stem) > LONGEST_NAME or UNSAFE.search(stem) or stem != stem.strip(" .-"):
+    if not can_be_name(stem):
         raise DistillError(
-            f"--name {name!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces; none of "
+            f"--name {_shortened(name)!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces "
+            f"({LONGEST_NAME_BYTES} bytes: an emoji takes 4 of them); none of "
             '/ \\ : * ? " < > |, and no space, dot or dash at either end.'
         )
     return library_dir() / f"{stem}{MODEL_SUFFIX}"
@@ -50,7 +54,27 @@ def new_model_path(name: str) -> Path:
 
 def name_of_folder(folder: Path) -> str:
     """A model's name made of a folder's name, whatever that holds."""
-    return UNSAFE.sub("", folder.resolve().name).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"
+    return _fitting(UNSAFE.sub("", folder.resolve().name)) or "model"
+
+
+def can_be_name(name: str) -> bool:
+    """Whether a model or a collection of sounds may be called so, on any system."""
+    return bool(name) and not UNSAFE.search(name) and name == _fitting(name)
+
+
+def _fitting(name: str) -> str:
+    """As much of a name as a file's name may hold, in characters and in bytes, without what may not be at its ends."""
+    cut = name.strip(" .-")[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    return cut.strip(" .-")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+
+
+def spoken(path: Path) -> str:
+    """How the user would name a model in a command: by its name if it is in the library, else by its path."""
+    return shell_quoted(path.stem if path.parent == library_dir() else path)
 
 
 def find_model(name_or_path: str) -> Path:
@@ -59,17 +83,18 @@ def find_model(name_or_path: str) -> Path:
     Raises:
         DistillError: there is none; the sentence lists what there is.
     """
-    given = Path(name_or_path).expanduser()
+    given = given_path(name_or_path)
     if given.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and given.is_file():
         return given
     for suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX, ""):
         candidate = library_dir() / f"{name_or_path}{suffix}"
-        if candidate.parent == library_dir() and candidate.is_file():
-            return candidate
+        with contextlib.suppress(OSError):  # too long for a file's name
+            if candidate.parent == library_dir() and candidate.is_file():
+                return candidate
     if given.is_file():
         return given
-    names = list_models()
-    known = f"The library has: {', '.join(path.stem for path in names[:12])}." if names else "The library is empty."
+    models = list_models()
+    known = f"The library has: {', '.join(path.stem for path in models[:12])}." if models else "The library is empty."
     raise DistillError(
         f"There is no model called {name_or_path!r}. {known} `distill train FOLDER --name NAME` makes one."
     )
@@ -78,9 +103,16 @@ def find_model(name_or_path: str) -> Path:
 def list_models() -> list[Path]:
     """Every model in the library, by name."""
     folder = library_dir()
-    if not folder.is_dir():
+    try:
+        there = list(folder.iterdir())
+    except FileNotFoundError:
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and p.is_file())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DistillError(
+            f"The library {folder} cannot be read ({reason}). Set DISTILL_LIBRARY to a folder."
+        ) from error
+    return sorted(p for p in there if p.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and p.is_file())
 
 
 def entries() -> list[LibraryEntry]:
@@ -196,4 +228,4 @@ def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
 
 def name_of_file(path: Path) -> str:
     """A model's name made of a file's name, whatever that holds."""
-    return UNSAFE.sub("", path.stem).strip(" .-")[:LONGEST_NAME].strip(" .-") or "model"
+    return _fitting(UNSAFE.sub("", path.stem)) or "model"

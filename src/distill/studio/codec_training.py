@@ -18,6 +18,7 @@ from distill.settings.auto import codec_auto, resolve
 from distill.settings.codec import CodecSettings
 from distill.studio.looking import scanned_event
 from distill.studio.opening import given_settings
+from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.codec.train import CODEC_STAGE, train_codec
 from distill.training.unfinished import UnfinishedRun
 
@@ -41,7 +42,7 @@ def train(
     check_processes(processes, choose_device(device))
     resolve(CodecSettings, {}, chosen)  # a bad value is named before the folder is read
     kept = UnfinishedRun(path, CODEC_STAGE, {}, resume).kept_facts()["settings"] if resume else None
-    corpus = yield from scan(folder)
+    corpus = yield from stoppable(scan(folder), stop, NOTHING_TRAINED)
     yield scanned_event(corpus.manifest)
     automatic = codec_auto(corpus.manifest.facts(), chosen)
     resolved = resolve(CodecSettings, automatic, chosen) if kept is None else resolve(CodecSettings, {}, kept)

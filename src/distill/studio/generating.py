@@ -22,7 +22,7 @@ from distill.instrument.rendering import to_samples
 from distill.instrument.request import LARGEST_SEED, GenerateOptions, check_generate
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
-from distill.library.models import find_model
+from distill.library.models import find_model, spoken
 from distill.modelfile.opened import load_model
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import SAMPLE_RATE
@@ -44,7 +44,7 @@ def generate(
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
     if loaded.prior is None:
-        raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {path.stem}` first.")
+        raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {spoken(path)}` first.")
     seed = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
     synthesise = choose_synthesiser(loaded, options.synthesiser, chosen)
     sounds: list[SoundWritten] = []

@@ -17,6 +17,7 @@ from distill.settings.auto import Resolved, prior_auto, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.opening import open_for_stage
+from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.prior.codes import extract_code_sequences, measure_texture, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
@@ -49,10 +50,12 @@ def train_prior_for(
         packed = read_contents(path, mapped=False)["codes"]
         sequences = unpack_codes(packed, manifest, config.codebook_size, config.rvq_levels)
     else:
-        corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+        reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+        corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
         manifest = corpus.manifest
         views, seed = resolved.settings.views, resolved.settings.seed
-        sequences = yield from extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
+        extracting = extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
+        sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
         texture = measure_texture(loaded.codec, corpus, sequences)
     books = loaded.codec.codebooks()
     yield from train_prior(

@@ -12,6 +12,7 @@ from distill.events import Event
 from distill.settings.auto import Resolved, resolve
 from distill.settings.synthesiser import SynthesiserSettings
 from distill.studio.opening import open_for_stage
+from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.synthesiser.train import SYNTHESISER_STAGE, train_synthesiser
 
 
@@ -32,5 +33,6 @@ def train_synth_for(
     )
     check_processes(processes, choose_device(device))
     resolved = resolve(SynthesiserSettings, {}, chosen) if kept is None else Resolved(SynthesiserSettings(**kept), {})
-    corpus = yield from reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+    reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+    corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
     yield from train_synthesiser(path, corpus, resolved, device, stop, resume, processes)

@@ -23,10 +23,10 @@ from distill.events import Event, SoundWritten
 from distill.files import replacing, unused_path
 from distill.instrument.request import GenerateOptions, check_generate
 from distill.library.history import GenerationSettings, add_sound, begin_generation
-from distill.library.models import LONGEST_NAME, UNSAFE, list_models, model_in_library
+from distill.library.models import can_be_name, list_models, model_in_library
 from distill.modelfile.file import read_card
 from distill.models.sampling import SamplingOptions
-from distill.places import sounds_dir
+from distill.places import sounds_dir, typed_path
 from distill.studio.jobs import Job, Jobs
 from distill.ui.fields import in_page_words
 from distill.ui.markup import text
@@ -89,13 +89,13 @@ class PageState:
         Raises:
             DistillError: none was given, or it may not be opened.
         """
-        if not given or not given.strip() or "\0" in given:
+        if not given or not given.strip():
             raise DistillError("Choose a folder of sounds first, or drop sounds in the Sounds tab.")
         name = given.strip()
         collection = sounds_dir() / name
         if name in self.collections():
             return collection
-        path = Path(name).expanduser()
+        path = typed_path(name)
         if self.any_folder and path.is_absolute():
             return path
         inside = path.resolve().is_relative_to(sounds_dir().resolve())
@@ -143,7 +143,7 @@ class PageState:
             name: a collection to begin or to add to; empty: a new one.
         """
         wanted = (name or "").strip()
-        if len(wanted) > LONGEST_NAME or UNSAFE.search(wanted) or wanted != wanted.strip(" .-"):
+        if wanted and not can_be_name(wanted):
             raise DistillError(f"{wanted!r} cannot be a folder's name. Use letters, digits and spaces.")
         folder = sounds_dir() / wanted if wanted else unused_path(sounds_dir() / DROPPED)
         for file in map(Path, files):

@@ -1,5 +1,6 @@
 """`distill generate`, `reconstruct`, `evaluate`, `info` and `demo`."""
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from distill.cli.answer import Json, emit
 from distill.cli.options import Device, Model, Synthesiser
 from distill.cli.running import last, run
+from distill.errors import Stopped
 
 
 def generate(
@@ -49,7 +51,10 @@ def generate(
     options = GenerateOptions(
         count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format, synthesiser, texture
     )  # fmt: skip
-    done = last(run(studio.generate(model, out, options, device)), GenerationCompleteEvent)
+    stop = threading.Event()
+    done = last(run(studio.generate(model, out, options, device, stop), stop), GenerationCompleteEvent)
+    if not done.sounds:
+        raise Stopped("Stopped before a sound was written.")
     if as_json:
         emit(
             model=done.model,
@@ -64,6 +69,14 @@ def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reconstructed"),
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Choose codes by what they decode to, as everywhere else, or take those that the encoder gives at once: "
+            "faster, a little further from the original.",
+        ),
+    ] = True,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -72,7 +85,9 @@ def reconstruct(
     from distill import studio
     from distill.events import ReconstructionCompleteEvent
 
-    done = last(run(studio.reconstruct(model, files, out, device, synthesiser)), ReconstructionCompleteEvent)
+    stop = threading.Event()
+    work = studio.reconstruct(model, files, out, device, synthesiser, refine, stop)
+    done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(
             model=done.model,
@@ -80,17 +95,28 @@ def reconstruct(
                 {"source": sound.source, "path": sound.path, "seconds": sound.seconds, "mel_l1_db": sound.mel_l1_db}
                 for sound in done.sounds
             ],
+            stopped_early=done.stopped_early,
         )
 
 
 def evaluate(
     model: Model,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(
-            "--corpus", help="A folder of sounds; those it was trained on are left out.", show_default="the model's own"
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Sounds to measure it by, or folders of them.", show_default="the model's own held-out ones"
         ),
     ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset",
+            help="A folder of sounds: where the model's own are now, or others. Those it was trained on, and copies of "
+            "those, are left out.",
+            show_default="where they were",
+        ),
+    ] = None,
+    corpus: Annotated[Path | None, typer.Option("--corpus", hidden=True, help="An older name of --dataset.")] = None,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -99,7 +125,10 @@ def evaluate(
     from distill import studio
     from distill.evaluation.scores import EvaluationCompleteEvent
 
-    done = last(run(studio.evaluate(model, corpus, device, synthesiser)), EvaluationCompleteEvent).to_dict()
+    stop = threading.Event()
+    places = [place for place in (dataset, corpus, *(files or [])) if place is not None]
+    work = studio.evaluate(model, places, device, synthesiser, stop)
+    done = last(run(work, stop), EvaluationCompleteEvent).to_dict()
     if as_json:
         emit(**done)
     else:
@@ -140,8 +169,11 @@ def demo(
 ) -> None:
     """The whole way on 40 sounds that the program renders itself: train, generate, picture, summary."""
     from distill.studio.demo import DemoCompleteEvent, run_demo
+    from distill.studio.stopping import stoppable
 
-    done = last(run(run_demo(out, device)), DemoCompleteEvent)
+    stop = threading.Event()
+    work = stoppable(run_demo(out, device), stop, f"The demo was stopped; what it has made so far is in {out}.")
+    done = last(run(work, stop), DemoCompleteEvent)
     if as_json:
         emit(**done.to_dict())
     else:

@@ -21,7 +21,7 @@ from distill.cli.options import (
     Resume,
     Strategy,
 )
-from distill.cli.running import hint, last, run, spoken
+from distill.cli.running import hint, last, run
 from distill.settings.codec import CodecSettings
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
@@ -69,7 +69,7 @@ def train(
             stopped_early=done.stopped_early,
         )
     else:
-        hint(f"Next: distill train-prior {spoken(done.model)}")
+        _say_next("train-prior", done.model)
 
 
 @settings_flags(PriorSettings)
@@ -123,7 +123,7 @@ def train_prior(
             stopped_early=done.stopped_early,
         )
     else:
-        hint(f"Next: distill generate {spoken(done.model)} --count 8")
+        _say_next("generate", done.model, "--count 8")
 
 
 @settings_flags(SynthesiserSettings)
@@ -161,7 +161,13 @@ def train_synth(
             stopped_early=done.stopped_early,
         )
     else:
-        hint(f"Next: distill generate {spoken(done.model)} --count 8")
+        _say_next("generate", done.model, "--count 8")
+
+
+def _say_next(command: str, model: str, flags: str = "") -> None:
+    from distill.library.models import spoken
+
+    hint(f"Next: distill {command} {spoken(Path(model))} {flags}".rstrip())
 
 
 def _agrees_to_replace(model: str) -> bool:

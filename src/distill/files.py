@@ -1,6 +1,7 @@
 """Where files live, and how they are replaced: whole or not at all."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,12 @@ from typing import BinaryIO
 
 from distill.errors import DistillError
 
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+"""What no file's name may hold on one system or another."""
+LONGEST_NAME = 180
+"""Bytes of a name that the user gives: of the 255 that file systems take, suffixes and temporary names need some."""
 LONGEST_FILE_NAME = 255
-"""Bytes; the usual limit of file systems."""
+"""Bytes that file systems take."""
 
 
 @contextmanager
@@ -57,6 +62,18 @@ def _ending(path: Path, end: str) -> Path:
     stem = os.fsencode(path.stem)
     cut = path.stem if len(stem) <= room else stem[:room].decode("utf-8", "ignore")
     return path.with_name(f"{cut}{end}{path.suffix}")
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file or a folder can be called `name` on every system, and be told apart from a flag or a hidden file."""
+    fits = name != "" and not UNSAFE.search(name) and name == name.strip(" .-")
+    return fits and len(name.encode()) <= LONGEST_NAME
+
+
+def name_made_of(text: str) -> str:
+    """As much of `text` as `is_file_name` takes; it may be empty."""
+    cut = UNSAFE.sub("", text).strip(" .-").encode()[:LONGEST_NAME].decode(errors="ignore")
+    return cut.strip(" .-")
 
 
 def move_to_new(source: Path, target: Path) -> None:

@@ -73,7 +73,7 @@ class SoundCache:
         except OSError as error:
             raise DistillError(
                 f"Cannot write the cache in {self._root}: {(error.strerror or str(error)).lower()}. "
-                "Free some space, or set DISTILL_CACHE to another folder."
+                "Set DISTILL_CACHE to a folder that can be written, or make room."
             ) from error
         return facts
 

@@ -22,8 +22,10 @@ COMPARED_AT_ONCE = 256
 class Unseen:
     """What was found among sounds, by name."""
 
-    sounds: dict[str, Path]
-    """Those the model has not learned from."""
+    held_out: dict[str, Path]
+    """The model's own held-out files, by content hash."""
+    strangers: dict[str, Path]
+    """Others that it has not learned from, by name."""
     known: tuple[str, ...]
     """Training files, byte for byte."""
     copies: tuple[str, ...]
@@ -31,7 +33,12 @@ class Unseen:
     unusable: dict[str, str]
     """Files that cannot be read as sounds, and why."""
     unchecked: int
-    """Training files that are neither in the cache nor where they were: nearly the same as those may be among `sounds`."""
+    """Training files that are neither in the cache nor where they were: copies of those may be among `strangers`."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a sound to judge by."""
+        return bool(self.held_out or self.strangers)
 
 
 def unseen_sounds(
@@ -72,8 +79,14 @@ def unseen_sounds(
         copies = {name for name, facts in strangers.items() if facts.audio_sha256 in heard}
         copies |= _near(cache, [*known], {name: hashes[name] for name in strangers if name not in copies})
     known_names = tuple(name for name, sha256 in hashes.items() if sha256 in train and sha256 not in val)
-    left = {name: candidates[name] for name in hashes if name not in copies and name not in known_names}
-    return Unseen(left, known_names, tuple(sorted(copies)), unusable, unchecked)
+    return Unseen(
+        held_out={sha256: candidates[name] for name, sha256 in hashes.items() if sha256 in val},
+        strangers={name: candidates[name] for name in strangers if name not in copies},
+        known=known_names,
+        copies=tuple(sorted(copies)),
+        unusable=unusable,
+        unchecked=unchecked,
+    )
 
 
 def _facts_of_training_files(
@@ -81,7 +94,8 @@ def _facts_of_training_files(
 ) -> Generator[Event, None, dict[str, SoundFacts]]:
     """Content hash -> facts of every training file that the cache has or can be given. `places`: where some are now."""
     found: dict[str, SoundFacts] = {}
-    for done, file in enumerate(manifest.train, start=1):
+    files = {file.sha256: file for file in manifest.train}
+    for done, file in enumerate(files.values(), start=1):
         facts = cache.facts(file.sha256)
         path = None if facts is not None else _place(manifest, file, places)
         if path is not None:
@@ -91,7 +105,7 @@ def _facts_of_training_files(
                 facts = None
         if facts is not None:
             found[file.sha256] = facts
-        yield Progress("reading the model's own sounds", done, len(manifest.train), file.name)
+        yield Progress("reading the model's own sounds", done, len(files), file.name)
     return found
 
 

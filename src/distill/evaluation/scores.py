@@ -1,12 +1,14 @@
 """How good a model's codec is, measured on sounds: what quantisation, each level and synthesis cost."""
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -27,6 +29,9 @@ from distill.models.encoding import decode_codes, encode_mel, level_of
 from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
+
+Decoded = Callable[[], npt.NDArray[np.float32]]
+"""Gives the samples [N] of a sound at 48 kHz."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def evaluate_sounds(
     loaded: LoadedVQModel,
-    sounds: Sequence[tuple[str, Path]],
+    sounds: Sequence[tuple[str, Path | Decoded]],
     synthesise: Synthesiser,
     device: torch.device,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
-    """Send sounds (name, path) through the codec and the synthesiser and measure what is lost where.
+    """Send sounds (name, file or what decodes it) through the codec and the synthesiser and measure what is lost where.
 
     Args:
         stop: set it to end before the next sound.
@@ -96,10 +101,11 @@ def evaluate_sounds(
         Stopped: before the first one.
     """
     scores: list[SoundScores] = []
-    for done, (name, path) in enumerate(sounds, start=1):
+    for done, (name, source) in enumerate(sounds, start=1):
         if stop is not None and stop.is_set():
             break
-        scores.append(_score(loaded, name, torch.from_numpy(read_audio(path)[0]), synthesise, device))
+        samples = read_audio(source)[0] if isinstance(source, Path) else source()
+        scores.append(_score(loaded, name, torch.from_numpy(samples), synthesise, device))
         yield Progress("measuring", done, len(sounds), name)
     if not scores:
         raise Stopped("Stopped before a sound was measured.")

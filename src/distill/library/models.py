@@ -2,24 +2,16 @@
 
 import contextlib
 import functools
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from distill.errors import DistillError
-from distill.files import move_to_new, replacing, unused_path
+from distill.files import LONGEST_NAME, is_file_name, move_to_new, name_made_of, replacing, unused_path
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import read_card
 from distill.modelfile.opened import load_model
 from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, given_path, library_dir, shell_quoted, unfinished_dir
-
-UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
-"""What no file's name may hold on one system or another."""
-LONGEST_NAME = 100
-"""Characters."""
-LONGEST_NAME_BYTES = 200
-"""As file systems count, which take 255: the rest is for what goes around a name (suffixes, numbers, the trash's date)."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +35,11 @@ def new_model_path(name: str) -> Path:
         DistillError: the name cannot be a file's name.
     """
     stem = name.removesuffix(MODEL_SUFFIX)
-    if not can_be_name(stem):
+    if not is_file_name(stem):
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:60]}..."
         raise DistillError(
-            f"--name {_shortened(name)!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces "
-            f"({LONGEST_NAME_BYTES} bytes: an emoji takes 4 of them); none of "
+            f"--name {shown!r} cannot be a file's name. Use up to {LONGEST_NAME} letters, digits and spaces (a letter of "
+            "another script, or an emoji, counts for two to four); none of "
             '/ \\ : * ? " < > |, and no space, dot or dash at either end.'
         )
     return library_dir() / f"{stem}{MODEL_SUFFIX}"
@@ -54,22 +47,7 @@ def new_model_path(name: str) -> Path:
 
 def name_of_folder(folder: Path) -> str:
     """A model's name made of a folder's name, whatever that holds."""
-    return _fitting(UNSAFE.sub("", folder.resolve().name)) or "model"
-
-
-def can_be_name(name: str) -> bool:
-    """Whether a model or a collection of sounds may be called so, on any system."""
-    return bool(name) and not UNSAFE.search(name) and name == _fitting(name)
-
-
-def _fitting(name: str) -> str:
-    """As much of a name as a file's name may hold, in characters and in bytes, without what may not be at its ends."""
-    cut = name.strip(" .-")[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
-    return cut.strip(" .-")
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    return name_made_of(folder.resolve().name) or "model"
 
 
 def spoken(path: Path) -> str:
@@ -228,4 +206,4 @@ def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
 
 def name_of_file(path: Path) -> str:
     """A model's name made of a file's name, whatever that holds."""
-    return _fitting(UNSAFE.sub("", path.stem)) or "model"
+    return name_made_of(path.stem) or "model"

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from distill.settings.knobs import Frozen, knob
+from distill.settings.knobs import LEAST_RATE, Frozen, knob
 
 
 class VQVAEConfig(Frozen):
@@ -38,10 +38,10 @@ class CodecSettings(VQVAEConfig):
     )
     batch_size: int = knob(16, "How many crops are learned from at once.", advanced=True, ge=1, le=512)
     learning_rate: float = knob(
-        1e-3, "The largest step size for norms and biases.", auto=True, advanced=True, gt=0.0, le=0.1
+        1e-3, "The largest step size for norms and biases.", auto=True, advanced=True, ge=LEAST_RATE, le=0.1
     )
     matrix_learning_rate: float = knob(
-        0.02, "The largest step size for matrices.", auto=True, advanced=True, gt=0.0, le=1.0
+        0.02, "The largest step size for matrices.", auto=True, advanced=True, ge=LEAST_RATE, le=1.0
     )
     commitment_weight: float = knob(
         0.05, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0

@@ -13,6 +13,9 @@ from pydantic.fields import FieldInfo
 
 Origin = Literal["auto", "default", "set"]
 
+LEAST_RATE = 1e-8
+"""The smallest step size: with smaller ones nothing is learned in float32, and some end in divisions by zero."""
+
 
 class Frozen(BaseModel):
     """Base of everything that is kept in a file: immutable, and an unknown key is an error, not a surprise."""
@@ -21,8 +24,15 @@ class Frozen(BaseModel):
 
 
 def knob(default: Any, help_text: str, *, auto: bool = False, advanced: bool = False, **bounds: Any) -> Any:
-    """A field that is shown to the user. `auto`: `distill.settings.auto` fills it in. `bounds`: pydantic's ge, le, ..."""
-    return Field(default, description=help_text, json_schema_extra={"auto": auto, "advanced": advanced}, **bounds)
+    """A field that is shown to the user; NaN and infinity are no numbers here.
+
+    Args:
+        auto: `distill.settings.auto` fills it in.
+        bounds: pydantic's ge, le, ...
+    """
+    finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
+    shown = {"auto": auto, "advanced": advanced}
+    return Field(default, description=help_text, json_schema_extra=shown, **bounds, **finite)
 
 
 def is_auto(field: FieldInfo) -> bool:

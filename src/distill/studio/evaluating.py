@@ -2,14 +2,19 @@
 
 import threading
 from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from distill.compute.device import choose_device
 from distill.corpus.folder import SoundFolder
-from distill.corpus.manifest import CorpusManifest
+from distill.corpus.manifest import CorpusFile, CorpusManifest
+from distill.corpus.sounds import Corpus
 from distill.corpus.unseen import Unseen, unseen_sounds
 from distill.errors import DistillError
-from distill.evaluation.scores import evaluate_sounds
+from distill.evaluation.scores import Decoded, evaluate_sounds
 from distill.events import Event, Warned
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
@@ -46,10 +51,18 @@ def evaluate(
     found = yield from stoppable(reading, stop, "Stopped before a sound was measured.")
     for sentence in _left_out(found, own=not given):
         yield Warned(sentence)
-    if not found.sounds:
+    if not found.any:
         raise DistillError(_nothing_left(path, found, own=not given))
+    held_out = [file for file in manifest.val if file.sha256 in found.held_out]
+    places = {file.name: found.held_out[file.sha256] for file in held_out}
+    corpus = Corpus(manifest, loaded.card.spectrogram_config, places)
+    sounds: list[tuple[str, Path | Decoded]] = [(file.name, partial(_samples, corpus, file)) for file in held_out]
     synthesise = choose_synthesiser(loaded, synthesiser, chosen)
-    yield from evaluate_sounds(loaded, list(found.sounds.items()), synthesise, chosen, stop)
+    yield from evaluate_sounds(loaded, [*sounds, *found.strangers.items()], synthesise, chosen, stop)
+
+
+def _samples(corpus: Corpus, file: CorpusFile) -> npt.NDArray[np.float32]:
+    return np.concatenate(list(corpus.decoded(file)))
 
 
 def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:
@@ -84,10 +97,12 @@ def _left_out(found: Unseen, own: bool) -> list[str]:
     """What to say of the sounds that are not measured; that a model's own folder holds training files is no news."""
     said = []
     if found.known and not own:
-        said.append(f"{_counted(found.known)} left out: this model has learned from {_them(found.known)}.")
+        which = "them" if len(found.known) > 1 else "it"
+        said.append(f"{_left(found.known)}: this model has learned from {which}.")
     if found.copies:
-        said.append(f"{_counted(found.copies)} left out: copies of sounds that this model has learned from.")
-    if found.unusable and found.sounds:
+        what = "copies of sounds" if len(found.copies) > 1 else "a copy of a sound"
+        said.append(f"{_left(found.copies)}: {what} that this model has learned from.")
+    if found.unusable and found.any:
         reasons = [f"{name}: {reason}" for name, reason in found.unusable.items()]
         said.append(f"{len(reasons)} files cannot be used ({_first_few(reasons)}).")
     if found.unchecked:
@@ -110,12 +125,8 @@ def _nothing_left(model: Path, found: Unseen, own: bool) -> str:
     return f"{model} has learned from all of these sounds, or from copies of them. Give others with --dataset DIR."
 
 
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} sound{'s are' if len(names) > 1 else ' is'} ({_first_few(names)})"
-
-
-def _them(names: Sequence[str]) -> str:
-    return "them" if len(names) > 1 else "it"
+def _left(names: Sequence[str]) -> str:
+    return f"{len(names)} sound{'s are' if len(names) > 1 else ' is'} left out ({_first_few(names)})"
 
 
 def _first_few(names: Iterable[str]) -> str:

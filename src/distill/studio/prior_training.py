@@ -68,6 +68,8 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
     codec = card.vqvae_config
     automatic = prior_auto(card.corpus_manifest.facts())
     seconds = overrides.get("context_seconds")
+    if seconds is not None:
+        resolve(PriorSettings, {}, {"context_seconds": seconds})  # a bad value is named before it is reckoned with
     columns_wanted = round((automatic["context_seconds"] if seconds is None else float(seconds)) / COLUMN_SECONDS)
     fixed = {
         "codebook_size": codec.codebook_size,

@@ -20,10 +20,10 @@ from distill.corpus.cache import file_sha256
 from distill.corpus.manifest import CorpusManifest
 from distill.errors import DistillError
 from distill.events import Event, SoundWritten
-from distill.files import replacing, unused_path
+from distill.files import is_file_name, replacing, unused_path
 from distill.instrument.request import GenerateOptions, check_generate
 from distill.library.history import GenerationSettings, add_sound, begin_generation
-from distill.library.models import can_be_name, list_models, model_in_library
+from distill.library.models import list_models, model_in_library
 from distill.modelfile.file import read_card
 from distill.models.sampling import SamplingOptions
 from distill.places import sounds_dir, typed_path
@@ -143,7 +143,7 @@ class PageState:
             name: a collection to begin or to add to; empty: a new one.
         """
         wanted = (name or "").strip()
-        if wanted and not can_be_name(wanted):
+        if wanted and not is_file_name(wanted):
             raise DistillError(f"{wanted!r} cannot be a folder's name. Use letters, digits and spaces.")
         folder = sounds_dir() / wanted if wanted else unused_path(sounds_dir() / DROPPED)
         for file in map(Path, files):

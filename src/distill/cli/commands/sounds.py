@@ -133,7 +133,9 @@ def evaluate(
         emit(**done)
     else:
         levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
-        print(f"{done['files']} sounds at {done['bits_per_second']:.0f} bits per second")
+        print(
+            f"{done['files']} sound{'s' if done['files'] > 1 else ''} at {done['bits_per_second']:.0f} bits per second"
+        )
         print(
             f"codec: {done['mel_l1_db']:.2f} dB (its encoder alone, by levels 1, 1-2, ...: {levels}; "
             f"unquantised {done['mel_l1_db_unquantised']:.2f})"

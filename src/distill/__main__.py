@@ -1,11 +1,12 @@
-"""The program's entry: `distill` and `python -m distill`. Here Ctrl-C is in order from the first moment on."""
+"""The program's entry: `distill` and `python -m distill`. Ctrl-C is in order from here on, so next to nothing is imported."""
 
-import contextlib
 import os
 import signal
-import threading
-from types import FrameType
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 STOPPED = 130
 """Exit code of a program that Ctrl-C ended, as shells count it."""
@@ -13,9 +14,8 @@ STOPPED = 130
 
 def main() -> None:
     """Run the command line."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupted)
     try:
+        signal.signal(signal.SIGINT, _interrupted)
         from distill.cli.app import main as program
 
         program()
@@ -26,7 +26,7 @@ def main() -> None:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to say
 
 
-def _interrupted(_number: int, frame: FrameType | None) -> None:
+def _interrupted(_number: int, frame: "FrameType | None") -> None:
     """Ctrl-C while nothing is under way that could be stopped in order (`cli.running` has its own answer to it).
 
     A module that is being imported may swallow an exception, or report it as something else, and torch takes seconds to
@@ -39,10 +39,11 @@ def _interrupted(_number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _end_at_once() -> NoReturn:
-    with contextlib.suppress(OSError):
+def _end_at_once() -> "NoReturn":
+    try:
         os.write(2, b"Stopped.\n")
-    os._exit(STOPPED)
+    finally:
+        os._exit(STOPPED)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ def knob(default: Any, help_text: str, *, auto: bool = False, advanced: bool = F
         auto: `distill.settings.auto` fills it in.
         bounds: pydantic's ge, le, ...
     """
-    finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
-    shown = {"auto": auto, "advanced": advanced}
-    return Field(default, description=help_text, json_schema_extra=shown, **bounds, **finite)
+    if isinstance(default, float):
+        bounds["allow_inf_nan"] = False
+    return Field(default, description=help_text, json_schema_extra={"auto": auto, "advanced": advanced}, **bounds)
 
 
 def is_auto(field: FieldInfo) -> bool:

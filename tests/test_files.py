@@ -57,7 +57,7 @@ def test_a_full_disk_is_one_sentence_whoever_writes(
     [(errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EFBIG, "no space"), (errno.EACCES, "no permission"),
      (errno.EROFS, "no permission"), (errno.EPERM, "no permission"), (errno.EIO, "input/output error")],
 )  # fmt: skip
-@pytest.mark.parametrize("when", ["mkstemp", "fsync", "replace"])
+@pytest.mark.parametrize("when", ["_StreamToDisk", "fsync", "replace"])
 def test_space_and_permission_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, number: int, said: str
 ) -> None:
@@ -66,7 +66,7 @@ def test_space_and_permission_are_told_apart(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    where = {"mkstemp": files.tempfile, "fsync": files.os, "replace": Path}[when]
+    where = {"_StreamToDisk": files, "fsync": files.os, "replace": Path}[when]
     monkeypatch.setattr(where, when, fail)
     with pytest.raises(DistillError, match=said) as raised, replacing(tmp_path / "x") as stream:
         stream.write(b"1")

@@ -57,7 +57,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DistillError: the folder cannot be made or written, or the disk is full; the sentence says which.
     """
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"  # not made of the name, which may be as long as can be
+    begun = os.fsencode(path.name)[:LONGEST_NAME].decode("utf-8", "ignore")  # the whole name may be as long as can be
+    temporary = path.parent / f".{begun}.{secrets.token_hex(8)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         disk = _StreamToDisk(os.fspath(temporary), "xb")

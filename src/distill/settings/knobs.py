@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 Origin = Literal["auto", "default", "set"]
+LARGEST_SEED = 2**31 - 1
 
 
 class Frozen(BaseModel):

@@ -296,3 +296,7 @@ class CorpusScanned(Event):
     val_files: int
     groups: int
     """Files, near-duplicates counted once."""
+    recordings: int = 0
+    """Recordings that sounds were cut out of."""
+    split_by: str = "file"
+    """"time" where stretches of a recording are held out that is learned from otherwise."""

@@ -83,9 +83,9 @@ def test_two_writers_of_one_generation_lose_nothing(tmp_path: Path, monkeypatch:
     assert {sound.fate for sound in history.find_generation(made.id).sounds} == {"discarded"}
 
 
-def test_two_trainings_begun_at_once_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_trainings_begun_at_once_are_one() -> None:
     """Guards against jobs without their lock: of ten that begin at the same moment one is taken."""
-    jobs = Jobs(frozenset({"codec"}))
+    jobs = Jobs()
     gate, end = threading.Barrier(10), threading.Event()
     outcomes: list[str] = []
 

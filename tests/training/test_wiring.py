@@ -22,7 +22,7 @@ from distill.events import CodecEpochMetrics
 from distill.files import replacing
 from distill.modelfile.file import read_contents
 from distill.models.codec import ConvVQVAE, valid_positions
-from distill.models.encoding import level_of
+from distill.models.encoding import encode_codes, level_of
 from distill.models.prior import CodePrior
 from distill.places import unfinished_dir
 from distill.settings.codec import CodecSettings, VQVAEConfig
@@ -205,6 +205,59 @@ def test_dropout_is_on_in_training_and_off_in_validation() -> None:
         assert torch.equal(prior(codes, start), prior(codes, start)) is alike
         prior.eval()
         assert torch.equal(prior(codes, start), prior(codes, start))
+
+
+def test_every_part_of_the_prior_drops() -> None:
+    """Guards against dropout that one of embedding, blocks and heads does without."""
+    prior = prior_task(dropout=0.5).prior
+    states, around = torch.randn(1, 6, 16), torch.zeros(1, 6, 3, dtype=torch.long)
+    parts = {
+        "embedding": lambda: prior._embed(
+            prior._surroundings(sequence(2, 3)[None], torch.arange(6)), torch.tensor([0])
+        ),
+        "block": lambda: prior.blocks[0](states),
+        "head": lambda: prior.heads[0](states, prior.vectors[0, :10], around, torch.zeros(1, 6, 3, 4), around.float()),
+    }
+    for name, part in parts.items():
+        prior.train()
+        assert not torch.equal(part(), part()), name
+        prior.eval()
+        assert torch.equal(part(), part()), name
+
+
+def test_held_out_codes_are_those_of_the_files_as_they_are(corpus: Corpus) -> None:
+    """Guards against a perplexity of sounds that were moved or played faster."""
+    codec = ConvVQVAE(VQVAEConfig(codebook_size=16, channels=24, codebook_dim=8), corpus.spectrogram).eval()
+    found = exhausted(extract_code_sequences(codec, corpus, CPU, views=3))
+    for kept, files in ((found.train_codes, corpus.manifest.train), (found.val, corpus.manifest.val)):
+        for codes, file in zip(kept, files, strict=True):
+            assert torch.equal(codes, encode_codes(codec, corpus.mel(file), level_of(corpus.mel(file)), CPU))
+
+
+def test_the_objective_is_in_eval_mode_when_it_is_validated(corpus: Corpus) -> None:
+    """Guards against codebooks that learn held-out sounds, and against figures with dropout."""
+    task = codec_task(corpus)
+    modes: list[bool] = []
+    real = task.validate
+    task.validate = lambda device: (modes.append(task.objective.training), real(device))[1]  # type: ignore[method-assign]
+    run = Run(task, launch_fabric("cpu", 0))
+    run.validate(exhausted(run.train_epoch()))
+    assert modes == [False]
+
+
+def test_a_restored_run_knows_its_best_epoch() -> None:
+    """Guards against a resumed training that keeps an epoch worse than one it had."""
+    before = Run(prior_task(), launch_fabric("cpu", 0))
+    for _ in range(2):
+        before.validate(exhausted(before.train_epoch()))
+    after = Run(prior_task(), launch_fabric("cpu", 1))
+    after.restore(before.state())
+    assert before.best is not None
+    assert after.best is not None
+    assert after.best.epoch == before.best.epoch
+    assert after.best.validation == before.best.validation
+    assert all(torch.equal(after.best.state[name], tensor) for name, tensor in before.best.state.items())
+    assert after.validation == before.validation
 
 
 def test_the_typical_level_is_that_of_the_training_files(corpus: Corpus) -> None:

@@ -187,23 +187,6 @@ def test_only_what_the_user_chose_can_be_opened(tmp_path: Path, monkeypatch: pyt
         for wrong in ("../..", "mine/../../..", "", "  "):
             with pytest.raises(DistillError):
                 page_state.folder(wrong)
-        for name in ("../up", "a/b", ".x", "\0", "x" * 200):
-            with pytest.raises(DistillError, match="folder's name"):
-                page_state.collect([], name)
     for outside in ("/etc", str(tmp_path)):
         with pytest.raises(DistillError, match="cannot be opened from this page"):
             served.folder(outside)
-
-
-def test_what_is_dropped_without_a_name_is_a_corpus_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against two corpora in one folder, against a file that replaces another, and against copies of copies."""
-    monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "library"))
-    page_state = PageState(tmp_path, any_folder=True)
-    for folder, content in (("a", b"one"), ("b", b"two")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "kick.wav").write_bytes(content)
-    first, second = (page_state.collect([str(tmp_path / folder / "kick.wav")], "") for folder in ("a", "b"))
-    assert (first.name, second.name) == ("dropped sounds", "dropped sounds-2")
-    for folder in ("b", "b", "a"):
-        page_state.collect([str(tmp_path / folder / "kick.wav")], first.name)
-    assert {path.name: path.read_bytes() for path in first.iterdir()} == {"kick.wav": b"one", "kick-2.wav": b"two"}

@@ -53,7 +53,7 @@ OFFERED: dict[str, dict[str, str]] = {
 
 REASONS: dict[tuple[str, str], str] = {
     ("*", "--json"): "the page's endpoints answer scripts",
-    ("*", "--devices"): "several processes start the same command again, which a server cannot: docs/decisions.md",
+    ("*", "--devices"): "several processes start the same command again, which a server cannot",
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",

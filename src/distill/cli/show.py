@@ -105,9 +105,10 @@ class Screen:
         return True
 
     def scanned_event(self, event: ev.CorpusScanned) -> None:
+        by_time = ", by time" if event.split_by == "time" else ""
         self.say(
             f"{event.files_used} sounds, {duration(event.seconds)} in all; {event.train_files} to learn from, "
-            f"{event.val_files} held out to judge by"
+            f"{event.val_files} held out to judge by{by_time}"
         )
         for name, reason in event.files_skipped:
             self.say(f"  skipped {printable(name)}: {reason}", "yellow")

@@ -1,11 +1,13 @@
 """How good a model's codec is, measured on sounds: what quantisation, each level and synthesis cost."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,6 +27,9 @@ from distill.models.encoding import decode_codes, encode_mel, level_of
 from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
+
+Decoded = Callable[[], npt.NDArray[np.float32]]
+"""Gives the samples [N] of a sound at 48 kHz."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def evaluate_sounds(
-    loaded: LoadedVQModel, sounds: Sequence[tuple[str, Path]], synthesise: Synthesiser, device: torch.device
+    loaded: LoadedVQModel, sounds: Sequence[tuple[str, Path | Decoded]], synthesise: Synthesiser, device: torch.device
 ) -> Generator[Event, None, None]:
-    """Send sounds (name, path) through the codec and the synthesiser and measure what is lost where."""
+    """Send sounds (name, file or what decodes it) through the codec and the synthesiser and measure what is lost where."""
     scores = []
-    for done, (name, path) in enumerate(sounds, start=1):
-        scores.append(_score(loaded, name, torch.from_numpy(read_audio(path)[0]), synthesise, device))
+    for done, (name, source) in enumerate(sounds, start=1):
+        samples = read_audio(source)[0] if isinstance(source, Path) else source()
+        scores.append(_score(loaded, name, torch.from_numpy(samples), synthesise, device))
         yield Progress("measuring", done, len(sounds), name)
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config

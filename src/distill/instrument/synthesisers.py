@@ -22,7 +22,7 @@ def choose_synthesiser(loaded: LoadedVQModel, name: str, device: torch.device) -
 
     "neural" is the model's own where `train-synth` has fitted one, else the one that ships with the program. "auto" is
     the same, and Griffin-Lim where there is neither: per second of computing nothing measured better on any corpus
-    (docs/decisions.md).
+    (docs/decisions/0050-synthesis-as-measured.md).
 
     Raises:
         DistillError: there is no such synthesiser, or none for this model's spectrogram.

@@ -21,6 +21,7 @@ class VQVAEConfig(Frozen):
 
 
 Preset = Literal["draft", "standard", "thorough"]
+Slicing = Literal["auto", "on", "off"]
 
 
 class CodecSettings(VQVAEConfig):
@@ -30,9 +31,14 @@ class CodecSettings(VQVAEConfig):
         "standard", "How much time the training gets: draft takes half of standard, thorough 4 times as much."
     )
 
+    slice: Slicing = knob(
+        "auto", "Cut recordings into pieces of 0.2 to 10 s, at silences and onsets: on, off, or auto, which does so where "
+        "there are fewer than 5 files and one of them is longer than 30 s.", auto=True,
+    )  # fmt: skip
     epochs: int = knob(
-        40, "How often the codec goes through as many crops as the corpus holds.", auto=True, ge=1, le=10_000
-    )
+        40, "How often the codec goes through as many crops as the corpus holds; of a long one through a share.",
+        auto=True, ge=1, le=10_000,
+    )  # fmt: skip
     pretrained: bool = knob(
         True, "Start from what the program learned on sounds of its own making, instead of from nothing.", advanced=True
     )

@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 
 Origin = Literal["auto", "default", "set"]
 LARGEST_SEED = 2**31 - 1
+AUTO = "auto"
+"""What may be said in place of a word to leave a setting to the corpus."""
 
 
 class Frozen(BaseModel):
@@ -25,15 +27,13 @@ class Frozen(BaseModel):
 def knob(
     default: Any, help_text: str, *, auto: bool = False, advanced: bool = False, unset: str = "", **bounds: Any
 ) -> Any:
-    """A field that is shown to the user. NaN and infinity are no numbers here.
+    """A field that is shown to the user. Bounds on both sides also keep out NaN and infinity.
 
     Args:
         auto: `distill.settings.auto` fills it in.
         unset: what None, its default, stands for, in a word.
         bounds: pydantic's ge, le, ...
     """
-    if isinstance(default, float):
-        bounds["allow_inf_nan"] = False
     return Field(
         default, description=help_text, json_schema_extra={"auto": auto, "advanced": advanced, "unset": unset}, **bounds
     )
@@ -100,10 +100,11 @@ class Knob:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words to choose from; empty for numbers."""
+        """The words to choose from; empty for numbers. Where nothing set is "auto", that word is none of them."""
         if self.annotation is bool:
             return ("on", "off")
-        return get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+        words = get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+        return tuple(word for word in words if not (self.auto and word == AUTO))
 
     @property
     def unset(self) -> str:

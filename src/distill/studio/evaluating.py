@@ -1,6 +1,7 @@
 """What a model loses, measured."""
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 from distill.compute.device import choose_device
@@ -22,12 +23,14 @@ def evaluate(
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
     manifest = loaded.card.corpus_manifest
-    corpus = yield from scan(dataset or Path(manifest.folder))
+    # Cut as the model's sounds were, its held-out pieces are found again, whatever else is in the folder now.
+    corpus = yield from scan(dataset or Path(manifest.folder), slicing="on" if manifest.recordings else "auto")
     trained_on = {file.sha256 for file in manifest.train}
-    fresh = [file for file in corpus.manifest.files if file.sha256 not in trained_on]
+    held_out = {file.content for file in manifest.val}
+    fresh = [file for file in corpus.manifest.files if file.sha256 not in trained_on or file.content in held_out]
     if not fresh:
         raise DistillError(
             f"{path} has learned from every sound in {corpus.manifest.folder}. Give others with --corpus DIR."
         )
-    sounds = [(file.name, Path(corpus.manifest.folder) / file.name) for file in fresh]
+    sounds = [(file.name, partial(corpus.samples, file)) for file in fresh]
     yield from evaluate_sounds(loaded, sounds, choose_synthesiser(loaded, synthesiser, chosen), chosen)

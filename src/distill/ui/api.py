@@ -15,8 +15,9 @@ from distill.library.models import entries, rename_model
 from distill.library.trash import delete_model, restore_model
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.knobs import knobs_of
+from distill.studio.jobs import TRAININGS
 from distill.ui.live import EpochMetrics, held_out_score
-from distill.ui.page_state import TRAININGS, PageState, plain_user_errors
+from distill.ui.page_state import PageState, plain_user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
 
 Endpoint = Callable[..., Any]
@@ -138,7 +139,7 @@ def _training(page_state: PageState, stages: list[Stage]) -> list[Endpoint]:
 
     def stop_training() -> str:
         """Stop the training that is running and keep its best epoch."""
-        job = page_state.training()
+        job = page_state.jobs.training()
         if job is None:
             return "No training is running."
         job.stop()
@@ -183,12 +184,12 @@ def _keeping(page_state: PageState) -> list[Endpoint]:
 
     def rename(model: str, new_name: str) -> str:
         """Give a model another name."""
-        page_state.refuse_while_training(model)
+        page_state.jobs.refuse_while_training(model)
         return rename_model(model, new_name).stem
 
     def delete(model: str) -> str:
         """Put a model into the trash."""
-        page_state.refuse_while_training(model)
+        page_state.jobs.refuse_while_training(model)
         return delete_model(model).name
 
     def restore(model: str = "") -> str:

@@ -36,8 +36,8 @@ def demo_panel(page_state: PageState, stages: Sequence[Stage], owner: gr.Textbox
         state = gr.HTML("", elem_id="demo-state")
 
     @user_errors
-    def begin(whose: str) -> str:
-        return demo_html(run_demo(page_state, stages, whose))
+    def begin(tab: str) -> str:
+        return demo_html(run_demo(page_state, stages, tab))
 
     def end() -> None:
         job = page_state.jobs.latest(DEMO)
@@ -76,7 +76,7 @@ def run_demo(
     Raises:
         DistillError: a training is running.
     """
-    busy = page_state.training()
+    busy = page_state.jobs.training()
     if busy is not None or ((demo := page_state.jobs.latest(DEMO)) is not None and demo.running):
         raise DistillError("A training is running. Wait until it is done, or stop it; then run the demo.")
     by_key = {stage.key: stage for stage in stages}

@@ -107,12 +107,13 @@ def info(
     """Show what a model's file says of itself."""
     from distill import studio
     from distill.cli.card import show_card
+    from distill.modelfile.migrate import lacks
 
     path, card = studio.info(model)
     if heatmap is not None:
         studio.draw_usage(card, heatmap)
     if as_json:
-        emit(model=str(path), **card.model_dump(mode="json"))
+        emit(model=str(path), **card.model_dump(mode="json"), lacks=lacks(card))
     else:
         show_card(path, card)
 

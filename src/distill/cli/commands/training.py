@@ -65,6 +65,8 @@ def train(
             files_skipped=[{"name": name, "reason": reason} for name, reason in scanned.files_skipped],
             train_files=scanned.train_files,
             val_files=scanned.val_files,
+            recordings_cut=scanned.recordings,
+            split_by=scanned.split_by,
             seconds=done.seconds,
             stopped_early=done.stopped_early,
         )

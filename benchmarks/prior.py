@@ -44,6 +44,7 @@ from distill.models.sampling import Points, clip_generator, draw, sample_codes, 
 from distill.models.stepping import Stepper
 from distill.settings.auto import CorpusFacts, prior_auto, resolve
 from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import BANDS, CROP_SAMPLES, SAMPLE_RATE
 from distill.settings.prior import PriorSettings
 from distill.training.fit import fit
 from distill.training.prior.baselines import ngram_bits, unigram_bits
@@ -54,10 +55,7 @@ from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train
 from running import add_answer_options, rounded, save_result
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
-SAMPLE_RATE = 48_000
-CROP_SECONDS = 1.024
 BATCH = 32
-BANDS = 8
 REPETITIONS = 5
 GROWTH = 10
 EQUAL_SIZE = {"hidden_size": 256, "num_layers": 4, "num_heads": 4}
@@ -115,7 +113,7 @@ def made_codes(rows: int = 166, columns: int = 6, levels: int = 3, size: int = 1
     flat = torch.from_numpy(codes.reshape(rows, columns * BANDS, levels))
     codebooks = torch.nn.functional.normalize(torch.from_numpy(rng.standard_normal((levels, size, 32))).float(), dim=-1)
     train = rows * 5 // 7
-    return Codes(None, flat[:train], flat[train:], codebooks, rows, train * CROP_SECONDS)
+    return Codes(None, flat[:train], flat[train:], codebooks, rows, train * CROP_SAMPLES / SAMPLE_RATE)
 
 
 def settings_for(codes: Codes, seed: int = 0, **overrides: Any) -> PriorSettings:

@@ -90,7 +90,8 @@ def _row(name: str, parameter: Any, info: ParameterInfo) -> str:
 
 def _flags(option: Any, kind: Any) -> str:
     names = " / ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
-    value = _value(kind)
+    words = (option.metavar or "").strip("[]").split("|")
+    value = _value(Literal[*words]) if len(words) > 1 else _value(kind)
     return names if value is None else f"{names} {value}"
 
 

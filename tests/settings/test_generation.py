@@ -5,7 +5,8 @@ import json
 import pytest
 
 from distill.errors import DistillError
-from distill.settings.generation import LARGEST_SEED, NEW_SEEDS, GenerationSettings, generation_settings
+from distill.settings.generation import NEW_SEEDS, GenerationSettings, generation_settings
+from distill.settings.knobs import LARGEST_SEED
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from distill.errors import DistillError
 from distill.files import replacing, unused_path
 from distill.places import history_dir, kept_dir
-from distill.settings.generation import LARGEST_SEED, GenerationSettings
-from distill.settings.knobs import Frozen, knobs_of
+from distill.settings.generation import GenerationSettings
+from distill.settings.knobs import LARGEST_SEED, Frozen, knobs_of
 
 RECORD = "generation.json"
 SOUNDS_KEPT = 100

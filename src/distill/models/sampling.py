@@ -1,8 +1,8 @@
 """Drawing new codes from the prior, token by token, with a key-value cache.
 
 A seed decides its sound alone. How a product of matrices is summed up depends on how many rows it has, on the processor
-and on its threads, so the logits of one and the same sound differ in their last bits from batch to batch; one draw in
-ten thousand falls where that matters, and from there on the sound would be another. So a draw that the rounding of the
+and on its threads, so the logits of one and the same sound differ in their last bits from batch to batch; one draw in a
+hundred thousand falls where that matters, and from there on the sound would be another. So a draw that the rounding of the
 logits leaves open is made again from logits of that row alone in float64, as geometric predicates do (Shewchuk, 1997).
 """
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from distill.settings.knobs import LEAST_RATE, Frozen, knob
+from distill.settings.knobs import LARGEST_SEED, LEAST_RATE, Frozen, knob
 
 
 class VQVAEConfig(Frozen):
@@ -67,7 +67,7 @@ class CodecSettings(VQVAEConfig):
         10, "After how many epochs a held-out sound is written as audio and picture; 0: never.",
         auto=True, ge=0, le=10_000,
     )  # fmt: skip
-    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
+    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=LARGEST_SEED)
 
     def architecture(self) -> VQVAEConfig:
         """The part of the settings that the weights depend on."""

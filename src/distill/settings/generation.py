@@ -10,12 +10,11 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from distill.settings.auto import resolve
-from distill.settings.knobs import Frozen, knob
+from distill.settings.knobs import LARGEST_SEED, Frozen, knob
 
 SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 AudioFormat = Literal["wav", "flac"]
-LARGEST_SEED = 2**31 - 1
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 Origin = Literal["auto", "default", "set"]
+LARGEST_SEED = 2**31 - 1
 AUTO = "auto"
 """What may be said in place of a word to leave a setting to the corpus."""
 
@@ -29,15 +30,13 @@ class Frozen(BaseModel):
 def knob(
     default: Any, help_text: str, *, auto: bool = False, advanced: bool = False, unset: str = "", **bounds: Any
 ) -> Any:
-    """A field that is shown to the user. NaN and infinity are no numbers here.
+    """A field that is shown to the user. Bounds on both sides also keep out NaN and infinity.
 
     Args:
         auto: `distill.settings.auto` fills it in.
         unset: what None, its default, stands for, in a word.
         bounds: pydantic's ge, le, ...
     """
-    if isinstance(default, float):
-        bounds["allow_inf_nan"] = False
     return Field(
         default, description=help_text, json_schema_extra={"auto": auto, "advanced": advanced, "unset": unset}, **bounds
     )

@@ -13,7 +13,7 @@ from distill.settings.synthesiser import SynthesiserSettings
 from distill.studio import codec_training, synthesiser_training
 from tiny import TINY_CODEC
 
-NARROW = {name: value for name, value in TINY_CODEC.items() if name != "pretrained"}
+NARROW = {name: value for name, value in TINY_CODEC.items() if name != "pretrained"} | {"epochs": 2}
 
 
 def up_to_the_start(events: Iterator[Event]) -> tuple[list[str], TrainingStarted]:
@@ -40,8 +40,11 @@ def test_a_codec_of_another_width_says_that_it_starts_from_nothing(
     assert began.settings["pretrained"] is False
     assert began.origin["pretrained"] == "auto"
     assert began.settings["learning_rate"] == 2e-3  # what starts from nothing may take larger steps
-    for _ in running:
+    for _ in running if not asked else ():
         pass
+    running.close()
+    if asked:
+        return
     card = read_card(out)
     assert card.training_config.pretrained is False
     assert card.settings_origin["codec"]["pretrained"] == "auto"

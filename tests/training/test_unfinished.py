@@ -28,6 +28,7 @@ from distill.training.unfinished import unfinished_path
 from tiny import TINY_CODEC, TINY_PRIOR
 
 QUICK = {**TINY_PRIOR, "views": 1}
+QUICK_CODEC = {**TINY_CODEC, "epochs": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def test_a_resumed_run_says_what_was_auto_and_what_was_set(library: Path) -> Non
 
 def test_a_resumed_codec_too(sounds: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.distill"
-    overrides = {**TINY_CODEC, "learning_rate": 1e-3}
+    overrides = {**QUICK_CODEC, "learning_rate": 1e-3}
     del overrides["codebook_size"]
     running = studio.train(sounds, out=out, overrides=overrides, device="cpu")
     while not out.exists():
@@ -82,7 +83,7 @@ def test_a_resumed_codec_too(sounds: Path, tmp_path: Path) -> None:
 def test_resume_replaces_no_other_model(sounds: Path, tiny_model: Path, tmp_path: Path) -> None:
     """Guards against an imported model that has the name of an unfinished training."""
     out = tmp_path / "m.distill"
-    running = studio.train(sounds, out=out, overrides=TINY_CODEC, device="cpu")
+    running = studio.train(sounds, out=out, overrides=QUICK_CODEC, device="cpu")
     while not out.exists():
         next(running)
     next(running)
@@ -192,7 +193,7 @@ def test_previews_that_cannot_be_written_cost_no_training(
         raise DistillError("Cannot write it: there is no space left for it.")
 
     monkeypatch.setattr(preview, "write_audio", full)
-    overrides = {**TINY_CODEC, "epochs": 3, "preview_every": 1}
+    overrides = {**QUICK_CODEC, "preview_every": 1}
     events = list(studio.train(sounds, out=tmp_path / "m.distill", overrides=overrides, device="cpu"))
     assert sum(isinstance(event, Warned) and "no previews" in event.message for event in events) == 1
     assert isinstance(events[-1], CodecTrainingCompleteEvent)

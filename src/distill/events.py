@@ -296,3 +296,5 @@ class CorpusScanned(Event):
     val_files: int
     groups: int
     """Files, near-duplicates counted once."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Name of a file that is used, and what is to be known of how it was read."""

@@ -3,7 +3,7 @@
 import hashlib
 import statistics
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -27,6 +27,8 @@ class CorpusFile(Frozen):
     peak: float = Field(gt=0.0, allow_inf_nan=False)
     group: int = Field(ge=0)
     split: Literal["train", "val"]
+    notes: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=20)
+    """What is to be known of how the file was read, one plain sentence each."""
 
     @field_validator("name")
     @classmethod

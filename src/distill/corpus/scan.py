@@ -29,7 +29,7 @@ def scan(folder: Path, spectrogram: SpectrogramConfig = SPECTROGRAM) -> Generato
         DistillError: no such folder, or too little in it to learn from.
     """
     found = SoundFolder(folder)
-    if not found.sounds:
+    if not found.sounds and not found.skipped:
         raise DistillError(
             f"There is no sound in {folder}: it needs at least {MIN_FILES} files such as .wav, .flac or .mp3."
         )
@@ -73,6 +73,7 @@ def _split(
             peak=facts.peak,
             group=number,
             split="val" if number in val else "train",
+            notes=facts.notes,
         )
         for (name, (sha256, facts)), number in zip(usable.items(), groups, strict=True)
     )
@@ -145,6 +146,16 @@ def _too_few(folder: Path, *, usable: int, skipped: dict[str, str]) -> str:
     sentence = f"{folder} holds {usable} usable {sounds}, and at least {MIN_FILES} are needed: add more"
     if not skipped:
         return sentence + "."
-    named = ", ".join(f"{name}: {reason}" for name, reason in sorted(skipped.items())[:NAMED_AT_MOST])
-    more = f", and {len(skipped) - NAMED_AT_MOST} more" if len(skipped) > NAMED_AT_MOST else ""
-    return f"{sentence}, or repair what was skipped ({named}{more})."
+    return f"{sentence}, or repair what was skipped ({_reasons(skipped)})."
+
+
+def _reasons(skipped: dict[str, str]) -> str:
+    """Every reason once, with how many files have it and the first of their names."""
+    alike: dict[str, list[str]] = {}
+    for name, reason in sorted(skipped.items()):
+        alike.setdefault(reason, []).append(name)
+    parts = []
+    for reason, names in sorted(alike.items(), key=lambda each: -len(each[1])):
+        count = f"{len(names)} files, " if len(names) > 1 else ""
+        parts.append(f"{count}{_first_few(names)}: {reason}")
+    return "; ".join(parts)

@@ -19,7 +19,7 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
-from distill.events import Event, Progress
+from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes, encode_mel, level_of
 from distill.models.refining import refined_codes
@@ -82,7 +82,10 @@ def evaluate_sounds(
     """Send sounds (name, path) through the codec and the synthesiser and measure what is lost where."""
     scores = []
     for done, (name, path) in enumerate(sounds, start=1):
-        scores.append(_score(loaded, name, torch.from_numpy(read_audio(path)[0]), synthesise, device))
+        samples, info = read_audio(path)
+        for note in info.notes:
+            yield Warned(f"{name}: {note}.")
+        scores.append(_score(loaded, name, torch.from_numpy(samples), synthesise, device))
         yield Progress("measuring", done, len(sounds), name)
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config

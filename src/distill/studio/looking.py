@@ -32,4 +32,5 @@ def scanned_event(manifest: CorpusManifest) -> CorpusScanned:
         train_files=len(manifest.train),
         val_files=len(manifest.val),
         groups=manifest.facts().files,
+        notes=tuple((file.name, note) for file in manifest.files for note in file.notes),
     )

@@ -11,7 +11,7 @@ from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
-from distill.events import Event, ReconstructionCompleteEvent, SoundWritten
+from distill.events import Event, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
@@ -34,7 +34,9 @@ def reconstruct(
     synthesise = choose_synthesiser(loaded, synthesiser, chosen)
     sounds: list[SoundWritten] = []
     for number, source in enumerate(files, start=1):
-        samples, _ = read_audio(source)
+        samples, info = read_audio(source)
+        for note in info.notes:
+            yield Warned(f"{source}: {note}.")
         mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1)
         level = level_of(mel.T.numpy())
         codes = refined_codes(loaded.codec, mel.T.numpy(), level, chosen)

@@ -19,6 +19,7 @@ from distill.audio.recordings import Recording
 from distill.settings.geometry import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
 
@@ -34,6 +35,8 @@ FLOAT_SILENCE = 1e-7
 COARSE_STEPS = 1.5
 MOST_IDLE = 10_000
 """Packets one after the other that bring no sample after which a file is given up: a damaged one may claim any number."""
+PROTECTED = ("drms", "enca", "aavd")
+"""How MP4 marks sound that is encrypted."""
 _LOSSLESS = ("flac", "alac", "wavpack", "ape", "tta", "tak", "shorten", "wmalossless", "truehd", "mlp", "mp4als")
 _SUBTYPE_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32,
                  "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32}  # fmt: skip
@@ -174,8 +177,8 @@ class FFmpeg:
 
         av.logging.set_level(None)
         self.failures = 0
-        self.lost_seconds = 0.0
-        """Roughly, of what could not be decoded."""
+        self.gap = 0.0
+        """Seconds that the times in the file say are missing between the first sample and the last."""
         kind = recording.kind
         if not kind.demuxer:
             raise CannotOpen(f"{kind.name} is for libsndfile")
@@ -190,7 +193,10 @@ class FFmpeg:
             raise CannotOpen("its header is damaged") from error
         try:
             self._stream = self._best_track(kind.name)
-            check_shape(self._stream.codec_context.channels, self._stream.codec_context.sample_rate)
+            context = self._stream.codec_context
+            if not (context.channels and context.sample_rate):
+                raise UnusableSound("damaged: nothing in it can be decoded")
+            check_shape(context.channels, context.sample_rate)
         except BaseException:
             self.close()
             raise
@@ -216,16 +222,16 @@ class FFmpeg:
             raise UnusableSound("not a sound: there is no sound track in it")
         for track in tracks:
             context = track.codec_context
-            if context is not None and context.codec_tag not in ("drms", "enca", "aavd"):
+            if context is not None and _tag(context) not in PROTECTED:
                 context.thread_count = 1
                 return track
         raise UnusableSound(f"a kind of sound that cannot be read ({kind}): convert it to WAV or FLAC")
 
     def _promised(self) -> float | None:
         stream, container = self._stream, self._container
-        if stream.duration is not None and stream.time_base is not None:
+        if stream.duration and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
-        return container.duration / 1e6 if container.duration is not None else None
+        return container.duration / 1e6 if container.duration else None
 
     def _silence(self) -> float:
         context = self._stream.codec_context
@@ -238,9 +244,15 @@ class FFmpeg:
         """The sound from its start; what cannot be decoded is left out and counted, and is not the end."""
         parts: list[Samples] = []
         rate = held = 0
+        began: float | None = None
+        seconds = 0.0
         for frame in self._frames():
             samples = _floats(frame)
             check_shape(samples.shape[1], frame.sample_rate)
+            seconds += len(samples) / frame.sample_rate
+            if frame.time is not None:
+                began = frame.time if began is None else began
+                self.gap = frame.time + len(samples) / frame.sample_rate - began - seconds
             if self._delay:
                 taken = min(self._delay, len(samples))
                 samples, self._delay = samples[taken:], self._delay - taken
@@ -271,14 +283,19 @@ class FFmpeg:
                 self.failures += 1
                 if packet is None:  # what takes the file apart stumbled: it goes on behind
                     packets = self._container.demux(self._stream)
-                elif packet.duration is not None and packet.time_base is not None:
-                    self.lost_seconds += float(packet.duration * packet.time_base)
                 continue
             for frame in frames:
                 idle = 0
                 yield frame
             if packet is None:
                 return
+
+
+def _tag(context: "AudioCodecContext") -> str:
+    try:
+        return context.codec_tag
+    except UnicodeDecodeError:  # four bytes that are no text
+        return ""
 
 
 def _refuse(url: str, *_how: object) -> NoReturn:

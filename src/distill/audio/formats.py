@@ -41,7 +41,7 @@ WAV = Kind("WAV", "wav", by_libsndfile=True)
 FLAC = Kind("FLAC", "flac", by_libsndfile=True, says_length=True)
 OGG = Kind("OGG", "ogg", by_libsndfile=True)
 MP4 = Kind("MP4", "mov", says_length=True)
-MATROSKA = Kind("WebM", "matroska", says_length=True)
+MATROSKA = Kind("WebM or Matroska", "matroska", says_length=True)
 
 _KINDS = [
     (rb"(RIFF|RIFX|RF64|BW64)....WAVE", WAV),
@@ -53,7 +53,7 @@ _KINDS = [
     (rb"\.snd\x00\x00|dns\..\x00\x00\x00", Kind("AU", "au", by_libsndfile=True)),
     (rb"FORM....(8SVX|16SV)", Kind("IFF", "iff", by_libsndfile=True)),
     (rb"NIST_1A", Kind("NIST", "nistsphere", by_libsndfile=True)),
-    (rb"Creative Voice File\x1a", Kind("VOC", "voc", by_libsndfile=True)),
+    (rb"Creative Voice File\x1a", Kind("VOC", "voc")),
     (rb" paf\x00{4}|fap \x00{4}", Kind("PAF", by_libsndfile=True)),
     (rb"\x64\xa3[\x00-\x04]\x00|\x00[\x00-\x04]\xa3\x64", Kind("IRCAM", "ircam", by_libsndfile=True)),
     (rb"2BIT", Kind("AVR", "avr", by_libsndfile=True)),
@@ -74,10 +74,11 @@ _KINDS = [
     (rb"ajkg", Kind("Shorten", "shn")),
     (rb"qoaf", Kind("QOA", "qoa")),
     (rb"#!AMR", Kind("AMR", "amr")),
-    (rb"\.RMF\x00|\.ra\xfd", Kind("RealAudio", "rm")),
-    (rb"RIFF....(AVI |AVIX)", Kind("AVI", "avi")),
+    (rb"\.RMF\x00|\.ra\xfd", Kind("RealAudio", "rm", says_length=True)),
+    (rb"RIFF....(AVI |AVIX)", Kind("AVI", "avi", says_length=True)),
+    (rb"\x80\x00..\x03.{0,1000}\(c\)CRI", Kind("ADX", "adx", says_length=True)),
     (rb"RIFF....XWMA", Kind("XWMA", "xwma")),
-    (rb"FLV\x01", Kind("Flash video", "flv")),
+    (rb"FLV\x01", Kind("Flash video", "flv", says_length=True)),
     (rb"DSD \x1c", Kind("DSD", "dsf", says_length=True)),
     (rb"FRM8.{8}DSD ", Kind("DSD", "iff")),
     (rb"\.SoX|XoS\.", Kind("SoX", "sox")),
@@ -100,6 +101,9 @@ _UNREADABLE = [
     (rb"MS_VOICE", "Sony voice recorder"),
     (rb"FSB[345]", "FSB"),
     (rb"TTA2", "True Audio 2"),
+    (rb"FORM....MAUD", "MAUD"),
+    (rb"SOUND SAMPLE DATA ", "SampleVision"),
+    (rb".{65}FSSD", "HCOM"),
     (rb"LA0[2-4]", "Lossless Audio"),
     (rb"ADIF", "AAC in ADIF"),
 ]
@@ -125,6 +129,8 @@ class Recognised:
     """Where the sound begins: behind tags and junk."""
     unreadable: str = ""
     """The name of a kind of sound that cannot be read."""
+    after_junk: bool = False
+    """Whether what lies before `start` is neither tag nor sound."""
 
 
 def recognise(stream: BinaryIO, file_size: int) -> Recognised:
@@ -148,7 +154,7 @@ def recognise(stream: BinaryIO, file_size: int) -> Recognised:
     found = first_frame(mark + stream.read(JUNK_BYTES))
     if found is None:
         return Recognised(None)
-    return Recognised(AAC if found.aac else MP3, start + found.start)
+    return Recognised(AAC if found.aac else MP3, start + found.start, after_junk=found.start > 0)
 
 
 def tags_end(stream: BinaryIO, start: int) -> int:

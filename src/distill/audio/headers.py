@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
 from distill.audio.pieces import Piece, Span
 
 STREAMED_FROM = 0x7FFF_0000
 """Data sizes from here up, where the file is shorter, are what programs write that stream and do not know the size."""
-OGG_PAGE_LIMIT = 27 + 255 + 255 * 255
 MAX_CHUNKS = 10_000
 MAX_HEAD = 2**24
 """Bytes before the sound from which on a wrong size is left as it is."""
@@ -24,7 +25,11 @@ TAIL = 2**20
 STRAY = 1024
 """Bytes behind the sound up to which they are no sound: padding, a tag, what a file system left."""
 MPEG_IN_WAV = (0x50, 0x55)
+IEEE_FLOAT = 3
+FLOATS_TRIED = 2**16
+LOUDEST_FLOAT = 1e4
 _TAGS = (b"ID3\x02", b"ID3\x03", b"ID3\x04", b"TAG", b"APETAGEX")
+_TEXT = re.compile(rb"[\t\n\r -~]{16,}")
 _RIFF_TAIL = (
     b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"cue ", b"smpl", b"inst", b"acid", b"JUNK", b"junk", b"PAD ", b"FLLR", b"_PMX",
     b"fact", b"PEAK", b"plst", b"DISP", b"strc", b"axml", b"chna", b"cart", b"minf", b"elm1", b"regn", b"umid", b"afsp", b"SAUR",
@@ -176,16 +181,18 @@ def _find_data(stream: BinaryIO, layout: _Layout, start: int, file_size: int, fo
     elif promised is not None and size >= STREAMED_FROM and begin + promised > file_size and size < 2**32:
         promised = None
     said = file_size if promised is None else min(begin + max(promised, 0), file_size)
-    block, tag = 1, 0
+    block, tag, channels = 1, 0, 1
     if b"fmt " in places:
         stream.seek(places[b"fmt "])
-        known = struct.unpack((">" if form[:4] == b"RIFX" else "<") + "HHIIH", stream.read(14).ljust(14, b"\0"))
-        tag, block = known[0], known[4]
+        order = ">" if form[:4] == b"RIFX" else "<"
+        tag, channels, _, _, block = struct.unpack(order + "HHIIH", stream.read(14).ljust(14, b"\0"))
     elif b"COMM" in places:
         stream.seek(places[b"COMM"])
         channels, _, bits = struct.unpack(">HIH", stream.read(8).ljust(8, b"\0"))
         block = channels * -(-bits // 8)
     end = _sound_end(stream, layout, begin, promised, file_size, max(block, 1))
+    if end > said and tag == IEEE_FLOAT and not _floats(stream, said, end, block // max(channels, 1)):
+        end = said
     if promised is not None and promised <= 0:
         promised = None
     size_position = body - struct.calcsize(layout.size)
@@ -221,12 +228,12 @@ def _sound_end(
 
 
 def _follows(stream: BinaryIO, layout: _Layout | None, position: int, end: int) -> bool:
-    """Whether what begins at `position` is what may follow the sound: chunks, a tag, nothing."""
+    """Whether what begins at `position` is what may follow the sound: chunks, a tag, a text, nothing."""
     align = 1 if layout is None else layout.align
     for place in {position, position + -position % align}:
         stream.seek(place)
-        head = stream.read(16)
-        if len(head) < 8 or head.startswith(_TAGS):
+        head = stream.read(64)
+        if len(head) < 8 or head.startswith(_TAGS) or _TEXT.fullmatch(head):
             return True
         if layout is not None and (head.startswith(layout.tail) or _only_chunks(stream, layout, place, end)):
             return True
@@ -241,6 +248,15 @@ def _only_chunks(stream: BinaryIO, layout: _Layout, position: int, end: int) -> 
         position = body + size
         position += -position % layout.align
     return position >= end - 7
+
+
+def _floats(stream: BinaryIO, start: int, end: int, width: int) -> bool:
+    """Whether the bytes can be samples in floating point: other bytes are soon a number that no sound has."""
+    stream.seek(start)
+    data = stream.read(min(end - start, FLOATS_TRIED))
+    samples = np.frombuffer(data[: len(data) // 8 * 8], "<f8" if width == 8 else "<f4")
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(samples) < LOUDEST_FLOAT).all())
 
 
 def _last_byte(stream: BinaryIO, start: int, end: int) -> int:
@@ -286,17 +302,3 @@ def corrected(stream: BinaryIO, chunk: DataChunk, start: int) -> list[Piece]:
             channels, _, bits = struct.unpack(">HIH", head[comm - start : comm - start + 8])
             put(comm + 2, ">I", held // max(channels * -(-bits // 8), 1))
     return [bytes(head), Span(chunk.start, chunk.end)]
-
-
-def ogg_is_cut(stream: BinaryIO, start: int, end: int) -> bool:
-    """Whether the last page of an OGG is longer than what is left of it."""
-    tail_start = max(end - OGG_PAGE_LIMIT, start)
-    stream.seek(tail_start)
-    tail = stream.read(end - tail_start)
-    last = tail.rfind(b"OggS")
-    if last < 0:
-        return False
-    page = tail[last:]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])

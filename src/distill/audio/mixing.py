@@ -28,11 +28,12 @@ class Mix:
 
     def __call__(self, samples: Samples) -> Samples:
         """[n, channels] -> [n]. In float64: loud float files must not overflow before they are judged."""
-        if self.weights is None or len(self.weights) != samples.shape[1]:
-            mean: Samples = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-            return mean
-        mixed: Samples = (samples.astype(np.float64) @ np.array(self.weights)).astype(np.float32)
-        return mixed
+        with np.errstate(all="ignore"):  # who calls looks for what is no number
+            if self.weights is None or len(self.weights) != samples.shape[1]:
+                mean: Samples = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+                return mean
+            mixed: Samples = (samples.astype(np.float64) @ np.array(self.weights)).astype(np.float32)
+            return mixed
 
 
 class ChannelPower:
@@ -47,8 +48,9 @@ class ChannelPower:
         length = max(int(PASSAGE_SECONDS * rate), 1)
         for start in range(0, len(samples), length):
             passage = samples[start : start + length]
-            sums = (np.ones(len(passage), np.float32) @ passage).astype(np.float64)
-            covariance = (passage.T @ passage).astype(np.float64) - np.outer(sums, sums) / len(passage)
+            with np.errstate(all="ignore"):  # what is too loud for float32, or no number, tells nothing here
+                sums = (np.ones(len(passage), np.float32) @ passage).astype(np.float64)
+                covariance = (passage.T @ passage).astype(np.float64) - np.outer(sums, sums) / len(passage)
             if not np.isfinite(covariance).all():
                 continue
             unrelated, mean = _powers(covariance)

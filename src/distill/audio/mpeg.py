@@ -71,7 +71,7 @@ def frame(header: bytes) -> Frame | None:
         return _adts(header)
     version = {3: 1.0, 2: 2.0, 0: 2.5}.get(header[1] >> 3 & 3)
     bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
-    if version is None or bitrate in (0, 15) or rate == 3:
+    if version is None or bitrate in (0, 15) or rate == 3 or (version == 2.5 and layer != 3):
         return None
     hz = int((44_100, 48_000, 32_000)[rate] / (1 if version == 1 else 2 if version == 2 else 4))
     kbps = _KBPS[1 if version == 1 else 2, layer][bitrate - 1]
@@ -93,18 +93,34 @@ def _adts(header: bytes) -> Frame | None:
 
 
 def first_frame(data: bytes) -> Found | None:
-    """Where in `data` MPEG frames begin that follow each other; behind junk it takes more of them than at the start."""
+    """Where in `data` MPEG frames begin that follow each other.
+
+    Behind junk it takes more of them than at the start, and layer 1, which programs' machine code can look like, is not looked for.
+    """
     for match in _SYNC.finditer(data):
         start = match.start()
         first = frame(data[start : start + 7])
-        if first is not None and _in_a_row(data, start):
+        if first is not None and not (start and first.layer == 1) and _in_a_row(data, start):
             return Found(start, aac=first.layer == 4)
     return None
 
 
+def is_cut(tail: bytes) -> bool:
+    """Whether the last of the frames in the end of a file is longer than what is left of it."""
+    found = first_frame(tail)
+    position = found.start if found is not None else len(tail)
+    while (here := frame(tail[position : position + 7])) is not None:
+        position += here.size
+    return position > len(tail)
+
+
 def _in_a_row(data: bytes, start: int) -> bool:
-    """Whether enough frames that fit each other begin at `start`, or two or more that are all there is."""
+    """Whether enough frames that fit each other begin at `start`, or two or more that are all there is.
+
+    Behind junk, frames that are all the same do not count: rows of pixels can look like them.
+    """
     alike, position = None, start
+    contents = set()
     for count in range(FRAMES_BEHIND_JUNK if start else FRAMES_IN_A_ROW):
         here = frame(data[position : position + 7])
         if here is None or alike not in (None, here.alike):
@@ -113,8 +129,9 @@ def _in_a_row(data: bytes, start: int) -> bool:
             )
             return count >= 2 and ended
         alike = here.alike
+        contents.add(data[position + 4 : position + here.size])
         position += here.size
-    return True
+    return start == 0 or len(contents) > 1
 
 
 def gapless(head: bytes) -> Gapless | None:

@@ -1,9 +1,11 @@
 """A file made of pieces of another one and of bytes in memory, for decoders that want one file from start to end."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self
+
+BLOCK = 2**20
 
 
 class Span(NamedTuple):
@@ -71,3 +73,20 @@ class Pieces:
     def write(self, _data: bytes) -> int:
         """Never called: soundfile asks that it exists."""
         raise OSError("read only")
+
+
+def occurrences(stream: BinaryIO, needle: bytes, start: int, stop: int) -> Iterator[int]:
+    """Where `needle` occurs in a file between `start` and `stop`; memory does not grow with the file."""
+    position, rest = start, b""
+    while position < stop:
+        stream.seek(position)
+        block = stream.read(min(BLOCK, stop - position))
+        if not block:
+            return
+        window, first = rest + block, position - len(rest)
+        found = window.find(needle)
+        while found >= 0:
+            yield first + found
+            found = window.find(needle, found + 1)
+        position += len(block)
+        rest = window[-(len(needle) - 1) :]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
-from distill.audio import mpeg
+from distill.audio import mpeg, ogg
 from distill.audio.formats import AAC, FLAC, MATROSKA, MP3, MP4, OGG, Kind, tag_size
 from distill.audio.headers import DataChunk, corrected, data_chunk
-from distill.audio.pieces import Piece, Span
+from distill.audio.pieces import Piece, Span, occurrences
 
-BLOCK = 2**20
 MPEG_HEAD = 4096
+MPEG_TAIL = 2**14
 MAX_BOXES = 100_000
 
 
@@ -33,6 +33,10 @@ class Recording:
     """Samples before the sound that no decoder takes off."""
     promised_seconds: float | None = None
     """What a Xing/Info header says."""
+    is_cut: bool = False
+    """Whether the last frame is not whole, or the last page not marked as the last."""
+    damaged: bool = False
+    """Whether the file shows that something is left out, though a decoder may not say so."""
 
 
 def recordings(stream: BinaryIO, kind: Kind, start: int, file_size: int) -> list[Recording]:
@@ -44,10 +48,17 @@ def recordings(stream: BinaryIO, kind: Kind, start: int, file_size: int) -> list
     if kind is MP3:
         return _mpeg(stream, start, file_size)
     if kind is AAC:
-        return [Recording(kind, (Span(start, file_size),), whole_file=False)]
+        cut = mpeg.is_cut(_at(stream, max(start, file_size - MPEG_TAIL), MPEG_TAIL))
+        return [Recording(kind, (Span(start, file_size),), whole_file=False, is_cut=cut)]
     if (chunk := data_chunk(stream, start, file_size)) is not None:
         return list(_chunked(stream, kind, start, file_size, chunk))
-    starts = {OGG: _ogg_links, FLAC: _flacs, MATROSKA: _matroskas, MP4: _mp4s}.get(kind, _one)(stream, start, file_size)
+    if kind is OGG:
+        links = ogg.links(stream, start, file_size)
+        return [
+            Recording(kind, (link.span,), link.span == (0, file_size), is_cut=link.is_cut, damaged=link.damaged)
+            for link in links
+        ]
+    starts = {FLAC: _flacs, MATROSKA: _matroskas, MP4: _mp4s}.get(kind, _one)(stream, start, file_size)
     bounds = [start, *(bound for bound in starts if bound > start), file_size]
     spans = [Span(first, stop) for first, stop in pairwise(bounds)]
     return [Recording(kind, (span,), span == (0, file_size)) for span in spans]
@@ -88,48 +99,19 @@ def _one(_stream: BinaryIO, _start: int, _file_size: int) -> Iterable[int]:
     return ()
 
 
-def _occurrences(stream: BinaryIO, needle: bytes, start: int, stop: int) -> Iterator[int]:
-    """Where `needle` occurs between `start` and `stop`."""
-    position, rest = start, b""
-    while position < stop:
-        stream.seek(position)
-        block = stream.read(min(BLOCK, stop - position))
-        if not block:
-            return
-        window, first = rest + block, position - len(rest)
-        found = window.find(needle)
-        while found >= 0:
-            yield first + found
-            found = window.find(needle, found + 1)
-        position += len(block)
-        rest = window[-(len(needle) - 1) :]
-
-
 def _at(stream: BinaryIO, position: int, size: int) -> bytes:
     stream.seek(position)
     return stream.read(size)
 
 
-def _ogg_links(stream: BinaryIO, start: int, file_size: int) -> Iterator[int]:
-    """Where groups of first pages begin: streams side by side begin one right after the other."""
-    group_end = start
-    for position in _occurrences(stream, b"OggS\0\2", start, file_size):
-        page = _at(stream, position, 27 + 255)
-        if len(page) < 28:
-            return
-        if position != group_end:
-            yield position
-        group_end = position + 27 + page[26] + sum(page[27 : 27 + page[26]])
-
-
 def _flacs(stream: BinaryIO, start: int, file_size: int) -> Iterator[int]:
-    for position in _occurrences(stream, b"fLaC", start + 4, file_size):
+    for position in occurrences(stream, b"fLaC", start + 4, file_size):
         if _at(stream, position + 4, 4) in (b"\0\0\0\x22", b"\x80\0\0\x22"):  # its first block, as long as ever
             yield position
 
 
 def _matroskas(stream: BinaryIO, start: int, file_size: int) -> Iterator[int]:
-    for position in _occurrences(stream, b"\x1a\x45\xdf\xa3", start + 4, file_size):
+    for position in occurrences(stream, b"\x1a\x45\xdf\xa3", start + 4, file_size):
         head = _at(stream, position, 64)
         if b"\x42\x82" in head and (b"webm" in head or b"matroska" in head):
             yield position
@@ -169,18 +151,19 @@ def _mpeg(stream: BinaryIO, start: int, file_size: int) -> list[Recording]:
         promised = None
         if said is not None and said.samples is not None and frame is not None:
             promised = max(said.samples - delay, 0) / frame.rate
-        found.append(Recording(MP3, (Span(first, stop),), False, None, delay, promised))
+        cut = mpeg.is_cut(_at(stream, max(first, stop - MPEG_TAIL), min(MPEG_TAIL, stop - first)))
+        found.append(Recording(MP3, (Span(first, stop),), False, None, delay, promised, cut))
     return found or [Recording(MP3, (Span(start, file_size),), whole_file=False)]
 
 
 def _tags(stream: BinaryIO, start: int, file_size: int) -> Iterator[Span]:
     """The tags behind `start`: an ID3v2 tag counts where a frame, a tag or the end follows."""
-    for position in _occurrences(stream, b"ID3", start, file_size):
+    for position in occurrences(stream, b"ID3", start, file_size):
         size = tag_size(_at(stream, position, 32))
         after = _at(stream, position + size, 8)
         if size and (not after or mpeg.frame(after) is not None or after[:3] in (b"ID3", b"APE")):
             yield Span(position, min(position + size, file_size))
-    for position in _occurrences(stream, b"APETAGEX", start, file_size):
+    for position in occurrences(stream, b"APETAGEX", start, file_size):
         head = _at(stream, position, 32)
         size = tag_size(head)
         if len(head) < 32 or head[8:12] not in (b"\xd0\x07\0\0", b"\xe8\x03\0\0"):
@@ -193,7 +176,7 @@ def _tags(stream: BinaryIO, start: int, file_size: int) -> Iterator[Span]:
 
 def _info_frames(stream: BinaryIO, start: int, file_size: int) -> Iterator[int]:
     for mark, places in ((b"Xing", (36, 21, 13)), (b"Info", (36, 21, 13)), (b"VBRI", (36,))):
-        for position in _occurrences(stream, mark, start, file_size):
+        for position in occurrences(stream, mark, start, file_size):
             for place in places:
                 first = mpeg.frame(_at(stream, position - place, 7)) if position - place >= start else None
                 if first is not None and (first.info_at == place or mark == b"VBRI") and first.layer == 3:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from distill.audio.decoders import Block, Broken, CannotOpen, FFmpeg, Libsndfile, UnusableSound
-from distill.audio.formats import OGG, Kind, recognise
-from distill.audio.headers import ogg_is_cut
+from distill.audio.formats import OGG, Kind, Recognised, recognise
 from distill.audio.recordings import Recording, recordings
 
 ZEROS_BLOCK = 2**20
@@ -19,6 +18,7 @@ EXACT_SECONDS = 0.01
 """How far the length may be from what a header of samples promises without a note."""
 MPEG_SECONDS = 0.1
 """The same where a header counts frames: it may count the encoder's padding."""
+OGG_SECONDS = 0.05
 CONTAINER_SECONDS = 0.15
 RECALL_ON_OPEN, RECALL_ON_DATA_ACCESS = 0x4_0000, 0x40_0000
 SF_DATALESS = 0x4000_0000
@@ -49,8 +49,8 @@ def _check_here(path: Path) -> None:
         raise UnusableSound(f"{NOT_HERE}: have its cloud keep it on this machine")
 
 
-def _recognised(stream: BinaryIO) -> tuple[Kind, int, int]:
-    """The kind of a file, where the sound begins, and the size of the file."""
+def _recognised(stream: BinaryIO) -> tuple[Kind, Recognised]:
+    """The kind of a file, and what else was found out with it."""
     file_size = os.fstat(stream.fileno()).st_size
     if file_size == 0:
         raise UnusableSound("empty: the file has 0 bytes")
@@ -61,7 +61,7 @@ def _recognised(stream: BinaryIO) -> tuple[Kind, int, int]:
         if _only_zeros(stream):
             raise UnusableSound(f"{NOT_HERE}, or lost: it holds nothing but zeros")
         raise UnusableSound(NOT_A_SOUND)
-    return what.kind, what.start, file_size
+    return what.kind, what
 
 
 def _only_zeros(stream: BinaryIO) -> bool:
@@ -103,9 +103,9 @@ class SoundFile:
         self.path = path
         _check_here(path)
         with path.open("rb") as stream:
-            self.kind, start, size = _recognised(stream)
-            self.recordings = recordings(stream, self.kind, start, size)
-            self.is_cut = self.kind is OGG and ogg_is_cut(stream, start, size)
+            self.kind, what = _recognised(stream)
+            self.recordings = recordings(stream, self.kind, what.start, os.fstat(stream.fileno()).st_size)
+        self.damaged = what.after_junk or any(recording.damaged for recording in self.recordings)
 
     def blocks(self, report: Report) -> Iterator[Block]:
         """All recordings, one after the other. One that cannot be used does not keep the others from it."""
@@ -135,10 +135,10 @@ class SoundFile:
             yield f"its header promises {_seconds(report.promised)}, {_seconds(report.held)} can be read: what is there is used"
         elif -missing > report.inexact:
             yield f"its header promises {_seconds(report.promised)}, the file holds {_seconds(report.held)}: all of it is used"
-        elif self.is_cut:
+        elif report.damage or self.damaged:
+            yield next(iter(report.damage), "what is damaged in it is left out")
+        elif any(recording.is_cut for recording in self.recordings):
             yield "its end is cut off: what is there is used"
-        elif report.damage:
-            yield report.damage[0]
         if report.refusals:
             yield f"a part of it is left out: {report.refusals[0]}"
         yield from dict.fromkeys(report.notes)
@@ -182,6 +182,8 @@ def _decoded(path: Path, recording: Recording, report: Report) -> Iterator[Block
                     yield Block(block.samples[taken:], block.rate)
             if rest.failures or opened:
                 report.damage.append("what is damaged in it is left out")
+            elif rest.gap > CONTAINER_SECONDS:
+                report.damage.append(f"about {_seconds(rest.gap)} are missing in its middle: what is there is used")
             if rest.tracks > 1:
                 report.notes.append(f"it has {rest.tracks} sound tracks: only the first is used")
             promise = promised if opened else rest.promised
@@ -205,7 +207,7 @@ def _compare(recording: Recording, report: Report, held: float, promised: float 
     elif chunk is not None:
         promised = held * chunk.promised / chunk.held if chunk.promised is not None and chunk.held else None
     elif recording.kind is OGG:
-        promised = None
+        inexact = OGG_SECONDS
     report.held += held
     report.promised += held if promised is None else promised
     report.inexact += inexact

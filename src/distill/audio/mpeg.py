@@ -15,6 +15,9 @@ DECODER_DELAY = 529
 LAME_DELAY = 576
 """Samples that LAME, and hardly any encoder less, adds before the sound."""
 
+AAC_DELAY = 1024
+"""Samples that the first frame of AAC adds before the sound, whatever made it."""
+
 _KBPS = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -95,7 +98,7 @@ def _adts(header: bytes) -> Frame | None:
 def first_frame(data: bytes) -> Found | None:
     """Where in `data` MPEG frames begin that follow each other.
 
-    Behind junk it takes more of them than at the start, and layer 1, which programs' machine code can look like, is not looked for.
+    Behind junk it takes more of them than at the start, and layer 1, which machine code can look like, is not looked for.
     """
     for match in _SYNC.finditer(data):
         start = match.start()

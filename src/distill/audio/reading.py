@@ -127,7 +127,7 @@ def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
         if block is None:
             break
     if first is None:
-        raise _nothing(report)
+        raise _nothing(sound, report)
     if samples < MIN_SECONDS * SAMPLE_RATE:
         raise UnusableSound(f"shorter than {MIN_SECONDS * 1000:.0f} ms")
     if not np.isfinite(peak):
@@ -161,10 +161,10 @@ def _survey(sound: SoundFile, blocks: Iterator[Block]) -> tuple[deque[Block], di
     return surveyed, {channels: power.mix() for channels, power in powers.items()}
 
 
-def _nothing(report: Report) -> UnusableSound:
+def _nothing(sound: SoundFile, report: Report) -> UnusableSound:
     """Why there is not one sample."""
     if report.refusals:
         return report.refusals[0]
-    if report.damage:
+    if report.damage or sound.damaged or sound.is_cut:
         return UnusableSound("damaged: nothing in it can be decoded")
     return UnusableSound("empty: there is a header but no sound")

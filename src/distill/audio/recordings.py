@@ -49,7 +49,8 @@ def recordings(stream: BinaryIO, kind: Kind, start: int, file_size: int) -> list
         return _mpeg(stream, start, file_size)
     if kind is AAC:
         cut = mpeg.is_cut(_at(stream, max(start, file_size - MPEG_TAIL), MPEG_TAIL))
-        return [Recording(kind, (Span(start, file_size),), whole_file=False, is_cut=cut)]
+        span = Span(start, file_size)
+        return [Recording(kind, (span,), whole_file=False, delay=mpeg.AAC_DELAY, is_cut=cut)]
     if (chunk := data_chunk(stream, start, file_size)) is not None:
         return list(_chunked(stream, kind, start, file_size, chunk))
     if kind is OGG:

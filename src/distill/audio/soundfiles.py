@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -105,6 +105,7 @@ class SoundFile:
         with path.open("rb") as stream:
             self.kind, what = _recognised(stream)
             self.recordings = recordings(stream, self.kind, what.start, os.fstat(stream.fileno()).st_size)
+        self.is_cut = any(recording.is_cut for recording in self.recordings)
         self.damaged = what.after_junk or any(recording.damaged for recording in self.recordings)
 
     def blocks(self, report: Report) -> Iterator[Block]:
@@ -137,7 +138,7 @@ class SoundFile:
             yield f"its header promises {_seconds(report.promised)}, the file holds {_seconds(report.held)}: all of it is used"
         elif report.damage or self.damaged:
             yield next(iter(report.damage), "what is damaged in it is left out")
-        elif any(recording.is_cut for recording in self.recordings):
+        elif self.is_cut:
             yield "its end is cut off: what is there is used"
         if report.refusals:
             yield f"a part of it is left out: {report.refusals[0]}"
@@ -149,54 +150,68 @@ def asks_libsndfile(recording: Recording) -> bool:
     return recording.kind.by_libsndfile and not (recording.chunk is not None and recording.chunk.mpeg)
 
 
+@dataclass
+class _SoFar:
+    """What libsndfile has made of a recording."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    promised: float | None = None
+    """Seconds, by libsndfile."""
+    opened: bool = False
+
+
 def _decoded(path: Path, recording: Recording, report: Report) -> Iterator[Block]:
     """One recording: by libsndfile as far as it comes, what is left by FFmpeg."""
-    done, seconds, promised, opened = 0, 0.0, None, False
-    if asks_libsndfile(recording):
-        try:
-            with Libsndfile(path, recording) as first:
-                opened, promised = True, first.promised
-                report.silence = min(report.silence, first.silence)
-                try:
-                    for block in first.blocks():
-                        done += len(block.samples)
-                        yield block
-                    whole = promised is None or done / first.rate >= promised - EXACT_SECONDS
-                except Broken:
-                    whole = False
-                seconds = done / first.rate
-        except CannotOpen:
-            whole = False
-        if whole:
-            _compare(recording, report, seconds, promised, EXACT_SECONDS)
-            return
+    so_far = _SoFar()
+    if asks_libsndfile(recording) and (yield from _by_libsndfile(path, recording, report, so_far)):
+        _compare(recording, report, so_far.seconds, so_far.promised, EXACT_SECONDS)
+        return
     try:
-        with FFmpeg(path, recording) as rest:
-            report.silence = min(report.silence, rest.silence)
-            skip = done
-            for block in rest.blocks():
-                taken = min(skip, len(block.samples))
-                skip -= taken
-                if taken < len(block.samples):
-                    seconds += (len(block.samples) - taken) / block.rate
-                    yield Block(block.samples[taken:], block.rate)
-            if rest.failures or opened:
-                report.damage.append("what is damaged in it is left out")
-            elif rest.gap > CONTAINER_SECONDS:
-                report.damage.append(f"about {_seconds(rest.gap)} are missing in its middle: what is there is used")
-            if rest.tracks > 1:
-                report.notes.append(f"it has {rest.tracks} sound tracks: only the first is used")
-            promise = promised if opened else rest.promised
-            _compare(recording, report, seconds, promise, EXACT_SECONDS if opened else CONTAINER_SECONDS)
-    except (CannotOpen, UnusableSound) as reason:
-        if not done:
-            raise (
-                reason
-                if isinstance(reason, UnusableSound)
-                else UnusableSound(f"damaged: its {recording.kind.name} header cannot be read")
-            ) from reason
-        report.damage.append(f"it is damaged after {_seconds(seconds)}: what comes before is used")
-        _compare(recording, report, seconds, promised, EXACT_SECONDS)
+        yield from _by_ffmpeg(path, recording, report, so_far)
+    except CannotOpen as reason:
+        if not so_far.frames:
+            raise UnusableSound(f"damaged: its {recording.kind.name} header cannot be read") from reason
+        report.damage.append(f"it is damaged after {_seconds(so_far.seconds)}: what comes before is used")
+        _compare(recording, report, so_far.seconds, so_far.promised, EXACT_SECONDS)
+
+
+def _by_libsndfile(path: Path, recording: Recording, report: Report, so_far: _SoFar) -> Generator[Block, None, bool]:
+    """Returns whether that is all of the recording."""
+    try:
+        with Libsndfile(path, recording) as decoder:
+            so_far.opened, so_far.promised = True, decoder.promised
+            report.silence = min(report.silence, decoder.silence)
+            for block in decoder.blocks():
+                so_far.frames += len(block.samples)
+                so_far.seconds = so_far.frames / block.rate
+                yield block
+            return decoder.promised is None or so_far.seconds >= decoder.promised - EXACT_SECONDS
+    except (CannotOpen, Broken):
+        return False
+
+
+def _by_ffmpeg(path: Path, recording: Recording, report: Report, so_far: _SoFar) -> Iterator[Block]:
+    """What comes after what libsndfile has given."""
+    with FFmpeg(path, recording) as decoder:
+        report.silence = min(report.silence, decoder.silence)
+        skip, seconds = so_far.frames, so_far.seconds
+        for block in decoder.blocks():
+            taken = min(skip, len(block.samples))
+            skip -= taken
+            if taken < len(block.samples):
+                seconds += (len(block.samples) - taken) / block.rate
+                yield Block(block.samples[taken:], block.rate)
+        if decoder.failures or so_far.opened:
+            report.damage.append("what is damaged in it is left out")
+        elif decoder.gap > CONTAINER_SECONDS:
+            report.damage.append(f"about {_seconds(decoder.gap)} are missing in its middle: what is there is used")
+        if decoder.tracks > 1:
+            report.notes.append(f"it has {decoder.tracks} sound tracks: only the first is used")
+        if so_far.opened:
+            _compare(recording, report, seconds, so_far.promised, EXACT_SECONDS)
+        else:
+            _compare(recording, report, seconds, decoder.promised, CONTAINER_SECONDS)
 
 
 def _compare(recording: Recording, report: Report, held: float, promised: float | None, inexact: float) -> None:

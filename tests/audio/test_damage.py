@@ -145,6 +145,17 @@ def test_what_is_damaged_in_the_middle_is_not_the_end(tmp_path: Path, kind: str)
         assert info.notes
 
 
+@pytest.mark.parametrize("kind", ["Vorbis", "Opus"])
+def test_a_damaged_page_at_the_start_is_said(tmp_path: Path, kind: str) -> None:
+    """Against a first second that is missing without a word: what follows says where it is, not that something was before."""
+    whole = KINDS[kind](clicks(6.0))
+    path, place = tmp_path / "x", whole.index(b"OggS", whole.index(b"OggS", 100) + 1) - 200
+    path.write_bytes(whole[:place] + bytes(50) + whole[place + 50 :])
+    samples, info = read_audio(path)
+    assert len(samples) / SAMPLE_RATE < 5.5
+    assert info.notes == ("what is damaged in it is left out",)
+
+
 def test_a_file_that_begins_with_junk_is_read_and_said(tmp_path: Path) -> None:
     path = tmp_path / "x.mp3"
     path.write_bytes(random.Random(0).randbytes(5000) + KINDS["MP3"](clicks()))

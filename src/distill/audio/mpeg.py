@@ -122,19 +122,15 @@ def _in_a_row(data: bytes, start: int) -> bool:
 
     Behind junk, frames that are all the same do not count: rows of pixels can look like them.
     """
-    alike, position = None, start
+    alike, position, count = None, start, 0
     contents = set()
-    for count in range(FRAMES_BEHIND_JUNK if start else FRAMES_IN_A_ROW):
-        here = frame(data[position : position + 7])
-        if here is None or alike not in (None, here.alike):
-            ended = (
-                position == len(data) or data[position : position + 3] == b"TAG" or (position > len(data) and not start)
-            )
-            return count >= 2 and ended
-        alike = here.alike
+    needed = FRAMES_BEHIND_JUNK if start else FRAMES_IN_A_ROW
+    while count < needed and (here := frame(data[position : position + 7])) is not None and alike in (None, here.alike):
+        alike, count = here.alike, count + 1
         contents.add(data[position + 4 : position + here.size])
         position += here.size
-    return start == 0 or len(contents) > 1
+    ended = position == len(data) or data[position : position + 3] == b"TAG" or (position > len(data) and not start)
+    return (count == needed or (count >= 2 and ended)) and (start == 0 or len(contents) > 1)
 
 
 def gapless(head: bytes) -> Gapless | None:

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to see."""
+"""The exceptions that a user is meant to see."""
 
 
 class DistillError(Exception):
@@ -6,3 +6,7 @@ class DistillError(Exception):
 
     The faces print the message and exit with 1. Everything else that is raised is a bug and keeps its traceback.
     """
+
+
+class Stopped(DistillError):
+    """The user stopped the work before there was anything to keep; the sentence says so."""

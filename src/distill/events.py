@@ -277,10 +277,11 @@ class GenerationCompleteEvent(Event):
 
 @dataclass(frozen=True)
 class ReconstructionCompleteEvent(Event):
-    """All sounds have been through the codec."""
+    """All sounds have been through the codec, or those that had when it was stopped."""
 
     model: str
     sounds: tuple[SoundWritten, ...]
+    stopped_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -296,5 +297,9 @@ class CorpusScanned(Event):
     val_files: int
     groups: int
     """Files, near-duplicates counted once."""
+    recordings: int = 0
+    """Recordings that sounds were cut out of."""
+    split_by: str = "file"
+    """"time" where stretches of a recording are held out that is learned from otherwise."""
     notes: tuple[tuple[str, str], ...] = ()
     """Name of a file that is used, and what is to be known of how it was read."""

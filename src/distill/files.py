@@ -1,13 +1,50 @@
-"""Where files live, and how they are replaced: whole or not at all."""
+"""How files are replaced: whole or not at all, and in one sentence where that cannot be."""
 
+import errno
+import io
 import os
-import tempfile
+import re
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
 from distill.errors import DistillError
+
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+"""What no file's name may hold on one system or another."""
+LONGEST_NAME = 180
+"""Bytes of a name that the user gives: of the 255 that file systems take, suffixes and temporary names need some."""
+LONGEST_FILE_NAME = 255
+"""Bytes that file systems take."""
+NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+Stamp = tuple[int, int, int, int]
+"""What tells one state of a file from another: device, number, time and size."""
+BUSY_SECONDS = 5.0
+"""How long a file waits to be replaced on Windows, where one that somebody reads cannot be."""
+
+
+class _StreamToDisk(io.FileIO):
+    """A file whose first failure to write is kept, not raised: torch and libsndfile make another error of it, or none.
+
+    What is written after that counts as written; the failure is raised in the end.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write, or keep the reason why not."""
+        if self.failure is None:
+            try:
+                written = super().write(data)
+            except OSError as error:
+                self.failure = error
+            else:
+                return written or 0
+        return memoryview(data).nbytes
 
 
 @contextmanager
@@ -18,35 +55,98 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     (fsync) before the name points to them.
 
     Raises:
-        DistillError: the folder cannot be made or written, or the disk is full.
+        DistillError: the folder cannot be made or written, or the disk is full; the sentence says which.
     """
-    temporary: Path | None = None
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"  # not made of the name, which may be as long as can be
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        temporary = None
+        disk = _StreamToDisk(os.fspath(temporary), "xb")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise DistillError(f"Cannot write {path}: {reason}. Choose another place, or free some space.") from error
+        raise cannot_write(path, error) from error
+    stream = io.BufferedWriter(disk)
+    try:
+        try:
+            yield cast(BinaryIO, stream)
+        except Exception as error:
+            if disk.failure is None:
+                raise  # not of the writing
+            raise cannot_write(path, disk.failure) from error
+        try:
+            stream.flush()
+            if disk.failure is not None:
+                raise disk.failure
+            os.fsync(disk.fileno())
+            stream.close()
+            _put(temporary, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            stream.close()
+        temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> DistillError:
+    """The sentence for a file that cannot be written: want of space and want of permission are told apart."""
+    if error.errno in NO_SPACE:
+        return DistillError(
+            f"Cannot write {path}: there is no space left for it. Free some space, or choose another place."
+        )
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in NO_PERMISSION:
+        return DistillError(
+            f"Cannot write {path}: there is no permission ({reason}). Change the permissions of {path.parent}, or choose "
+            "another place."
+        )
+    return DistillError(f"Cannot write {path}: {reason}. Choose another place.")
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Differs whenever a file is another or has been written since; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def unused_path(path: Path) -> Path:
-    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has."""
-    candidate, number = path, 1
-    while candidate.exists():
+    """`path`, or the first of `stem-2`, `stem-3`, ... that no file has; the stem is cut where the name gets too long."""
+    candidate, number = _ending(path, ""), 1
+    while os.path.lexists(candidate):
         number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        candidate = _ending(path, f"-{number}")
     return candidate
+
+
+def _ending(path: Path, end: str) -> Path:
+    """`path` with `end` after its stem."""
+    room = LONGEST_FILE_NAME - len(os.fsencode(f"{end}{path.suffix}"))
+    stem = os.fsencode(path.stem)
+    cut = path.stem if len(stem) <= room else stem[:room].decode("utf-8", "ignore")
+    return path.with_name(f"{cut}{end}{path.suffix}")
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file or a folder can be called `name` on every system, and be told apart from a flag or a hidden file."""
+    fits = name != "" and not UNSAFE.search(name) and name == name.strip(" .-")
+    return fits and len(name.encode()) <= LONGEST_NAME
+
+
+def safe_file_name(name: str) -> str:
+    """`name` without what some system does not take, and cut to `LONGEST_NAME` before its suffix; it may be empty then."""
+    safe = UNSAFE.sub("", name).rstrip(" .")
+    stem, suffix = PurePosixPath(safe).stem, PurePosixPath(safe).suffix
+    room = LONGEST_NAME - len(suffix.encode())
+    if room < 1:
+        stem, suffix, room = safe, "", LONGEST_NAME
+    return stem.encode()[:room].decode(errors="ignore") + suffix
+
+
+def name_made_of(text: str) -> str:
+    """As much of `text` as `is_file_name` takes; it may be empty."""
+    cut = UNSAFE.sub("", text).strip(" .-").encode()[:LONGEST_NAME].decode(errors="ignore")
+    return cut.strip(" .-")
 
 
 def move_to_new(source: Path, target: Path) -> None:
@@ -62,7 +162,7 @@ def move_to_new(source: Path, target: Path) -> None:
             os.link(source, target)  # unlike a rename, this fails where the name is taken
         except FileExistsError:
             raise
-        except OSError:  # a file system without links
+        except (OSError, AttributeError):  # a file system or a Python without links
             if target.exists():
                 raise FileExistsError(target) from None
             source.rename(target)
@@ -71,11 +171,19 @@ def move_to_new(source: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).lower()
         raise DistillError(f"Cannot move {source} to {target}: {reason}. Check the folder's permissions.") from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _put(temporary: Path, path: Path) -> None:
+    """Replace `path`; on Windows, as soon as nobody reads it."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -3,7 +3,6 @@
 import io
 import struct
 import zipfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from distill.audio.formats import FORMATS
 from distill.audio.reading import UnusableSound, decode_blocks, kind_of, read_audio
 from distill.corpus.folder import SoundFolder
 from distill.events import SoundWritten, Warned
-from distill.models.refining import refined_codes
 from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.reconstructing import reconstruct
 from encoded import HZ, KINDS, by_ffmpeg, by_libsndfile, clicks
@@ -67,22 +65,19 @@ def test_every_kind_is_read_whole_whatever_its_name(
     assert capfd.readouterr().err == ""
 
 
-def test_reconstruct_gives_each_kind_its_length(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reconstruct_gives_each_kind_its_length(tmp_path: Path, tiny_model: Path) -> None:
     """Against a kind that the scan reads and another command refuses. Without refining, which takes its time."""
-    monkeypatch.setattr("distill.studio.reconstructing.refined_codes", partial(refined_codes, rounds=0))
     files, sound = [], clicks(0.25)
     for number, make in enumerate(KINDS.values()):
         files.append(tmp_path / f"{number:02d}.sound")
         files[-1].write_bytes(make(sound))
-    events = list(reconstruct(str(tiny_model), files, tmp_path / "out", "cpu", "griffin-lim"))
+    events = list(reconstruct(str(tiny_model), files, tmp_path / "out", "cpu", "griffin-lim", refine=False))
     written = [event for event in events if isinstance(event, SoundWritten)]
     assert [Path(each.source or "") for each in written] == files
     assert all(abs(each.seconds - 0.25) <= UNSAID_PADDING_SECONDS for each in written)
     assert not [event for event in events if isinstance(event, Warned)]
     files[0].write_bytes(KINDS["WAV"](sound)[:-10_000])
-    events = list(reconstruct(str(tiny_model), files[:1], tmp_path / "out", "cpu", "griffin-lim"))
+    events = list(reconstruct(str(tiny_model), files[:1], tmp_path / "out", "cpu", "griffin-lim", refine=False))
     (warned,) = [event.message for event in events if isinstance(event, Warned)]
     assert warned == f"{files[0]}: its header promises 0.25 s, 0.19 s can be read: what is there is used."
 

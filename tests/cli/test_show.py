@@ -20,7 +20,7 @@ def test_what_many_files_have_in_common_is_said_once() -> None:
 
 def test_notes_are_shown_after_the_scan(capsys: pytest.CaptureFixture[str]) -> None:
     """Against a note that only the page and --json know."""
-    event = CorpusScanned("/x", 5, (("a.txt", "not a sound"),), 10.0, 4, 1, 5, (("b.wav", "its end is cut off"),))
+    event = CorpusScanned("/x", 5, (("a.txt", "not a sound"),), 10.0, 4, 1, 5, notes=(("b.wav", "its end is cut off"),))
     Screen().show(event)
     shown = capsys.readouterr().err
     assert "  skipped a.txt: not a sound\n" in shown

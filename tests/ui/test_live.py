@@ -19,8 +19,7 @@ from distill.events import (
     PriorEpochMetrics,
     SoundWritten,
 )
-from distill.instrument.request import GenerateOptions
-from distill.models.sampling import SamplingOptions
+from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import Job, Jobs
 from distill.ui.charts import Curve, line_chart
 from distill.ui.live import health_html, live_view
@@ -127,9 +126,9 @@ def test_names_of_files_are_text(page_state: PageState) -> None:
 
 def test_stop_keeps_the_sounds_that_are_written(tiny_model: Path, tmp_path: Path) -> None:
     stop = threading.Event()
-    options = GenerateOptions(40, 0.3, 1, SamplingOptions())
+    settings = GenerationSettings(count=40, seconds=0.3, seed=1)
     events: list[Event] = []
-    for event in studio.generate(str(tiny_model), tmp_path / "out", options, "cpu", stop):
+    for event in studio.generate(str(tiny_model), tmp_path / "out", settings, "cpu", stop):
         events.append(event)
         if isinstance(event, SoundWritten) and event.done == 3:
             stop.set()

@@ -30,8 +30,9 @@ OFFERED: dict[str, dict[str, str]] = {
                     "--resume": "synthesiser-resume", "--device": "synthesiser-device"},
     "generate": {"model": "generate-model", "--count": "generate-count", "--seconds": "generate-seconds",
                  "--seed": "generate-seed", "--temperature": "generate-temperature", "--top-k": "generate-top-k",
-                 "--top-p": "generate-top-p", "--exact": "generate-ending", "--synthesiser": "generate-synthesiser",
-                 "--texture": "generate-texture", "--device": "generate-device"},
+                 "--top-p": "generate-top-p", "--ending": "generate-ending", "--exact": "generate-ending",
+                 "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
+                 "--device": "generate-device"},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
     "evaluate": {"model": "generate-model", "--corpus": "evaluate-corpus", "--synthesiser": "generate-synthesiser",
@@ -52,7 +53,7 @@ OFFERED: dict[str, dict[str, str]] = {
 
 REASONS: dict[tuple[str, str], str] = {
     ("*", "--json"): "the page's endpoints answer scripts",
-    ("*", "--devices"): "several processes start the same command again, which a server cannot: docs/decisions.md",
+    ("*", "--devices"): "several processes start the same command again, which a server cannot",
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",

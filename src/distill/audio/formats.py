@@ -11,7 +11,8 @@ from typing import BinaryIO
 from distill.audio.mpeg import first_frame
 
 FORMATS = (
-    "WAV, AIFF, FLAC, MP3, AAC and M4A, OGG, Opus, WMA, WavPack and most others, and the sound of MP4, MOV and WebM"
+    "WAV, AIFF, FLAC, OGG, Opus, MP3, M4A, WMA, WavPack and most"
+    " other sound files, and the sound of MP4, MOV and WebM films"
 )
 """What the page, `--help` and the README say."""
 

@@ -1,8 +1,9 @@
 """From log-mel back to a waveform. One interface, `Synthesiser`; Griffin-Lim is the baseline behind it."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,11 +21,22 @@ AHEAD_FRAMES = 4
 ITERATIONS = 32
 
 
-class Synthesiser(Protocol):
+class Synthesiser(ABC):
     """Log-mel in, waveform out."""
 
     def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
         """Log-mel [M, T] in dB -> samples [T * hop]; everything random comes from `generator`."""
+        making = self.gradually(mel, generator)
+        while True:
+            try:
+                next(making)
+            except StopIteration as end:
+                samples: Tensor = end.value
+                return samples
+
+    @abstractmethod
+    def gradually(self, mel: Tensor, generator: torch.Generator) -> Generator[int, None, Tensor]:
+        """The same for who waits: after every block how many of the T frames are made; at the end the samples."""
 
 
 @lru_cache(maxsize=4)
@@ -42,8 +54,10 @@ def mel_to_magnitude(mel: Tensor, config: SpectrogramConfig) -> Tensor:
     return magnitude.clamp_min(0.0)
 
 
-def in_blocks(frames: int, hop: int, make: Callable[[int, int, Tensor], Tensor], device: torch.device) -> Tensor:
-    """A long sound in blocks that leave no seam -> samples [frames * hop].
+def in_blocks(
+    frames: int, hop: int, make: Callable[[int, int, Tensor], Tensor], device: torch.device
+) -> Generator[int, None, Tensor]:
+    """A long sound in blocks that leave no seam -> samples [frames * hop]; after each, how many frames are made.
 
     Each block begins inside the one before it and continues its samples; what lies too near to a block's end to be
     whole is made again by the next one.
@@ -60,10 +74,11 @@ def in_blocks(frames: int, hop: int, make: Callable[[int, int, Tensor], Tensor],
         fade = torch.linspace(0.0, 1.0, shared, device=device)
         out[start * hop : first * hop] = known + fade * (block[:shared] - known)
         out[first * hop : stop * hop] = block[shared : (stop - start) * hop]
+        yield stop
     return out
 
 
-class GriffinLim:
+class GriffinLim(Synthesiser):
     """Phase by alternating projections, accelerated; the magnitude is what the mel's pseudo-inverse gives."""
 
     def __init__(
@@ -75,7 +90,7 @@ class GriffinLim:
         inverse_filters(config)  # takes a second, which belongs to loading and not to the first sound
 
     @torch.no_grad()
-    def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
+    def gradually(self, mel: Tensor, generator: torch.Generator) -> Generator[int, None, Tensor]:
         """Log-mel [M, T] in dB -> samples [T * hop]."""
 
         def make(start: int, stop: int, known: Tensor) -> Tensor:
@@ -88,7 +103,7 @@ class GriffinLim:
             length = (stop - start) * self.config.hop_length
             return griffin_lim(magnitude, phase, self.iterations, length, known)[0]
 
-        return in_blocks(mel.shape[-1], self.config.hop_length, make, mel.device)
+        return (yield from in_blocks(mel.shape[-1], self.config.hop_length, make, mel.device))
 
 
 def known_phase(known: Tensor, config: SpectrogramConfig) -> Tensor | None:

@@ -1,8 +1,10 @@
 """Spectrogram pictures in files."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
@@ -10,9 +12,11 @@ from distill.events import CodebookHealth
 from distill.files import replacing
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 RANGE_DB = 80.0
-
-
+MISSING_GLYPH = "\N{WHITE SQUARE}"
 USAGE_COLUMNS = 64
 """Codes in one row of the usage heatmap."""
 
@@ -28,13 +32,10 @@ class Panel:
 def spectrogram_sheet(columns: Sequence[Sequence[Panel]], path: Path) -> None:
     """Draw log-mel spectrograms side by side, one column of panels for each sequence, as a PNG."""
     import torch
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     config = SpectrogramConfig()
     rows = max(len(column) for column in columns)
-    figure = Figure(figsize=(4.2 * len(columns), 2.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(4.2 * len(columns), 2.2 * rows)
     grid = figure.subplots(rows, len(columns), squeeze=False)
     for x, column in enumerate(columns):
         for y in range(rows):
@@ -49,7 +50,7 @@ def spectrogram_sheet(columns: Sequence[Sequence[Panel]], path: Path) -> None:
                 mel, origin="lower", aspect="auto", cmap="magma", vmin=top - RANGE_DB, vmax=top,
                 extent=(0.0, len(samples) / SAMPLE_RATE, 0, config.n_mels),
             )  # fmt: skip
-            axes.set_title(column[y].title, fontsize=8, parse_math=False)
+            axes.set_title(drawable(column[y].title), fontsize=8, parse_math=False)
             axes.tick_params(labelsize=6)
             axes.set_yticks([])
             axes.set_xlabel("seconds", fontsize=6)
@@ -60,14 +61,11 @@ def spectrogram_sheet(columns: Sequence[Sequence[Panel]], path: Path) -> None:
 def usage_heatmap(health: CodebookHealth, path: Path) -> None:
     """Draw how often each code of each level is used, as a PNG: one field a code, dark where it is never used."""
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     codes = len(health.levels[0].usage)
     columns = min(codes, USAGE_COLUMNS)
     rows = -(-codes // columns)
-    figure = Figure(figsize=(8.0, 0.6 + (0.45 + 0.14 * rows) * len(health.levels)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8.0, 0.6 + (0.45 + 0.14 * rows) * len(health.levels))
     for axes, level in zip(figure.subplots(len(health.levels), 1, squeeze=False)[:, 0], health.levels, strict=True):
         share = np.full(rows * columns, np.nan)
         share[:codes] = np.array(level.usage) / max(sum(level.usage), 1) * codes  # 1: as often as if all were alike
@@ -80,3 +78,22 @@ def usage_heatmap(health: CodebookHealth, path: Path) -> None:
         axes.set_yticks([])
     with replacing(path) as stream:
         figure.savefig(stream, format="png", dpi=110)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches. Matplotlib keeps its own affairs to itself: folders that it cannot write, caches of fonts."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def drawable(text: str) -> str:
+    """A title as the font can draw it: characters that it has no glyph for become boxes."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    glyphs = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(c if ord(c) in glyphs else MISSING_GLYPH for c in text)

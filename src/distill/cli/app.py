@@ -1,5 +1,6 @@
 """The `distill` command: thin. Flags come from the settings, work from `studio`, rendering from `show`."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -8,16 +9,18 @@ from typing import Annotated
 import typer
 
 import distill
+from distill.cli.answer import emit
 from distill.cli.commands.library import library_app
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
 from distill.cli.commands.training import train, train_prior, train_synth
 from distill.cli.running import hint
-from distill.errors import DistillError
+from distill.cli.words import help_where_nothing_was_said, take_paths
+from distill.errors import DistillError, Stopped
 
 app = typer.Typer(
     name="distill",
     help="Train a small generative model on your own recordings, and generate new sound from it.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -29,8 +32,13 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 1."""
+    _survive_any_console()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except Stopped as stopped:
+        hint(str(stopped))
+        sys.exit(INTERRUPTED)
     except DistillError as error:
         _fail(str(error))
     except USAGE_ERROR as error:
@@ -45,12 +53,15 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(sentence: str) -> None:
-    from distill.cli.show import printable
-    from distill.compute.processes import is_first
+def _survive_any_console() -> None:
+    """What a console cannot print, such as a file's name in another script, is shown escaped instead of ending the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
-    if is_first():
-        print(f"Error: {printable(sentence)}", file=sys.stderr)
+
+def _fail(sentence: str) -> None:
+    hint(f"Error: {sentence}")
     sys.exit(1)
 
 
@@ -62,11 +73,12 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback has answered
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    help_where_nothing_was_said(context)
 
 
 def ui(
@@ -79,15 +91,27 @@ def ui(
     library: Annotated[
         Path | None, typer.Option("--library", help="Folder of models.", show_default="the user's library")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on stdout as soon as the page is open.")
+    ] = False,
 ) -> None:
     """Open the page: everything this program does, in the browser."""
     from distill.ui.page import serve
 
     if library is not None:
-        os.environ["DISTILL_LIBRARY"] = str(library.expanduser().resolve())
-    serve(host, port, lambda address: hint(f"The page is open at {address}. Ctrl-C ends it."))
+        os.environ["DISTILL_LIBRARY"] = str(library.resolve())
+
+    def announce(address: str) -> None:
+        hint(f"The page is open at {address}. Ctrl-C ends it.")
+        if as_json:
+            emit(page=address)
+
+    serve(host, port, announce)
 
 
 for command in (train, train_prior, train_synth, generate, reconstruct, evaluate, info, ui, demo):
-    app.command(command.__name__.replace("_", "-"))(command)
+    app.command(command.__name__.replace("_", "-"))(take_paths(command))
+for registered in library_app.registered_commands:
+    assert registered.callback is not None
+    take_paths(registered.callback)
 app.add_typer(library_app, name="library")

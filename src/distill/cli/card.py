@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distill.cli.show import duration
+from distill.cli.show import duration, printable
+from distill.library.models import spoken
 from distill.modelfile.card import ModelCard
+from distill.modelfile.migrate import lacks
 from distill.settings.knobs import is_knob
 
 
@@ -15,17 +17,21 @@ def show_card(path: Path, card: ModelCard) -> None:
     """Print the card on stdout."""
     console = Console(highlight=False)
     corpus, meta = card.corpus_manifest, card.metadata
-    table = Table(title=escape(str(path)), show_header=False, title_justify="left")
+    table = Table(title=escape(printable(str(path))), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     table.add_row("trained", f"{meta.created}, distill {meta.distill_version}")
     table.add_row(
         "corpus",
         escape(
-            f"{corpus.folder}: {len(corpus.files)} sounds ({len(corpus.train)} train, {len(corpus.val)} held out), "
+            f"{printable(corpus.folder)}: {len(corpus.files)} sounds ({len(corpus.train)} train, {len(corpus.val)} held out), "
             f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
         ),
     )
+    if corpus.recordings:
+        held_out = "whole recordings" if corpus.split_by == "file" else "stretches of recordings, split by time"
+        unused = f" ({corpus.unused_pieces} beside them are not used)" if corpus.unused_pieces else ""
+        table.add_row("", f"pieces of {escape(', '.join(corpus.recordings))}; held out: {held_out}{unused}")
     table.add_row("codec", f"held-out error {meta.val_mel_l1_db:.2f} dB at epoch {meta.best_epoch} of {meta.epochs}")
     table.add_row("", _settings(card.training_config, card.settings_origin.get("codec", {})))
     health = card.codebook_health_snapshot
@@ -37,13 +43,13 @@ def show_card(path: Path, card: ModelCard) -> None:
         )
     prior = card.prior_metadata
     if prior is None:
-        table.add_row("prior", f"none yet: distill train-prior {escape(path.stem)}")
+        table.add_row("prior", f"none yet: distill train-prior {escape(printable(spoken(path)))}")
     else:
         table.add_row(
             "prior",
             f"held-out perplexity {prior.best_perplexity:.2f} at epoch {prior.best_epoch} of {prior.epochs_trained}; "
             f"{prior.bits_per_code:.2f} bits per code, {prior.unigram_bits_per_code:.2f} by counting codes, "
-            f"{prior.ngram_bits_per_code:.2f} by counting patterns; {prior.training_date}",
+            f"{_number(prior.ngram_bits_per_code)} by counting patterns; {prior.training_date}",
         )
         if card.prior_training_config is not None:
             table.add_row("", _settings(card.prior_training_config, card.settings_origin.get("prior", {})))
@@ -57,14 +63,20 @@ def show_card(path: Path, card: ModelCard) -> None:
     own = card.synthesiser_metadata
     table.add_row(
         "synthesiser",
-        f"the one every model has; distill train-synth {escape(path.stem)} fits it to these sounds"
+        f"the one every model has; distill train-synth {escape(printable(spoken(path)))} fits it to these sounds"
         if own is None
         else f"its own: held-out STFT distance {own.val_mrstft:.3f} at epoch {own.best_epoch} of {own.epochs}, "
         f"{own.shipped_val_mrstft:.3f} as shipped; {own.training_date}",
     )
     if card.synthesiser_training_config is not None:
         table.add_row("", _settings(card.synthesiser_training_config, card.settings_origin.get("synthesiser", {})))
+    for sentence in lacks(card):
+        table.add_row("lacks", sentence)
     console.print(table)
+
+
+def _number(measured: float | None) -> str:
+    return "not measured" if measured is None else f"{measured:.2f}"
 
 
 def _settings(settings: object, origin: object) -> str:

@@ -43,11 +43,13 @@ def settings_flags(model: type[BaseModel]) -> Callable[[Callable[..., None]], Ca
 
 
 def _annotation(knob: Knob) -> Any:
+    words = bool(knob.choices) and knob.annotation is not bool
     option = typer.Option(
         f"{knob.flag}/--no-{knob.flag[2:]}" if knob.annotation is bool else knob.flag,
         help=knob.help,
-        show_default="auto" if knob.auto else str(knob.default),
+        show_default=str(knob.default) if knob.annotation is bool else knob.unset,
+        metavar=f"[{'|'.join(knob.choices)}]" if words else None,
         rich_help_panel=ADVANCED_PANEL if knob.advanced else TRAINING_PANEL,
     )
-    kind: Any = knob.annotation
+    kind: Any = str if words else knob.annotation  # the settings say which words there are, as they do for numbers
     return Annotated[kind | None, option]

@@ -4,7 +4,6 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
-from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -13,28 +12,25 @@ from distill.events import Event
 EventT = TypeVar("EventT", bound=Event)
 
 
-def run(events: Generator[Event, None, None], stop: threading.Event | None = None) -> list[Event]:
+def run(events: Generator[Event, None, None], stop: threading.Event) -> list[Event]:
     """Show events as they come and return those that are not steps.
 
-    With `stop`, the first Ctrl-C asks the work to end and keep its best; a second one ends the program.
+    The first Ctrl-C sets `stop`, which asks the work to end and keep what it has; a second one ends the program.
     """
     from distill.cli.show import Screen
     from distill.compute.processes import is_first
     from distill.events import Progress, StepMetrics
 
     kept: list[Event] = []
-    before = signal.getsignal(signal.SIGINT)
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
-        assert stop is not None
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        if is_first():
-            print("Stopping after this step; Ctrl-C again quits at once.", file=sys.stderr)
+        hint("Stopping after this step or file; Ctrl-C again quits at once.")
 
-    if stop is not None:
-        signal.signal(signal.SIGINT, interrupted)
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupted) if on_main_thread else None
     try:
         with Screen(quiet=not is_first()) as screen:
             for event in events:
@@ -43,7 +39,8 @@ def run(events: Generator[Event, None, None], stop: threading.Event | None = Non
                     kept.append(event)
     finally:
         events.close()
-        signal.signal(signal.SIGINT, before)
+        if on_main_thread:
+            signal.signal(signal.SIGINT, before)
     return kept
 
 
@@ -52,17 +49,10 @@ def last(events: list[Event], kind: type[EventT]) -> EventT:
     return next(event for event in reversed(events) if isinstance(event, kind))
 
 
-def spoken(model: str) -> str:
-    """How the user would name the model: by its name if it is in the library, else by its path."""
-    from distill.places import library_dir
-
-    path = Path(model)
-    return path.stem if path.parent == library_dir() else str(path)
-
-
 def hint(text: str) -> None:
     """A line on stderr for whoever is at the keyboard; of several processes, the first one's."""
+    from distill.cli.show import printable
     from distill.compute.processes import is_first
 
     if is_first():
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)

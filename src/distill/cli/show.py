@@ -1,5 +1,6 @@
 """Events rendered on stderr with Rich: progress with time left, one line an epoch, plain words at the end."""
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ class Screen:
         self.tasks: dict[str, TaskID] = {}
         self.last_plain = 0.0
         self.plain_steps = 0.0
+        self.begun = time.monotonic()
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -48,14 +50,20 @@ class Screen:
         self.bar.stop()
 
     def say(self, text: str, style: str | None = None) -> None:
-        """One line."""
-        self.console.print(escape(text), style=style)
+        """One line, or several."""
+        self.console.print(escape("\n".join(map(printable, text.split("\n")))), style=style)
 
     def show(self, event: ev.Event) -> None:
         """Render one event."""
         match event:
             case ev.Progress():
                 self._advance(event.task, event.done, event.total, event.item)
+                if (
+                    not self.console.is_terminal
+                    and time.monotonic() - self.begun > PLAIN_SECONDS
+                    and self._due("steps")
+                ):
+                    self.say(f"{event.task}: {event.done} of {event.total}, {event.item}".rstrip(", "))
             case ev.CorpusScanned():
                 self.scanned_event(event)
             case ev.TrainingStarted():
@@ -94,7 +102,7 @@ class Screen:
             for old in self.tasks.values():
                 self.bar.remove_task(old)
             self.tasks = {task: self.bar.add_task(task, total=total, item="")}
-        self.bar.update(self.tasks[task], completed=done, total=total, item=escape(item[-40:]))
+        self.bar.update(self.tasks[task], completed=done, total=total, item=escape(printable(item)[-40:]))
 
     def _due(self, what: str) -> bool:
         now = time.monotonic()
@@ -108,9 +116,10 @@ class Screen:
         return True
 
     def scanned_event(self, event: ev.CorpusScanned) -> None:
+        by_time = ", by time" if event.split_by == "time" else ""
         self.say(
             f"{event.files_used} sounds, {duration(event.seconds)} in all; {event.train_files} to learn from, "
-            f"{event.val_files} held out to judge by"
+            f"{event.val_files} held out to judge by{by_time}"
         )
         for names, reason in alike(event.files_skipped):
             self.say(f"  skipped {names}: {reason}", "yellow")
@@ -182,13 +191,14 @@ def alike(said: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for name, text in said:
         groups.setdefault(re.sub(r"\d[\d.e+]*", "0", text), []).append((name, text))
     for each in groups.values():
-        names = ", ".join(printable(name) for name, _ in each[:NAMED_AT_MOST])
+        names = ", ".join(name for name, _ in each[:NAMED_AT_MOST])
         more = f" and {len(each) - NAMED_AT_MOST} more" if len(each) > NAMED_AT_MOST else ""
         differ = " (the first; the others likewise)" if len({text for _, text in each}) > 1 else ""
         yield names + more, each[0][1] + differ
 
 
-def printable(name: str) -> str:
-    """A file's name for the screen: whatever is not text is shown escaped."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def printable(text: str) -> str:
+    """A name or a sentence for the screen: whatever is not text is shown escaped."""
+    with contextlib.suppress(UnicodeEncodeError):  # half a character of UTF-16, which names on Windows may hold
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

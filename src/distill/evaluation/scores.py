@@ -1,11 +1,14 @@
 """How good a model's codec is, measured on sounds: what quantisation, each level and synthesis cost."""
 
-from collections.abc import Generator, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,12 +22,16 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
+from distill.errors import Stopped
 from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes, encode_mel, level_of
 from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
+
+Decoded = Callable[[], npt.NDArray[np.float32]]
+"""Gives the samples [N] of a sound at 48 kHz."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,12 @@ class SoundScores:
 
 @dataclass(frozen=True)
 class EvaluationCompleteEvent(Event):
-    """All sounds are measured."""
+    """All sounds are measured, or those that were when it was stopped."""
 
     model: str
     sounds: tuple[SoundScores, ...]
     bits_per_second: float
+    stopped_early: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: means over sounds, then each sound."""
@@ -64,6 +72,7 @@ class EvaluationCompleteEvent(Event):
         return {
             "model": self.model,
             "files": len(self.sounds),
+            "stopped_early": self.stopped_early,
             "bits_per_second": self.bits_per_second,
             **{name: _mean([getattr(sound, name) for sound in self.sounds]) for name in names},
             "mel_l1_db_per_levels": [mean(level) for level in levels],
@@ -77,21 +86,39 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def evaluate_sounds(
-    loaded: LoadedVQModel, sounds: Sequence[tuple[str, Path]], synthesise: Synthesiser, device: torch.device
+    loaded: LoadedVQModel,
+    sounds: Sequence[tuple[str, Path | Decoded]],
+    synthesise: Synthesiser,
+    device: torch.device,
+    stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
-    """Send sounds (name, path) through the codec and the synthesiser and measure what is lost where."""
-    scores = []
-    for done, (name, path) in enumerate(sounds, start=1):
-        samples, info = read_audio(path)
-        for note in info.notes:
-            yield Warned(f"{name}: {note}.")
+    """Send sounds (name, file or what decodes it) through the codec and the synthesiser and measure what is lost where.
+
+    Args:
+        stop: set it to end before the next sound.
+
+    Raises:
+        Stopped: before the first one.
+    """
+    scores: list[SoundScores] = []
+    for done, (name, source) in enumerate(sounds, start=1):
+        if stop is not None and stop.is_set():
+            break
+        if isinstance(source, Path):
+            samples, info = read_audio(source)
+            for note in info.notes:
+                yield Warned(f"{name}: {note}.")
+        else:
+            samples = source()
         scores.append(_score(loaded, name, torch.from_numpy(samples), synthesise, device))
         yield Progress("measuring", done, len(sounds), name)
+    if not scores:
+        raise Stopped("Stopped before a sound was measured.")
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config
     columns_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN
     bits = columns_per_second * BANDS * config.rvq_levels * torch.tensor(config.codebook_size).log2().item()
-    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits)
+    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits, len(scores) < len(sounds))
 
 
 @torch.no_grad()

@@ -6,6 +6,8 @@ kept where the sound around it came closer. (Closed-loop search is as old as CEL
 gradient of a network is semi-amortised inference, Kim et al., 2018.)
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,7 +30,7 @@ class _Tried:
     def __init__(self, codec: ConvVQVAE, latents: Tensor, mel: Tensor, sound: Tensor) -> None:
         with torch.no_grad():
             self.codes = codec.latents_to_codes(latents)  # [1, S, Q]
-        quantised = codec.quantizer.get_output_from_indices(self.codes).detach().requires_grad_(True)
+        quantised = codec.quantizer.decode(self.codes).detach().requires_grad_(True)
         with torch.enable_grad():
             cells = weighed_difference(mel, codec.decode(quantised), sound)  # [1, 1, M, T]
             (gradient,) = torch.autograd.grad(cells.sum(), quantised)
@@ -44,8 +46,15 @@ def refined_codes(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.dev
     Never worse than `encode_codes` in the error that the codec is trained by; costs as much as `rounds` decodings with
     gradient. No gradient reaches the codec.
     """
-    blocks = mel_blocks(mel, level_db, device)
-    return torch.cat([piece.counting(_refined(codec, block, frames, rounds)) for piece, block, frames in blocks])
+    return torch.cat(list(refined_pieces(codec, mel, level_db, device, rounds)))
+
+
+def refined_pieces(
+    codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.device, rounds: int = ROUNDS
+) -> Iterator[Tensor]:
+    """`refined_codes` for who waits: the codes of one piece [S', Q] after the other; `encoding.pieces` says of how many."""
+    for piece, block, frames in mel_blocks(mel, level_db, device):
+        yield piece.counting(_refined(codec, block, frames, rounds))
 
 
 def _refined(codec: ConvVQVAE, mel: Tensor, frames: int, rounds: int) -> Tensor:

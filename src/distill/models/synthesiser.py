@@ -3,18 +3,19 @@
     log-mel [B, M, T] ─ ConvNeXt blocks at frame rate ─▶ log-magnitudes at three resolutions, [B, F_r, T * r]
     the longest window ─ phase vocoder, a few Griffin-Lim steps ─▶ samples ─ steps of agreement of all three ─▶ samples
 
-What a mel lacks most is magnitude, not phase (docs/decisions.md), so that is what is learned, as a correction to the
-filters' pseudo-inverse. Every layer reaches a few frames, no norm looks along time.
+What a mel lacks most is magnitude, not phase (docs/decisions/0041-synthesis-network.md), so that is what is learned, as
+a correction to the filters' pseudo-inverse. Every layer reaches a few frames, no norm looks along time.
 """
 
 import math
+from collections.abc import Generator
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.audio.griffin_lim import in_blocks, inverse_filters, known_phase
+from distill.audio.griffin_lim import Synthesiser, in_blocks, inverse_filters, known_phase
 from distill.audio.mel import mel_filters
 from distill.audio.phase import griffin_lim, keep, squared, to_samples, to_spectrum, vocoder_phase
 from distill.models.codec import CENTRE_DB, FLOOR_DB, SCALE_DB
@@ -169,8 +170,8 @@ def waveform(
     return samples
 
 
-class NeuralSynthesiser:
-    """The network and its steps behind the interface of `distill.audio.synthesis.Synthesiser`."""
+class NeuralSynthesiser(Synthesiser):
+    """The network and its steps, as a synthesiser."""
 
     def __init__(self, network: SpectrumNetwork) -> None:
         self.network = network.eval()
@@ -178,7 +179,7 @@ class NeuralSynthesiser:
         band_means(network.spectrogram)
 
     @torch.no_grad()
-    def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
+    def gradually(self, mel: Tensor, generator: torch.Generator) -> Generator[int, None, Tensor]:
         """Log-mel [M, T] in dB -> samples [T * hop], on the device of `mel`."""
         network, frames = self.network, mel.shape[-1]
         device = network.gain.device
@@ -195,4 +196,5 @@ class NeuralSynthesiser:
             ]
             return waveform(network, logs, generator, known=known)[0]
 
-        return in_blocks(frames, network.spectrogram.hop_length, make, device).to(mel.device)
+        made = yield from in_blocks(frames, network.spectrogram.hop_length, make, device)
+        return made.to(mel.device)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from distill.settings.knobs import Frozen, knob
+from distill.settings.knobs import LEAST_RATE, Frozen, knob
 
 
 class VQVAEConfig(Frozen):
@@ -21,6 +21,7 @@ class VQVAEConfig(Frozen):
 
 
 Preset = Literal["draft", "standard", "thorough"]
+Slicing = Literal["auto", "on", "off"]
 
 
 class CodecSettings(VQVAEConfig):
@@ -30,18 +31,23 @@ class CodecSettings(VQVAEConfig):
         "standard", "How much time the training gets: draft takes half of standard, thorough 4 times as much."
     )
 
+    slice: Slicing = knob(
+        "auto", "Cut recordings into pieces of 0.2 to 10 s, at silences and onsets: on, off, or auto, which does so where "
+        "there are fewer than 5 files and one of them is longer than 30 s.", auto=True,
+    )  # fmt: skip
     epochs: int = knob(
-        40, "How often the codec goes through as many crops as the corpus holds.", auto=True, ge=1, le=10_000
-    )
+        40, "How often the codec goes through as many crops as the corpus holds; of a long one through a share.",
+        auto=True, ge=1, le=10_000,
+    )  # fmt: skip
     pretrained: bool = knob(
         True, "Start from what the program learned on sounds of its own making, instead of from nothing.", advanced=True
     )
     batch_size: int = knob(16, "How many crops are learned from at once.", advanced=True, ge=1, le=512)
     learning_rate: float = knob(
-        1e-3, "The largest step size for norms and biases.", auto=True, advanced=True, gt=0.0, le=0.1
+        1e-3, "The largest step size for norms and biases.", auto=True, advanced=True, ge=LEAST_RATE, le=0.1
     )
     matrix_learning_rate: float = knob(
-        0.02, "The largest step size for matrices.", auto=True, advanced=True, gt=0.0, le=1.0
+        0.02, "The largest step size for matrices.", auto=True, advanced=True, ge=LEAST_RATE, le=1.0
     )
     commitment_weight: float = knob(
         0.05, "How strongly latents are pulled to their codes.", advanced=True, ge=0.0, le=10.0

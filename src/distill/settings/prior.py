@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from distill.settings.knobs import Frozen, knob
+from distill.settings.knobs import LEAST_RATE, Frozen, knob
 
 
 class PriorConfig(Frozen):
@@ -43,7 +43,7 @@ class PriorSettings(PriorConfig):
     epochs: int = knob(100, "How often the prior sees the whole corpus.", auto=True, ge=1, le=10_000)
     batch_size: int = knob(32, "How many sequences are learned from at once.", advanced=True, ge=1, le=1024)
     learning_rate: float = knob(
-        1e-3, "The largest step size of the optimiser.", auto=True, advanced=True, gt=0.0, le=0.1
+        1e-3, "The largest step size of the optimiser.", auto=True, advanced=True, ge=LEAST_RATE, le=0.1
     )
     weight_decay: float = knob(1.0, "How strongly weights are pulled to zero; more guards against memorization.",
                                advanced=True, ge=0.0, le=10.0)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from distill.settings.knobs import Frozen, knob
+from distill.settings.knobs import LEAST_RATE, Frozen, knob
 
 
 class SynthesiserConfig(Frozen):
@@ -19,10 +19,10 @@ class SynthesiserSettings(SynthesiserConfig):
     steps_per_epoch: int = knob(25, "Optimiser steps between two judgements.", advanced=True, ge=1, le=100_000)
     batch_size: int = knob(16, "How many crops are learned from at once.", advanced=True, ge=1, le=512)
     learning_rate: float = knob(
-        3e-4, "The largest step size for all but the inner matrices.", advanced=True, gt=0.0, le=0.1
+        3e-4, "The largest step size for all but the inner matrices.", advanced=True, ge=LEAST_RATE, le=0.1
     )
     matrix_learning_rate: float = knob(
-        0.004, "The largest step size for the inner matrices.", advanced=True, gt=0.0, le=1.0
+        0.004, "The largest step size for the inner matrices.", advanced=True, ge=LEAST_RATE, le=1.0
     )
     adversarial_weight: float = knob(
         0.0, "How much it counts to pass for a recording with a network that learns to tell them apart; 0: no such network.",

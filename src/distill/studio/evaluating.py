@@ -1,33 +1,128 @@
 """What a model loses, measured."""
 
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from distill.compute.device import choose_device
-from distill.corpus.scan import scan
+from distill.corpus.folder import SoundFolder
+from distill.corpus.manifest import CorpusManifest
+from distill.corpus.sounds import Corpus
+from distill.corpus.unseen import Unseen, unseen_sounds
 from distill.errors import DistillError
-from distill.evaluation.scores import evaluate_sounds
-from distill.events import Event
+from distill.evaluation.scores import Decoded, evaluate_sounds
+from distill.events import Event, Warned
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.opened import load_model
+from distill.studio.stopping import stoppable
+
+NAMED_AT_MOST = 3
 
 
 def evaluate(
-    model: str, dataset: Path | None = None, device: str = "auto", synthesiser: str = "auto"
+    model: str,
+    dataset: Path | Sequence[Path] | None = None,
+    device: str = "auto",
+    synthesiser: str = "auto",
+    stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
-    """Measure the codec: on its own held-out files, or on every usable sound in `dataset` if that is another folder."""
+    """Measure the codec on sounds it has not learned from; copies of training files, and near copies, are left out.
+
+    Args:
+        dataset: folders of sounds, or sound files; None: the folder it was trained on, so its own held-out files.
+        stop: set it to end before the next sound; what is measured by then counts.
+
+    Raises:
+        Stopped: before the first sound.
+    """
     check_synthesiser(synthesiser)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
     manifest = loaded.card.corpus_manifest
-    corpus = yield from scan(dataset or Path(manifest.folder))
-    trained_on = {file.sha256 for file in manifest.train}
-    fresh = [file for file in corpus.manifest.files if file.sha256 not in trained_on]
-    if not fresh:
+    given = [dataset] if isinstance(dataset, Path) else list(dataset or ())
+    candidates = _sounds_in(given) if given else _own_sounds(manifest)
+    reading = unseen_sounds(manifest, candidates, loaded.card.spectrogram_config)
+    found = yield from stoppable(reading, stop, "Stopped before a sound was measured.")
+    for sentence in _left_out(found, own=not given):
+        yield Warned(sentence)
+    if not found.any:
+        raise DistillError(_nothing_left(path, found, own=not given))
+    held_out = [file for file in manifest.val if file.sha256 in found.held_out]
+    places = {file.source: found.held_out[file.sha256] for file in held_out}
+    corpus = Corpus(manifest, loaded.card.spectrogram_config, places)
+    sounds: list[tuple[str, Path | Decoded]] = [(file.name, partial(corpus.samples, file)) for file in held_out]
+    synthesise = choose_synthesiser(loaded, synthesiser, chosen)
+    yield from evaluate_sounds(loaded, [*sounds, *found.strangers.items()], synthesise, chosen, stop)
+
+
+def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:
+    """The files of the folder a model was trained on."""
+    folder = Path(manifest.folder)
+    if not folder.is_dir():
         raise DistillError(
-            f"{path} has learned from every sound in {corpus.manifest.folder}. Give others with --corpus DIR."
+            f"The folder {folder} with the sounds this model was trained on is not there: give the folder that holds them "
+            "now, or other sounds, with --dataset DIR."
         )
-    sounds = [(file.name, Path(corpus.manifest.folder) / file.name) for file in fresh]
-    yield from evaluate_sounds(loaded, sounds, choose_synthesiser(loaded, synthesiser, chosen), chosen)
+    return SoundFolder(folder).sounds
+
+
+def _sounds_in(places: Sequence[Path]) -> dict[str, Path]:
+    """Name -> file, of folders and files."""
+    sounds: dict[str, Path] = {}
+    for place in places:
+        if place.is_dir():
+            inside = SoundFolder(place).sounds
+            if not inside:
+                raise DistillError(f"There is no sound in {place}. Give a folder of sounds, or sound files.")
+        elif place.exists():
+            inside = {place.name: place}
+        else:
+            raise DistillError(f"There is no file or folder {place}: check the name.")
+        for name, path in inside.items():
+            sounds[name if name not in sounds else str(path)] = path
+    return sounds
+
+
+def _left_out(found: Unseen, own: bool) -> list[str]:
+    """What to say of the sounds that are not measured; that a model's own folder holds training files is no news."""
+    said = []
+    if found.known and not own:
+        which = "them" if len(found.known) > 1 else "it"
+        said.append(f"{_left(found.known)}: this model has learned from {which}.")
+    if found.copies:
+        what = "copies of sounds" if len(found.copies) > 1 else "a copy of a sound"
+        said.append(f"{_left(found.copies)}: {what} that this model has learned from.")
+    if found.unusable and found.any:
+        reasons = [f"{name}: {reason}" for name, reason in found.unusable.items()]
+        said.append(f"{len(reasons)} files cannot be used ({_first_few(reasons)}).")
+    if found.unchecked:
+        said.append(
+            f"{found.unchecked} of the sounds this model has learned from are not there any more: near copies of those "
+            "would not be noticed."
+        )
+    return said
+
+
+def _nothing_left(model: Path, found: Unseen, own: bool) -> str:
+    if found.unusable and not found.known and not found.copies:
+        reasons = [f"{name}: {reason}" for name, reason in found.unusable.items()]
+        return f"No sound can be used ({_first_few(reasons)}). Give others with --dataset DIR."
+    if own:
+        return (
+            f"None of the sounds that {model} was to be judged by are in its folder any more. Give the folder that holds "
+            "them now, or other sounds, with --dataset DIR."
+        )
+    return f"{model} has learned from all of these sounds, or from copies of them. Give others with --dataset DIR."
+
+
+def _left(names: Sequence[str]) -> str:
+    return f"{len(names)} sound{'s are' if len(names) > 1 else ' is'} left out ({_first_few(names)})"
+
+
+def _first_few(names: Iterable[str]) -> str:
+    named = list(names)
+    more = f", and {len(named) - NAMED_AT_MOST} more" if len(named) > NAMED_AT_MOST else ""
+    return ", ".join(named[:NAMED_AT_MOST]) + more

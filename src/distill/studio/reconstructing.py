@@ -1,53 +1,102 @@
 """Sounds through a model's codec."""
 
+import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from distill.audio.distance import audible_difference
+from distill.audio.griffin_lim import Synthesiser
 from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
-from distill.events import Event, ReconstructionCompleteEvent, SoundWritten, Warned
+from distill.errors import Stopped
+from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
-from distill.modelfile.opened import load_model
-from distill.models.encoding import decode_codes, level_of
-from distill.models.refining import refined_codes
+from distill.modelfile.opened import LoadedVQModel, load_model
+from distill.models.encoding import Mel, decode_codes, encode_codes, level_of, pieces
+from distill.models.refining import refined_pieces
 from distill.models.sampling import clip_generator
-from distill.settings.geometry import SAMPLE_RATE
+from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE, columns
 
 
 def reconstruct(
-    model: str, files: Sequence[Path], out: Path, device: str = "auto", synthesiser: str = "auto"
+    model: str,
+    files: Sequence[Path],
+    out: Path,
+    device: str = "auto",
+    synthesiser: str = "auto",
+    refine: bool = True,
+    stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
-    """Write what the codec makes of sounds, each as long as its source."""
+    """Write what the codec makes of sounds, each as long as its source.
+
+    Args:
+        refine: choose codes by what they decode to, which costs most of the time, instead of taking the encoder's.
+        stop: set it to end before the next sound; those that are written stay.
+
+    Raises:
+        Stopped: before the first sound.
+    """
     check_synthesiser(synthesiser)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
-    spectrogram = loaded.card.spectrogram_config
     synthesise = choose_synthesiser(loaded, synthesiser, chosen)
     sounds: list[SoundWritten] = []
     for number, source in enumerate(files, start=1):
+        if stop is not None and stop.is_set():
+            break
         samples, info = read_audio(source)
         for note in info.notes:
             yield Warned(f"{source}: {note}.")
-        mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1)
-        level = level_of(mel.T.numpy())
-        codes = refined_codes(loaded.codec, mel.T.numpy(), level, chosen)
-        made = decode_codes(loaded.codec, codes, level).cpu()[:, : mel.shape[1]]
-        waveform = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
+        mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
+        made, error = yield from _through_the_codec(loaded, mel, refine, chosen, source.name)
+        waveform = yield from _as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.wav")
-        write_audio(target, waveform.numpy())
-        error = float(audible_difference(mel, made, level).mean())
-        sound = SoundWritten(
-            str(target), len(samples) / SAMPLE_RATE, number, len(files), source=str(source), mel_l1_db=error
-        )
+        write_audio(target, finish(waveform[: len(samples)], SAMPLE_RATE).numpy())
+        seconds = len(samples) / SAMPLE_RATE
+        sound = SoundWritten(str(target), seconds, number, len(files), source=str(source), mel_l1_db=error)
         sounds.append(sound)
         yield sound
-    yield ReconstructionCompleteEvent(str(path), tuple(sounds))
+    if not sounds:
+        raise Stopped("Stopped before a sound was written.")
+    yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
+
+
+def _through_the_codec(
+    loaded: LoadedVQModel, mel: Tensor, refine: bool, device: torch.device, name: str
+) -> Generator[Event, None, tuple[Tensor, float]]:
+    """Log-mel [M, T] in dB -> what its codes decode to, [M, T], and how far that is from it in dB."""
+    frames: Mel = mel.T.numpy()
+    level = level_of(frames)
+    if refine:
+        total = len(list(pieces(columns(len(frames)))))
+        found: list[Tensor] = []
+        for codes in refined_pieces(loaded.codec, frames, level, device):
+            found.append(codes)
+            yield Progress("choosing codes", len(found), total, name)
+        chosen = torch.cat(found)
+    else:
+        chosen = encode_codes(loaded.codec, frames, level, device)
+    made = decode_codes(loaded.codec, chosen, level).cpu()[:, : mel.shape[1]]
+    return made, float(audible_difference(mel, made, level).mean())
+
+
+def _as_sound(synthesise: Synthesiser, mel: Tensor, name: str) -> Generator[Event, None, Tensor]:
+    """Log-mel [M, T] in dB -> samples [T * hop]."""
+    making = synthesise.gradually(mel, clip_generator(0))
+    while True:
+        try:
+            done = next(making)
+        except StopIteration as end:
+            samples: Tensor = end.value
+            return samples
+        seconds, of = (round(frames * HOP_LENGTH / SAMPLE_RATE) for frames in (done, mel.shape[1]))
+        yield Progress("making the sound, in seconds", seconds, of, name)

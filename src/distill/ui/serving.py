@@ -108,9 +108,10 @@ def _kind(path: Path) -> Kind:
 
 def _as_sound(path: Path, container: str) -> bytes:
     samples: Samples | None = None
+    comment = ""
     if _kind(path).by_libsndfile:  # which keeps the channels
-        with suppress(soundfile.LibsndfileError, OSError):
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with suppress(soundfile.LibsndfileError, OSError), soundfile.SoundFile(path) as file:
+            samples, rate, comment = file.read(dtype="float32", always_2d=True), file.samplerate, file.comment
     if samples is None:
         try:
             mono, _ = read_audio(path)
@@ -118,5 +119,8 @@ def _as_sound(path: Path, container: str) -> bytes:
             raise HTTPException(422, str(error)) from error
         samples, rate = mono[:, None], SAMPLE_RATE
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format=container, subtype="PCM_24")
+    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], "PCM_24", format=container) as file:
+        if comment:  # what a sound was made with goes with it
+            file.comment = comment
+        file.write(samples)
     return buffer.getvalue()

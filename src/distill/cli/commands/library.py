@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from distill.cli.answer import Json, emit
+from distill.cli.words import help_where_nothing_was_said
+from distill.places import shell_quoted
 
 if TYPE_CHECKING:
     from distill.library.models import LibraryEntry
 
-library_app = typer.Typer(help="The models you have: list, rename, delete, import, export.", no_args_is_help=True)
+library_app = typer.Typer(
+    help="The models you have: list, rename, delete, import, export.", invoke_without_command=True
+)
 
 Name = Annotated[str, typer.Argument(help="A model's name in the library.", show_default=False)]
+
+
+@library_app.callback()
+def _root(context: typer.Context) -> None:
+    help_where_nothing_was_said(context)
 
 
 @library_app.command("list")
@@ -37,18 +46,20 @@ def list_(
     from rich.markup import escape
     from rich.table import Table
 
+    from distill.cli.show import printable
+
     console = Console(highlight=False)
     if not rows:
-        console.print(escape(f"{library_dir()} has no {'deleted ' if deleted else ''}models."))
+        console.print(escape(printable(f"{library_dir()} has no {'deleted ' if deleted else ''}models.")))
         return
     shown = (
         ["name", "deleted"] if deleted else ["name", "sounds", "minutes", "codes", "perplexity", "created", "problem"]
     )
-    table = Table(title=escape(str(library_dir())), title_justify="left")
+    table = Table(title=escape(printable(str(library_dir()))), title_justify="left")
     for title in shown:
         table.add_column(title)
     for row in rows:
-        table.add_row(*(escape(_cell(row[title])) for title in shown))
+        table.add_row(*(escape(printable(_cell(row[title]))) for title in shown))
     console.print(table)
 
 
@@ -58,11 +69,12 @@ def info(name: Name, as_json: Json = False) -> None:
     from distill.cli.card import show_card
     from distill.library.models import model_in_library
     from distill.modelfile.file import read_card
+    from distill.modelfile.migrate import lacks
 
     path = model_in_library(name)
     card = read_card(path)
     if as_json:
-        emit(model=str(path), **card.model_dump(mode="json"))
+        emit(model=str(path), **card.model_dump(mode="json"), lacks=lacks(card))
     else:
         show_card(path, card)
 
@@ -86,7 +98,7 @@ def delete(name: Name, as_json: Json = False) -> None:
     from distill.library.trash import delete_model
 
     deleted = delete_model(name)
-    sentence = f"{deleted.name} is in the trash. `distill library restore {deleted.name}` brings it back."
+    sentence = f"{deleted.name} is in the trash. `distill library restore {shell_quoted(deleted.name)}` brings it back."
     _answer(as_json, sentence, name=deleted.name, deleted=deleted.deleted, trash=str(deleted.path))
 
 

@@ -1,55 +1,43 @@
 """`distill generate`, `reconstruct`, `evaluate`, `info` and `demo`."""
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from distill.cli.answer import Json, emit
-from distill.cli.options import Device, Model, Synthesiser
+from distill.cli.flags import settings_flags
+from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
+from distill.errors import DistillError, Stopped
+from distill.settings.generation import GenerationSettings, generation_settings
 
 
+@settings_flags(GenerationSettings)
 def generate(
     model: Model,
-    count: Annotated[int, typer.Option("--count", help="How many sounds.")] = 8,
-    seconds: Annotated[float, typer.Option("--seconds", help="Longest duration of each.")] = 1.0,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Number that makes the same sounds again.", show_default="a new one")
-    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the sounds.")] = Path("generated"),
-    temperature: Annotated[float, typer.Option("--temperature", help="Above 1 more surprising, below 1 safer.")] = 1.0,
-    top_k: Annotated[int, typer.Option("--top-k", help="Draw from this many likeliest codes only; 0: all.")] = 0,
-    top_p: Annotated[
-        float, typer.Option("--top-p", help="Draw from the likeliest codes of this joint probability.")
-    ] = 1.0,
     exact: Annotated[
         bool | None,
-        typer.Option(
-            "--exact/--natural",
-            help="Fill the duration with further sounds, or let every sound end where it ends.",
-            show_default="natural up to the prior's window, exact above",
-        ),
+        typer.Option("--exact/--natural", help="In short for --ending exact and --ending natural.", show_default=False),
     ] = None,
-    audio_format: Annotated[str, typer.Option("--format", help="wav or flac.")] = "wav",
-    synthesiser: Synthesiser = "auto",
-    texture: Annotated[
-        float,
-        typer.Option("--texture", help="How much of the recordings' grain to add; 0: none, 1: as it was measured."),
-    ] = 1.0,
     device: Device = "auto",
     as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
     """Generate new sounds from a model."""
     from distill import studio
     from distill.events import GenerationCompleteEvent
-    from distill.instrument.request import GenerateOptions
-    from distill.models.sampling import SamplingOptions
 
-    options = GenerateOptions(
-        count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format, synthesiser, texture
-    )  # fmt: skip
-    done = last(run(studio.generate(model, out, options, device)), GenerationCompleteEvent)
+    short = None if exact is None else "exact" if exact else "natural"
+    if short is not None and overrides.setdefault("ending", short) != short:
+        raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
+    settings = generation_settings(**overrides)
+    stop = threading.Event()
+    done = last(run(studio.generate(model, out, settings, device, stop), stop), GenerationCompleteEvent)
+    if not done.sounds:
+        raise Stopped("Stopped before a sound was written.")
     if as_json:
         emit(
             model=done.model,
@@ -64,6 +52,14 @@ def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reconstructed"),
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Choose codes by what they decode to, as everywhere else, or take those that the encoder gives at once: "
+            "faster, a little further from the original.",
+        ),
+    ] = True,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -72,7 +68,9 @@ def reconstruct(
     from distill import studio
     from distill.events import ReconstructionCompleteEvent
 
-    done = last(run(studio.reconstruct(model, files, out, device, synthesiser)), ReconstructionCompleteEvent)
+    stop = threading.Event()
+    work = studio.reconstruct(model, files, out, device, synthesiser, refine, stop)
+    done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(
             model=done.model,
@@ -80,17 +78,28 @@ def reconstruct(
                 {"source": sound.source, "path": sound.path, "seconds": sound.seconds, "mel_l1_db": sound.mel_l1_db}
                 for sound in done.sounds
             ],
+            stopped_early=done.stopped_early,
         )
 
 
 def evaluate(
     model: Model,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(
-            "--corpus", help="A folder of sounds; those it was trained on are left out.", show_default="the model's own"
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Sounds to measure it by, or folders of them.", show_default="the model's own held-out ones"
         ),
     ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset",
+            help="A folder of sounds: where the model's own are now, or others. Those it was trained on, and copies of "
+            "those, are left out.",
+            show_default="where they were",
+        ),
+    ] = None,
+    corpus: Annotated[Path | None, typer.Option("--corpus", hidden=True, help="An older name of --dataset.")] = None,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -99,12 +108,17 @@ def evaluate(
     from distill import studio
     from distill.evaluation.scores import EvaluationCompleteEvent
 
-    done = last(run(studio.evaluate(model, corpus, device, synthesiser)), EvaluationCompleteEvent).to_dict()
+    stop = threading.Event()
+    places = [place for place in (dataset, corpus, *(files or [])) if place is not None]
+    work = studio.evaluate(model, places, device, synthesiser, stop)
+    done = last(run(work, stop), EvaluationCompleteEvent).to_dict()
     if as_json:
         emit(**done)
     else:
         levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
-        print(f"{done['files']} sounds at {done['bits_per_second']:.0f} bits per second")
+        print(
+            f"{done['files']} sound{'s' if done['files'] > 1 else ''} at {done['bits_per_second']:.0f} bits per second"
+        )
         print(
             f"codec: {done['mel_l1_db']:.2f} dB (its encoder alone, by levels 1, 1-2, ...: {levels}; "
             f"unquantised {done['mel_l1_db_unquantised']:.2f})"
@@ -123,12 +137,13 @@ def info(
     """Show what a model's file says of itself."""
     from distill import studio
     from distill.cli.card import show_card
+    from distill.modelfile.migrate import lacks
 
     path, card = studio.info(model)
     if heatmap is not None:
         studio.draw_usage(card, heatmap)
     if as_json:
-        emit(model=str(path), **card.model_dump(mode="json"))
+        emit(model=str(path), **card.model_dump(mode="json"), lacks=lacks(card))
     else:
         show_card(path, card)
 
@@ -140,8 +155,11 @@ def demo(
 ) -> None:
     """The whole way on 40 sounds that the program renders itself: train, generate, picture, summary."""
     from distill.studio.demo import DemoCompleteEvent, run_demo
+    from distill.studio.stopping import stoppable
 
-    done = last(run(run_demo(out, device)), DemoCompleteEvent)
+    stop = threading.Event()
+    work = stoppable(run_demo(out, device), stop, f"The demo was stopped; what it has made so far is in {out}.")
+    done = last(run(work, stop), DemoCompleteEvent)
     if as_json:
         emit(**done.to_dict())
     else:

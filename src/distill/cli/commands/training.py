@@ -22,7 +22,7 @@ from distill.cli.options import (
     Resume,
     Strategy,
 )
-from distill.cli.running import hint, last, run, spoken
+from distill.cli.running import hint, last, run
 from distill.settings.codec import CodecSettings
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
@@ -67,11 +67,13 @@ def train(
             notes=[{"name": name, "note": note} for name, note in scanned.notes],
             train_files=scanned.train_files,
             val_files=scanned.val_files,
+            recordings_cut=scanned.recordings,
+            split_by=scanned.split_by,
             seconds=done.seconds,
             stopped_early=done.stopped_early,
         )
     else:
-        hint(f"Next: distill train-prior {spoken(done.model)}")
+        _say_next("train-prior", done.model)
 
 
 @settings_flags(PriorSettings)
@@ -125,7 +127,7 @@ def train_prior(
             stopped_early=done.stopped_early,
         )
     else:
-        hint(f"Next: distill generate {spoken(done.model)} --count 8")
+        _say_next("generate", done.model, "--count 8")
 
 
 @settings_flags(SynthesiserSettings)
@@ -163,7 +165,13 @@ def train_synth(
             stopped_early=done.stopped_early,
         )
     else:
-        hint(f"Next: distill generate {spoken(done.model)} --count 8")
+        _say_next("generate", done.model, "--count 8")
+
+
+def _say_next(command: str, model: str, flags: str = "") -> None:
+    from distill.library.models import spoken
+
+    hint(f"Next: distill {command} {spoken(Path(model))} {flags}".rstrip())
 
 
 def _agrees_to_replace(model: str) -> bool:

@@ -63,7 +63,7 @@ def test_help_imports_no_torch(command: list[str]) -> None:
         "import sys\nfrom distill.cli.app import main\n"
         f"sys.argv = ['distill', *{command!r}, '--help']\n"
         "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
-        "heavy = {'torch', 'lightning_fabric', 'librosa', 'gradio', 'scipy', 'matplotlib', 'sklearn', 'soundfile'}\n"
+        "heavy = {'torch', 'lightning_fabric', 'librosa', 'gradio', 'scipy', 'matplotlib', 'sklearn', 'soundfile', 'av'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, timeout=60)

@@ -301,3 +301,5 @@ class CorpusScanned(Event):
     """Recordings that sounds were cut out of."""
     split_by: str = "file"
     """"time" where stretches of a recording are held out that is learned from otherwise."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Name of a file that is used, and what is to be known of how it was read."""

@@ -215,12 +215,15 @@ def test_an_unsuitable_file_costs_its_name_only(distill: Run, tmp_path: Path) ->
     folder = write_sounds(tmp_path / "in", 6)
     (folder / "notes.txt").write_text("no sound")
     soundfile.write(folder / "tiny.wav", hit(30)[:100], RATE)
+    cut = folder / "hit 3.wav"
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     code, out, _ = distill("train", folder, "--out", tmp_path / "m.distill", *CODEC_FLAGS, "--json")
     assert code == 0
     answer = json.loads(out)
     assert answer["files_used"] == 6
     assert {skipped["name"] for skipped in answer["files_skipped"]} == {"notes.txt", "tiny.wav"}
     assert all(skipped["reason"] for skipped in answer["files_skipped"])
+    assert [(note["name"], "0.15 s can be read" in note["note"]) for note in answer["notes"]] == [("hit 3.wav", True)]
 
 
 MISTAKES: list[tuple[list[str], str]] = [

@@ -17,7 +17,7 @@ from distill.places import cache_dir
 from distill.settings.geometry import SpectrogramConfig
 from distill.settings.knobs import Frozen
 
-LAYOUT = 1
+LAYOUT = 2
 """Part of the folder's name: raised when what is stored changes, so that old entries are not read."""
 BLOCK = 2**20
 HASH_PATTERN = "^[0-9a-f]{64}$"
@@ -35,6 +35,8 @@ class SoundFacts(Frozen):
     peak: float = Field(gt=0.0, allow_inf_nan=False)
     audio_sha256: str = Field(pattern=HASH_PATTERN)
     """Of the decoded sound, levelled to a peak of 1."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of how the file was read."""
 
 
 class SoundCache:
@@ -105,6 +107,7 @@ class SoundCache:
             channels=info.channels,
             peak=info.peak,
             audio_sha256=digest.hexdigest(),
+            notes=info.notes,
         )
         with replacing(entry / "facts.json") as stream:
             stream.write(facts.model_dump_json().encode())

@@ -3,7 +3,7 @@
 import hashlib
 import statistics
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -41,6 +41,8 @@ class CorpusFile(Frozen):
     split: Literal["train", "val"]
     span: tuple[int, int] | None = None
     """Which samples of the file at 48 kHz, the first and the one after the last; None: all of them."""
+    notes: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=20)
+    """What is to be known of how the file was read, one plain sentence each."""
 
     @field_validator("name")
     @classmethod

@@ -52,7 +52,7 @@ def scan(
         DistillError: no such folder, or too little in it to learn from.
     """
     found = SoundFolder(folder)
-    if not found.sounds:
+    if not found.sounds and not found.skipped:
         raise DistillError(
             f"There is no sound in {folder}: it needs at least {MIN_FILES} files such as .wav, .flac or .mp3."
         )
@@ -103,7 +103,7 @@ def _split(root: Path, cache: SoundCache, usable: Usable, skipped: dict[str, str
     stretches = _stretches(groups, spans, list(usable)) if val is None else {}
     files: list[CorpusFile] = []
     for (name, (sha256, facts)), number in zip(usable.items(), groups, strict=True):
-        whole = {"sha256": sha256, **facts.model_dump(include={"native_rate", "channels", "peak"})}
+        whole = {"sha256": sha256, **facts.model_dump(include={"native_rate", "channels", "peak", "notes"})}
         for span in pieces[name]:
             place = {"name": piece_name(name, span[0]), "span": span} if name in spans else {"name": name}
             split = side(span, stretches.get(number, ())) if val is None else "val" if number in val else "train"
@@ -212,6 +212,16 @@ def _too_few(folder: Path, offer: str, *, usable: int, skipped: dict[str, str]) 
     sentence = f"{folder} holds {usable} usable {sounds}, and at least {MIN_FILES} are needed: add more{offer}"
     if not skipped:
         return sentence + "."
-    named = ", ".join(f"{name}: {reason}" for name, reason in sorted(skipped.items())[:NAMED_AT_MOST])
-    more = f", and {len(skipped) - NAMED_AT_MOST} more" if len(skipped) > NAMED_AT_MOST else ""
-    return f"{sentence}, or repair what was skipped ({named}{more})."
+    return f"{sentence}, or repair what was skipped ({_reasons(skipped)})."
+
+
+def _reasons(skipped: dict[str, str]) -> str:
+    """Every reason once, with how many files have it and the first of their names."""
+    alike: dict[str, list[str]] = {}
+    for name, reason in sorted(skipped.items()):
+        alike.setdefault(reason, []).append(name)
+    parts = []
+    for reason, names in sorted(alike.items(), key=lambda each: -len(each[1])):
+        count = f"{len(names)} files, " if len(names) > 1 else ""
+        parts.append(f"{count}{_first_few(names)}: {reason}")
+    return "; ".join(parts)

@@ -62,4 +62,5 @@ def scanned_event(manifest: CorpusManifest) -> CorpusScanned:
         groups=manifest.facts().files,
         recordings=len(manifest.recordings),
         split_by=manifest.split_by,
+        notes=tuple(dict.fromkeys((file.source, note) for file in manifest.files for note in file.notes)),
     )

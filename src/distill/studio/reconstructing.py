@@ -15,7 +15,7 @@ from distill.audio.reading import read_audio
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
 from distill.errors import Stopped
-from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten
+from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
@@ -53,7 +53,9 @@ def reconstruct(
     for number, source in enumerate(files, start=1):
         if stop is not None and stop.is_set():
             break
-        samples, _ = read_audio(source)
+        samples, info = read_audio(source)
+        for note in info.notes:
+            yield Warned(f"{source}: {note}.")
         mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
         made, error = yield from _through_the_codec(loaded, mel, refine, chosen, source.name)
         waveform = yield from _as_sound(synthesise, made, source.name)

@@ -82,7 +82,13 @@ def _looking(page_state: PageState) -> list[Endpoint]:
         return {
             "folder": manifest.folder,
             "files": [
-                {"name": file.name, "seconds": file.seconds, "split": file.split, "group": file.group}
+                {
+                    "name": file.name,
+                    "seconds": file.seconds,
+                    "split": file.split,
+                    "group": file.group,
+                    "notes": list(file.notes),
+                }
                 for file in manifest.files
             ],
             "skipped": [{"name": each.name, "reason": each.reason} for each in manifest.skipped],

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from distill import studio
+from distill.audio.formats import FORMATS
 from distill.corpus.collections import DROPPED, DroppedFile, collect, collection_names, folder_title
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.events import Progress
@@ -16,7 +17,7 @@ from distill.ui.markup import bar, clock, empty, failed, figures, length, pictur
 from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
 
 MOST_ROWS = 500
-NOTHING_YET = "No folder chosen yet. Give one above, or drop sounds: 5 files or more, WAV, AIFF, FLAC, OGG or MP3."
+NOTHING_YET = f"No folder chosen yet. Give one above, or drop sounds, 5 files or more: {FORMATS}."
 
 
 def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dropdown]:
@@ -150,6 +151,7 @@ def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copi
     if copies > 1:
         alike = f"one of {copies} alike" if first == file.name else f"like {text(first)}"
         use += f"<br><span class='d-fair'>{alike}</span>"
+    use += "".join(f"<br><span class='d-fair'>{text(note)}</span>" for note in file.notes)
     channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
     return [
         shown,

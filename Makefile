@@ -22,6 +22,7 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/python tools/cli_docs.py
+	$(BIN)/python tools/api_docs.py
 	$(BIN)/python tools/results.py
 
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -42,7 +42,7 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("tool", ["cli_docs", "results"])
+@pytest.mark.parametrize("tool", ["cli_docs", "api_docs", "results"])
 def test_what_the_program_writes_is_up_to_date(tool: str) -> None:
     """Guards against a flag that was renamed in the program and not in docs/cli.md, and results without their table."""
     line = [sys.executable, str(ROOT / "tools" / f"{tool}.py"), "--check"]

@@ -30,6 +30,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary: Path | None = None
     try:
+        if path.exists() and not path.is_file():  # a name that points to a device would point to a file from then on
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise DistillError(f"Cannot write {path}: it is {what}. Choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
         waiting = path.parent / f".{secrets.token_hex(8)}.tmp"  # not made of the name, which may be as long as can be
         with waiting.open("xb") as stream:

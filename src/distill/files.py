@@ -60,6 +60,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     begun = os.fsencode(path.name)[:LONGEST_NAME].decode("utf-8", "ignore")  # the whole name may be as long as can be
     temporary = path.parent / f".{begun}.{secrets.token_hex(8)}.tmp"
     try:
+        if path.exists() and not path.is_file():  # a name that points to a device would point to a file from then on
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise DistillError(f"Cannot write {path}: it is {what}. Choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
         disk = _StreamToDisk(os.fspath(temporary), "xb")
     except OSError as error:

@@ -43,12 +43,12 @@ def _at_home(folder_of: Callable[..., str], variable: str) -> Path:
 
 def preview_dir(model: Path) -> Path:
     """The folder for the previews of a model's training, in the cache."""
-    return cache_dir() / "previews" / hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
+    return cache_dir() / "previews" / hashlib.sha256(os.fsencode(model.resolve())).hexdigest()[:16]
 
 
 def unfinished_dir(model: Path) -> Path:
     """The folder for the unfinished trainings of a model, one file a stage, in the cache."""
-    return cache_dir() / "unfinished" / hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:32]
+    return cache_dir() / "unfinished" / hashlib.sha256(os.fsencode(model.resolve())).hexdigest()[:32]
 
 
 def sounds_dir() -> Path:

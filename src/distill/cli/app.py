@@ -43,7 +43,8 @@ def main() -> None:
         _fail(str(error))
     except USAGE_ERROR as error:
         message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
-        _fail(f"{message}. `distill --help` lists the commands, `distill COMMAND --help` their options.")
+        end = "" if message.endswith("?") else "."
+        _fail(f"{message}{end} `distill --help` lists the commands, `distill COMMAND --help` their options.")
     except (KeyboardInterrupt, typer.Abort):
         hint("Stopped.")
         sys.exit(INTERRUPTED)

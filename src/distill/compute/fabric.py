@@ -43,7 +43,7 @@ def launch_fabric(device_name: str, seed: int, processes: Processes = ONE) -> Fa
             plugins=[Autocast("bf16-mixed", device.type)] if training_precision(device) == "bf16-mixed" else None,
         )
         fabric.launch()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:  # an unknown one, or of a library that is not there
         reason = str(error).split(". ")[0].rstrip(".")
         raise DistillError(f"--strategy {processes.strategy}: {reason}. Leave it out, or choose ddp.") from error
     fabric.seed_everything(seed, verbose=False)

@@ -64,7 +64,10 @@ class SoundFolder:
     def _obstacle(self, path: Path) -> str | None:
         """Why a path is not read at all, or None."""
         if path.is_symlink():
-            target = path.resolve()
+            try:
+                target = path.resolve()
+            except (OSError, RuntimeError):  # it leads in a circle, or where nobody may look
+                return "a broken link"
             if target.is_dir():
                 return "a link to a folder: links to folders are not followed"
             if not target.exists():

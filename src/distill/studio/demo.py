@@ -92,6 +92,8 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
     """Render the embedded corpus, train codec and prior, generate, draw."""
     begun = time.monotonic()
     sounds, model = out / "sounds", out / "demo.distill"
+    if out.exists() and not out.is_dir():
+        raise DistillError(f"{out} is a file. Choose an empty folder with --out.")
     if out.exists() and any(out.iterdir()):
         if not model.exists():
             raise DistillError(f"{out} holds other things. Choose an empty folder with --out.")

@@ -2,6 +2,7 @@
 it happens, and where an unfinished run is put down."""
 
 import itertools
+import shlex
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,9 +151,10 @@ class ModelInTraining:
         if found is not None:
             self.path, self._seen = found, None
             if in_trash(found):
+                name = shlex.quote(found.stem.split(maxsplit=1)[-1])  # without the time of its deletion
                 return (
                     f"{was.stem} was deleted meanwhile. Its {stage} is saved with it, in the trash: "
-                    f"`distill library restore {found.stem.split(maxsplit=1)[-1]}` brings both back."
+                    f"`distill library restore {name}` brings both back."
                 )
             self._home = found
             return f"{was.stem} is called {found.stem} now. Its {stage} is saved there: {found}."

@@ -35,7 +35,8 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--device": "generate-device"},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
-    "evaluate": {"model": "generate-model", "--corpus": "evaluate-corpus", "--synthesiser": "generate-synthesiser",
+    "evaluate": {"model": "generate-model", "files": "evaluate-corpus", "--dataset": "evaluate-corpus",
+                 "--synthesiser": "generate-synthesiser",
                  "--device": "generate-device"},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
@@ -60,6 +61,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
+    ("reconstruct", "--refine"): "the page takes the time: it shows what the codec can do",
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",
@@ -81,7 +83,8 @@ def options_of(command: Any, name: str = "") -> Iterator[tuple[str, str, Any]]:
         yield from options_of(inner, f"{name} {key}".strip())
     if not hasattr(command, "commands"):
         for option in command.params:
-            yield name, option.opts[0], option
+            if not getattr(option, "hidden", False):
+                yield name, option.opts[0], option
 
 
 COMMAND_LINE = {(command, option): each for command, option, each in options_of(typer.main.get_command(app))}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("src", "tests", "docs", "tools", "benchmarks")
 LONGEST_SECONDS = 240.0
 """A mutation that makes the tests go on for ever is noticed too."""
 FAILED = 1
@@ -149,15 +150,14 @@ def _rank(mutant: Mutant, commit: str) -> str:
 
 def run_all(chosen: list[Mutant], room: Path) -> int:
     """Run mutants in a copy of the tree -> exit status."""
-    for part in ("src", "tests", "pyproject.toml"):
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, room / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, room / part)
+    for part in ROOT.iterdir():
+        if part.is_dir() and part.name in FOLDERS:
+            shutil.copytree(part, room / part.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif part.is_file():
+            shutil.copy(part, room / part.name)
     bad = [f"{mutant.name}: {problem}" for mutant in chosen if (problem := _misplaced(mutant))]
     named = sorted({path for mutant in chosen for path in mutant.tests.split() if path.endswith(".py")})
-    if not bad and run_tests(room, " ".join(named)) != 0:
+    if not bad and run_tests(room, " ".join(named), len(named) * LONGEST_SECONDS) != 0:
         bad.append("the tests fail on the tree as it is")
     killed = 0
     for number, mutant in enumerate(chosen if not bad else [], start=1):
@@ -200,7 +200,7 @@ def run_mutant(room: Path, mutant: Mutant) -> str:
     return "survived" if status == 0 else f"not tried: pytest ended with {status}"
 
 
-def run_tests(room: Path, tests: str) -> int:
+def run_tests(room: Path, tests: str, longest_seconds: float = LONGEST_SECONDS) -> int:
     """pytest's exit status for tests of the copy."""
     arguments = [f"tests/{each}" if each.endswith(".py") else each for each in tests.split()]
     environment = {
@@ -211,7 +211,7 @@ def run_tests(room: Path, tests: str) -> int:
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not corpus", *arguments]
     done = subprocess.run(
-        command, cwd=room, env=environment, capture_output=True, timeout=LONGEST_SECONDS, check=False
+        command, cwd=room, env=environment, capture_output=True, timeout=longest_seconds, check=False
     )  # fmt: skip
     return done.returncode
 

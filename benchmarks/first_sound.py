@@ -14,7 +14,6 @@ and between each held-out file (its first second) and the nearest of 32 generate
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -41,16 +40,25 @@ SECOND = SPECTROGRAM.crop_frames
 GENERATED = 32
 
 
+def peak_gib() -> float:
+    """The largest memory of any command so far; NaN where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+
+
 def command(*arguments: str | Path) -> tuple[dict[str, Any], dict[str, float]]:
     """Run one distill command -> its JSON object, and what it cost."""
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    before, begun = os.times(), time.monotonic()
     line = [sys.executable, "-m", "distill", *map(str, arguments), "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    cost = {"wall_s": time.monotonic() - begun, "cpu_s": cpu, "peak_gib_so_far": after.ru_maxrss / 2**20}
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    cost = {"wall_s": time.monotonic() - begun, "cpu_s": cpu, "peak_gib_so_far": peak_gib()}
     return json.loads(done.stdout), cost
 
 

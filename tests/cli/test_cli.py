@@ -16,7 +16,6 @@ import pytest
 import soundfile
 
 from distill import __version__, studio
-from distill.cli.app import main
 from distill.corpus.manifest import CorpusManifest
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.settings.codec import CodecSettings
@@ -30,20 +29,6 @@ CODEC_FLAGS = ["--epochs", "4", "--codebook-size", "16", "--channels", "24", "--
 PRIOR_FLAGS = ["--epochs", "3", "--hidden-size", "32", "--layers", "1", "--heads", "2", "--device", "cpu"]
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def distill(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the program in this process -> exit code, stdout, stderr."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["distill", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        out, err = capsys.readouterr()
-        return int(done.value.code or 0), out, err
-
-    return run
 
 
 def test_the_whole_way(sounds: Path, tmp_path: Path) -> None:
@@ -178,7 +163,7 @@ def test_evaluate_says_what_is_lost_where(distill: Run, tiny_model: Path, tmp_pa
     other = write_sounds(tmp_path / "other", 6, lambda number: hit(40 + number))
     known = read_card(tiny_model).corpus_manifest
     shutil.copy(Path(known.folder) / known.train[0].name, other / "known.wav")
-    code, out, _ = distill("evaluate", tiny_model, "--corpus", other, "--json")
+    code, out, _ = distill("evaluate", tiny_model, "--dataset", other, "--json")
     assert code == 0
     assert {sound["name"] for sound in json.loads(out)["sounds"]} == {f"hit {number}.wav" for number in range(6)}
 
@@ -242,7 +227,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["train-synth", "{model}", "--dataset", "{few}"], "--dataset"),
     (["train-synth", "{model}", "--batch-size", "0"], "--batch-size 0"),
     (["train-synth", "unknown"], "unknown"),
-    (["evaluate", "{model}", "--corpus", "{tmp}/nowhere"], "nowhere"),
+    (["evaluate", "{model}", "--dataset", "{tmp}/nowhere"], "nowhere"),
     (["evaluate", "{model}", "--synthesiser", "vocos"], "--synthesiser vocos"),
     (["train-prior", "unknown"], "unknown"),
     (["train-prior", "{model}"], "--overwrite"),

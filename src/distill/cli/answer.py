@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from typing import Annotated
 
 import typer
@@ -21,9 +20,7 @@ def emit(**values: object) -> None:
 
     if not is_first():
         return
-    json.dump(_plain(values), sys.stdout, ensure_ascii=True, allow_nan=False)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    print(json.dumps(_plain(values), ensure_ascii=True, allow_nan=False), flush=True)
 
 
 def _plain(value: object) -> object:

@@ -35,7 +35,9 @@ def main() -> None:
     _survive_any_console()
     try:
         code = app(standalone_mode=False)
-        sys.stdout.flush()
+        print(end="", flush=True)
+        if code == INTERRUPTED:  # Typer's word for Ctrl-C
+            raise KeyboardInterrupt
     except Stopped as stopped:
         hint(str(stopped))
         sys.exit(INTERRUPTED)

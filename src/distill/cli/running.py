@@ -54,5 +54,5 @@ def hint(text: str) -> None:
     from distill.cli.show import printable
     from distill.compute.processes import is_first
 
-    if is_first():
+    if is_first() and sys.stderr is not None:
         print(printable(text), file=sys.stderr)

@@ -36,8 +36,9 @@ def codec_panels(
             corpus = gr.Dropdown(
                 collection_names(),
                 value=None,
-                label="Corpus",
-                info="A folder of sounds; those it was trained on are left out. Empty: the model's own held-out sounds.",
+                label="Dataset",
+                info="A folder of sounds; those it was trained on, and copies of those, are left out. Empty: the model's "
+                "own held-out sounds.",
                 allow_custom_value=True,
                 elem_id="evaluate-corpus",
                 min_width=270,

@@ -12,7 +12,8 @@ POSIX_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "sy
 POSIX_NAMES = {
     ("os", name) for name in ("fork", "forkpty", "getuid", "geteuid", "getgid", "getpgid", "killpg", "setsid", "mkfifo",
                               "chown", "uname", "sched_getaffinity", "statvfs", "getloadavg", "nice", "umask")
-} | {("signal", name) for name in ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "alarm", "setitimer", "pause")}  # fmt: skip
+} | {("signal", name) for name in
+     ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "alarm", "setitimer", "pause")}  # fmt: skip
 
 
 def test_no_module_needs_posix() -> None:

@@ -68,7 +68,7 @@ def test_a_shown_command_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [shell_quoted(word) for word in ("kit", "my model", "it's", "$HOME")] == [
         "kit", "'my model'", "'it'\"'\"'s'", "'$HOME'",
     ]  # fmt: skip
-    assert shell_quoted("-x.distill") == os.path.join(".", "-x.distill")
+    assert shell_quoted("-x.distill") == f".{os.sep}-x.distill"
     monkeypatch.setattr(places.os, "name", "nt")
     assert [shell_quoted(word) for word in ("kit", "my model", r"C:\a\b.distill", "a&b")] == [
         "kit", '"my model"', r"C:\a\b.distill", '"a&b"',

@@ -2,7 +2,7 @@
 """The codec on folders of real recordings: what it loses and where, what it costs, and how it compares with its first loop.
 
     python benchmarks/codec.py FOLDER... [--seeds N] [--only quality|autoencoder|rate|few|speed] [--preset NAME]
-                               [--measure FILE] [--json] [--work DIR]
+                               [--measure FILE] [--json] [--save NAME] [--work DIR]
 
 quality      For every folder and seed: `train`, `evaluate` on the held-out files, `train-prior`, 64 generated sounds, all
              through the command line with default settings. Medians over seeds, [lowest, highest] beside them. dB figures
@@ -49,7 +49,7 @@ from distill.training.codec.task import CodecTask
 from distill.training.run import Run
 from first_codec import FirstLoop
 from rate import keep_nothing, quantisation_cost, rate_curve
-from running import finished
+from running import add_answer_options, finished, rounded, save_result, spread
 
 GENERATED = 64
 REPETITIONS = 5
@@ -229,15 +229,6 @@ def profile(loop: Ours) -> dict[str, float]:
     return {name: own[name] / total for name in largest}
 
 
-def rounded(value: Any) -> Any:
-    """Floats to four digits."""
-    if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
@@ -245,7 +236,7 @@ def main() -> None:
     parser.add_argument("--only", choices=JOBS)
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--measure", type=Path, help="another program's view of the same sounds")
-    parser.add_argument("--json", action="store_true")
+    add_answer_options(parser)
     parser.add_argument("--work", type=Path, help="keep models and sounds here")
     given = parser.parse_args()
     results: dict[str, Any] = {}
@@ -269,6 +260,11 @@ def main() -> None:
                 print(folder.name, json.dumps(found, indent=1), flush=True)
     if given.json:
         print(json.dumps(results))
+    if given.save:
+        for found in results.values():
+            if "quality" in found:
+                found["quality"] = {name: spread(*values) for name, values in found["quality"].items()}
+        save_result(given.save, results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a token, a crop and a pair of files cost on one thread: the figures that docs/scaling.md is made of.
 
-    python benchmarks/cost.py [--json]
+    python benchmarks/cost.py [--json] [--save NAME]
 
 CPU-seconds, so that what else runs on the machine counts little; codes and sounds are made here. `gflop_per_*` counts
 multiplications and additions of matrix products, forward and backward.
@@ -30,7 +30,7 @@ from distill.settings.codec import CodecSettings
 from distill.training.codec.task import CodecTask
 from distill.training.run import Run
 from prior import made_codes, settings_for, task_for
-from running import finished
+from running import add_answer_options, finished, save_result
 
 SIZES = ((64, 2, 2), (128, 2, 4), (256, 4, 4), (512, 6, 8))
 REPETITIONS = 5
@@ -117,12 +117,14 @@ def corpus_cost() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
+    add_answer_options(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         results = {"prior": prior_cost(), "codec": codec_cost(made_corpus(Path(folder))), "corpus": corpus_cost()}
     print(json.dumps(results, indent=None if given.json else 2))
+    if given.save:
+        save_result(given.save, results)
 
 
 if __name__ == "__main__":

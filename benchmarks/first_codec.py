@@ -1,6 +1,6 @@
 """The first version of the codec's training loop, to compare throughput with: ordinary channels-first convolutions in
-float32, of the first version's widths (the present ones lose nothing, see docs/decisions.md), learned by AdamW, and every
-crop read from its file, resampled and analysed anew."""
+float32, of the first version's widths (the present ones lose nothing, see docs/decisions/0015-codec-network.md), learned
+by AdamW, and every crop read from its file, resampled and analysed anew."""
 
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from distill.audio.mel import log_mel
 from distill.audio.reading import read_audio
 from distill.corpus.sounds import Corpus
 from distill.models.blocks import MIXED_CHANNELS
-from distill.models.codec import CENTRE_DB, FLOOR_DB, SCALE_DB, build_quantizer
+from distill.models.codec import CENTRE_DB, FLOOR_DB, SCALE_DB
 from distill.models.encoding import level_of
+from distill.models.quantizer import ResidualQuantizer
 from distill.settings.codec import CodecSettings
 from distill.settings.geometry import BANDS
 from distill.training.codec.crops import CropBatch
@@ -62,7 +63,7 @@ class FirstCodec(nn.Module):
             nn.Conv2d(middle, coarse, 2, stride=2), FirstBlock(coarse), FirstMixing(coarse), FirstBlock(coarse),
             nn.Conv2d(coarse, settings.codebook_dim, 1),
         )  # fmt: skip
-        self.quantizer = build_quantizer(settings)
+        self.quantizer = ResidualQuantizer(settings.rvq_levels, settings.codebook_size, settings.codebook_dim)
         self.decoder = nn.Sequential(
             nn.Conv2d(settings.codebook_dim, coarse, 3, padding=1), FirstBlock(coarse), FirstMixing(coarse),
             FirstBlock(coarse), nn.ConvTranspose2d(coarse, middle, 2, stride=2), FirstBlock(middle),
@@ -73,9 +74,9 @@ class FirstCodec(nn.Module):
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         grid = self.encoder((mel - CENTRE_DB) / SCALE_DB)  # [B, D, 8, W]
         latents = grid.permute(0, 3, 2, 1)
-        quantised, _, losses = self.quantizer(latents.flatten(1, 2))
+        quantised, _, commitment_loss = self.quantizer(latents.flatten(1, 2))
         again = quantised.reshape(latents.shape).permute(0, 3, 2, 1)
-        return self.decoder(again) * SCALE_DB + CENTRE_DB, losses.sum()
+        return self.decoder(again) * SCALE_DB + CENTRE_DB, commitment_loss
 
 
 class FirstLoop:

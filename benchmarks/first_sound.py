@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The whole way with default settings on folders of real recordings: how long it takes, and whether it beats nothing.
 
-    python benchmarks/first_sound.py FOLDER... [--json] [--work DIR]
+    python benchmarks/first_sound.py FOLDER... [--json] [--save NAME] [--work DIR]
 
 For each folder: `train`, `train-prior` and `generate --count 32` through the command line, each in its own process;
 wall-clock and CPU seconds and peak memory of each. Then, on the held-out files, mean |difference| in dB of log-mels floored
@@ -33,6 +33,7 @@ from distill.corpus.sounds import Corpus
 from distill.modelfile.opened import load_model
 from distill.models.encoding import decode_codes, encode_codes
 from distill.settings.geometry import SpectrogramConfig
+from running import add_answer_options, finished, save_result
 
 SPECTROGRAM = SpectrogramConfig()
 SECOND = SPECTROGRAM.crop_frames
@@ -71,12 +72,7 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
 def opened(model: Path) -> tuple[Corpus, Any]:
     """The model and its corpus."""
     loaded = load_model(model)
-    events = reopen(loaded.card.corpus_manifest, None, loaded.card.spectrogram_config)
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            return done.value, loaded
+    return finished(reopen(loaded.card.corpus_manifest, None, loaded.card.spectrogram_config)), loaded
 
 
 def mel_of(corpus: Corpus, file: CorpusFile) -> torch.Tensor:
@@ -124,7 +120,7 @@ def judge(model: Path, generated: list[Path]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--json", action="store_true")
+    add_answer_options(parser)
     parser.add_argument("--work", type=Path, help="keep models and sounds here")
     given = parser.parse_args()
     results = {}
@@ -156,6 +152,8 @@ def main() -> None:
                 print(folder.name, json.dumps(results[folder.name], indent=1))
     if given.json:
         print(json.dumps(results))
+    if given.save:
+        save_result(given.save, results)
 
 
 if __name__ == "__main__":

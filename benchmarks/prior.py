@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The prior against the recipe it started from, a plain GPT, and itself without a cache: quality, time and memory.
 
-    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth] [--threads N] [--json]
+    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth] [--threads N]
+                               [--json] [--save NAME]
 
 Compare the ratios, which come from one run; the absolute times belong to this machine. Every `NAME_ratio` is the median
 of its repetitions and `NAME_ratio_spread` the [lowest, highest] of them.
@@ -39,9 +40,11 @@ from distill.compute.device import training_precision
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads
 from distill.models.prior import BOS, CodePrior
-from distill.models.sampling import SamplingOptions, clip_generator, draw, sample_codes, uniform
+from distill.models.sampling import Points, clip_generator, draw, sample_codes, uniform
 from distill.models.stepping import Stepper
 from distill.settings.auto import CorpusFacts, prior_auto, resolve
+from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import BANDS, CROP_SAMPLES, SAMPLE_RATE
 from distill.settings.prior import PriorSettings
 from distill.training.fit import fit
 from distill.training.prior.baselines import ngram_bits, unigram_bits
@@ -49,12 +52,10 @@ from distill.training.prior.codes import CodeSequences, CodeView
 from distill.training.prior.task import PriorTask, train_prior_epoch
 from distill.training.run import GRADIENT_NORM, Best, Run
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
+from running import add_answer_options, rounded, save_result
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
-SAMPLE_RATE = 48_000
-CROP_SECONDS = 1.024
 BATCH = 32
-BANDS = 8
 REPETITIONS = 5
 GROWTH = 10
 EQUAL_SIZE = {"hidden_size": 256, "num_layers": 4, "num_heads": 4}
@@ -112,7 +113,7 @@ def made_codes(rows: int = 166, columns: int = 6, levels: int = 3, size: int = 1
     flat = torch.from_numpy(codes.reshape(rows, columns * BANDS, levels))
     codebooks = torch.nn.functional.normalize(torch.from_numpy(rng.standard_normal((levels, size, 32))).float(), dim=-1)
     train = rows * 5 // 7
-    return Codes(None, flat[:train], flat[train:], codebooks, rows, train * CROP_SECONDS)
+    return Codes(None, flat[:train], flat[train:], codebooks, rows, train * CROP_SAMPLES / SAMPLE_RATE)
 
 
 def settings_for(codes: Codes, seed: int = 0, **overrides: Any) -> PriorSettings:
@@ -257,7 +258,9 @@ def sample_again_and_again(prior: CodePrior, batch: int, logits_out: list[Tensor
             logits = prior(seen, start)[:, position, level]
             logits_out.append(logits.clone())
             logits[:, prior.eos] = float("-inf")
-            codes[:, position, level] = draw(logits, SamplingOptions(), uniform(generators, 1)[:, 0])
+            codes[:, position, level] = draw(
+                logits, GenerationSettings(), Points.of(uniform(generators, 1)[:, 0])
+            ).tokens
     return codes
 
 
@@ -366,22 +369,13 @@ def peak_mib() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def rounded(value: Any) -> Any:
-    """Five significant digits are enough."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, dict):
-        return {name: rounded(one) for name, one in value.items()}
-    return [rounded(one) for one in value] if isinstance(value, list) else value
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", type=Path, help="a file of the shape of reference_codes.npz")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of ours (the reference is trained once)")
     parser.add_argument("--only", choices=("quality", "train", "sample", "growth"))
     parser.add_argument("--threads", type=int, help="of torch; sampling always takes one")
-    parser.add_argument("--json", action="store_true")
+    add_answer_options(parser)
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.threads:
@@ -392,7 +386,7 @@ def main() -> None:
         return
     thread_count = torch.get_num_threads()
     results: dict[str, Any] = {
-        "codes": str(codes.path or "made by the benchmark"),
+        "codes": codes.path.name if codes.path else "made by the benchmark",
         "train_shape": list(codes.train.shape),
         "val_shape": list(codes.val.shape),
         "codebook_size": codes.codebook_size,
@@ -411,6 +405,8 @@ def main() -> None:
         results |= growth(codes, thread_count)
     results = rounded(results)
     print(json.dumps(results) if given.json else "\n".join(f"{name}: {value}" for name, value in results.items()))
+    if given.save:
+        save_result(given.save, results)
 
 
 if __name__ == "__main__":

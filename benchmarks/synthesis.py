@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What synthesis loses and costs: Griffin-Lim, a phase vocoder, the shipped network, and the network fitted to the corpus.
 
-    python benchmarks/griffin_lim.py CORPUS... [--minutes 5] [--models DIR] [--json]
+    python benchmarks/synthesis.py CORPUS... [--minutes 5] [--models DIR] [--json] [--save NAME]
 
 For each folder, on its held-out files: STFT distance (`mrstft`) and audible mel error in dB of what each synthesiser makes
 of the original's mel and, with --models, of the mel that DIR/NAME.distill reconstructs (NAME: the folder's). `fitted` has
@@ -40,7 +40,7 @@ from distill.training.fit import fit
 from distill.training.run import Best
 from distill.training.synthesiser.task import HeldOut, SynthesiserTask, held_out_sounds
 from distill.training.synthesiser.waveforms import WaveformSource, decoded_to
-from running import finished
+from running import add_answer_options, finished, save_result
 
 SPECTROGRAM = SpectrogramConfig()
 CALIBRATION_STEPS = 12
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("corpora", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU-minutes of fitting for each corpus; 0: none")
     parser.add_argument("--models", type=Path, help="folder of NAME.distill, for mels out of the codec")
-    parser.add_argument("--json", action="store_true")
+    add_answer_options(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, Any] = {"corpora": {}}
@@ -204,6 +204,8 @@ def main() -> None:
         print(json.dumps(results))
     else:
         print(json.dumps({"times_real_time": results["times_real_time"], "seams": results["seams"]}, indent=1))
+    if given.save:
+        save_result(given.save, results)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,16 @@ def choose_tab(page: Any, name: str) -> None:
     page.get_by_role("tab", name=name).click()
 
 
+def drop(page: Any, where: str, paths: list[Path]) -> None:
+    """Drag files and folders from outside the browser into an element, and let them go."""
+    box = page.locator(where).bounding_box()
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for event in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": event, **middle, "data": data})
+
+
 def heard(page: Any, audio: Any) -> float:
     """Load a player's sound, play it, and say how long it is."""
     handle = audio.element_handle()

@@ -48,3 +48,16 @@ def exhausted(events: Generator[Any, None, ResultT]) -> ResultT:
         except StopIteration as done:
             result: ResultT = done.value
             return result
+
+
+def session(seconds: float, seed: int = 0) -> npt.NDArray[np.float32]:
+    """A recording of different hits with pauses between them over a soft hiss: [N]."""
+    rng = np.random.default_rng(seed)
+    track = (1e-4 * rng.standard_normal(round(seconds * RATE))).astype(np.float32)
+    start, number = 0.1, seed
+    while start < seconds - 0.6:
+        struck = hit(number % 7, float(rng.uniform(0.3, 0.5))) * np.float32(rng.uniform(0.4, 1.0))
+        struck[-2400:] *= np.linspace(1.0, 0.0, 2400, dtype=np.float32)
+        track[round(start * RATE) :][: len(struck)] += struck
+        start, number = start + float(rng.uniform(0.6, 1.2)), number + int(rng.integers(1, 5))
+    return track

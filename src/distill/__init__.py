@@ -1,3 +1,24 @@
-"""distill: train a small generative model on your own recordings and generate new sound from it."""
+"""distill: train a small generative model on your own recordings and generate new sound from it.
 
-__version__ = "0.1.0"
+Importing it takes no time: what it offers is loaded when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distill.studio.model import Model, Sounds, generate, load, train, train_prior, train_synth
+
+__version__ = "0.2.0"
+__all__ = ["Model", "Sounds", "__version__", "generate", "load", "train", "train_prior", "train_synth"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from distill.studio import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module 'distill' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -297,3 +297,9 @@ class CorpusScanned(Event):
     val_files: int
     groups: int
     """Files, near-duplicates counted once."""
+    recordings: int = 0
+    """Recordings that sounds were cut out of."""
+    split_by: str = "file"
+    """"time" where stretches of a recording are held out that is learned from otherwise."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Name of a file that is used, and what is to be known of how it was read."""

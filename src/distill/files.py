@@ -1,12 +1,15 @@
-"""Where files live, and how they are replaced: whole or not at all."""
+"""How files are replaced: whole or not at all, and in one sentence where that cannot be."""
 
+import errno
+import io
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
 from distill.errors import DistillError
 
@@ -16,6 +19,32 @@ LONGEST_NAME = 180
 """Bytes of a name that the user gives: of the 255 that file systems take, suffixes and temporary names need some."""
 LONGEST_FILE_NAME = 255
 """Bytes that file systems take."""
+NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+Stamp = tuple[int, int, int, int]
+"""What tells one state of a file from another: device, number, time and size."""
+BUSY_SECONDS = 5.0
+"""How long a file waits to be replaced on Windows, where one that somebody reads cannot be."""
+
+
+class _StreamToDisk(io.FileIO):
+    """A file whose first failure to write is kept, not raised: torch and libsndfile make another error of it, or none.
+
+    What is written after that counts as written; the failure is raised in the end.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write, or keep the reason why not."""
+        if self.failure is None:
+            try:
+                written = super().write(data)
+            except OSError as error:
+                self.failure = error
+            else:
+                return written or 0
+        return memoryview(data).nbytes
 
 
 @contextmanager
@@ -26,28 +55,63 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     (fsync) before the name points to them.
 
     Raises:
-        DistillError: the folder cannot be made or written, or the disk is full.
+        DistillError: the folder cannot be made or written, or the disk is full; the sentence says which.
     """
-    temporary: Path | None = None
+    begun = os.fsencode(path.name)[:LONGEST_NAME].decode("utf-8", "ignore")  # the whole name may be as long as can be
+    temporary = path.parent / f".{begun}.{secrets.token_hex(8)}.tmp"
     try:
         if path.exists() and not path.is_file():  # a name that points to a device would point to a file from then on
             what = "a folder" if path.is_dir() else "no ordinary file"
             raise DistillError(f"Cannot write {path}: it is {what}. Choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        waiting = path.parent / f".{secrets.token_hex(8)}.tmp"  # not made of the name, which may be as long as can be
-        with waiting.open("xb") as stream:
-            temporary = waiting
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        temporary = None
+        disk = _StreamToDisk(os.fspath(temporary), "xb")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise DistillError(f"Cannot write {path}: {reason}. Choose another place, or free some space.") from error
+        raise cannot_write(path, error) from error
+    stream = io.BufferedWriter(disk)
+    try:
+        try:
+            yield cast(BinaryIO, stream)
+        except Exception as error:
+            if disk.failure is None:
+                raise  # not of the writing
+            raise cannot_write(path, disk.failure) from error
+        try:
+            stream.flush()
+            if disk.failure is not None:
+                raise disk.failure
+            os.fsync(disk.fileno())
+            stream.close()
+            _put(temporary, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            stream.close()
+        temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> DistillError:
+    """The sentence for a file that cannot be written: want of space and want of permission are told apart."""
+    if error.errno in NO_SPACE:
+        return DistillError(
+            f"Cannot write {path}: there is no space left for it. Free some space, or choose another place."
+        )
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in NO_PERMISSION:
+        return DistillError(
+            f"Cannot write {path}: there is no permission ({reason}). Change the permissions of {path.parent}, or choose "
+            "another place."
+        )
+    return DistillError(f"Cannot write {path}: {reason}. Choose another place.")
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Differs whenever a file is another or has been written since; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def unused_path(path: Path) -> Path:
@@ -71,6 +135,16 @@ def is_file_name(name: str) -> bool:
     """Whether a file or a folder can be called `name` on every system, and be told apart from a flag or a hidden file."""
     fits = name != "" and not UNSAFE.search(name) and name == name.strip(" .-")
     return fits and len(name.encode()) <= LONGEST_NAME
+
+
+def safe_file_name(name: str) -> str:
+    """`name` without what some system does not take, and cut to `LONGEST_NAME` before its suffix; it may be empty then."""
+    safe = UNSAFE.sub("", name).rstrip(" .")
+    stem, suffix = PurePosixPath(safe).stem, PurePosixPath(safe).suffix
+    room = LONGEST_NAME - len(suffix.encode())
+    if room < 1:
+        stem, suffix, room = safe, "", LONGEST_NAME
+    return stem.encode()[:room].decode(errors="ignore") + suffix
 
 
 def name_made_of(text: str) -> str:
@@ -101,5 +175,19 @@ def move_to_new(source: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).lower()
         raise DistillError(f"Cannot move {source} to {target}: {reason}. Check the folder's permissions.") from error
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Replace `path`; on Windows, as soon as nobody reads it."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -99,19 +99,13 @@ def test_every_promised_format_is_read_whole(tmp_path: Path, suffix: str, option
     assert np.abs(np.fft.rfft(samples[:SAMPLE_RATE])).argmax() == 440
 
 
-@pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "ogg", "mp3", "au", "caf"])
-def test_a_file_cut_off_is_noticed(tmp_path: Path, suffix: str) -> None:
-    """Against half a recording passing for a whole one: libsndfile says nothing for WAV, AIFF and OGG."""
-    path = tmp_path / f"cut.{suffix}"
-    soundfile.write(path, np.random.default_rng(1).uniform(-0.5, 0.5, SAMPLE_RATE * 3).astype(np.float32), SAMPLE_RATE)
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.4)])
-    assert "truncated" in reason(path)
-
-
 def test_a_cut_wav_says_how_much_is_missing(tmp_path: Path) -> None:
+    """Against refusing what is there, and against half a recording passing for a whole one: libsndfile says nothing."""
     path = tmp_path / "cut.wav"
     path.write_bytes(wav_bytes(PCM[: len(PCM) // 5], data_size=len(PCM) * 6))
-    assert reason(path) == "truncated: the header promises 3.0 s, the file holds 0.1 s"
+    _, info = decoded(path)
+    assert info.samples == len(PCM) // 10
+    assert info.notes == ("its header promises 3.0 s, 0.1 s can be read: what is there is used",)
 
 
 @pytest.mark.parametrize("data_size", [0, 0xFFFF_FFFF, 0x7FFF_F000])
@@ -145,14 +139,14 @@ def test_a_streamed_flac_without_a_length_is_whole(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (wav_bytes(b""), "empty"),
-        (b"this is a text, not a sound\n" * 100, "not an audio file"),
-        (np.random.default_rng(1).bytes(10_000), "not an audio file"),
+        (b"this is a text, not a sound\n" * 100, "not a sound"),
+        (np.random.default_rng(1).bytes(10_000), "not a sound"),
         (wav_bytes(bytes(SAMPLE_RATE)), "silent"),
         (wav_bytes(PCM[:1900]), "shorter than 20 ms"),
         (wav_bytes(PCM * 4, channels=100), "100 channels"),
         (wav_bytes(PCM, rate=900), "sample rate of 900 Hz"),
-        (wav_bytes(PCM, rate=4_000_000_000), "not an audio file"),
-        (wav_bytes(PCM)[:40], "damaged or truncated"),
+        (wav_bytes(PCM, rate=4_000_000_000), "damaged"),
+        (wav_bytes(PCM)[:40], "damaged: its WAV header cannot be read"),
     ],
 )
 def test_each_bad_file_has_its_reason(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -171,13 +165,6 @@ def test_nan_and_infinite_samples_are_refused(tmp_path: Path, value: float) -> N
     assert reason(path) == "contains NaN or infinite samples"
 
 
-def test_opposite_channels_are_named_as_the_cause_of_silence(tmp_path: Path) -> None:
-    """Against a bare "silent" for a file that everybody can hear."""
-    path = tmp_path / "opposite.wav"
-    soundfile.write(path, np.stack([tone(), -tone()], axis=1), SAMPLE_RATE, subtype="FLOAT")
-    assert "cancel each other" in reason(path)
-
-
 def test_a_header_that_promises_years_of_sound_costs_nothing(tmp_path: Path) -> None:
     """Against allocating what a hostile header asks for: 2**36 - 1 samples of FLAC."""
     path = tmp_path / "hostile.flac"
@@ -186,7 +173,9 @@ def test_a_header_that_promises_years_of_sound_costs_nothing(tmp_path: Path) -> 
     data[21] |= 0x0F
     data[22:26] = b"\xff" * 4
     path.write_bytes(data)
-    assert "truncated: the header promises" in reason(path)
+    _, info = decoded(path)
+    assert info.samples == len(tone())
+    assert info.notes == ("its header promises 1e+06 s, 0.5 s can be read: what is there is used",)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="such names exist on POSIX only")
@@ -205,7 +194,7 @@ def test_read_audio_names_the_file_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(DistillError, match="not a file"):
         read_audio(tmp_path)
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(DistillError, match=r"text\.wav cannot be used, not an audio file"):
+    with pytest.raises(DistillError, match=r"text\.wav cannot be used \(not a sound\)"):
         read_audio(tmp_path / "text.wav")
 
 

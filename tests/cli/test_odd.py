@@ -83,7 +83,7 @@ ODD: list[tuple[list[str], str]] = [
     (["train", "{tmp}/file.txt"], "is a file"),
     (["train", "{tmp}/file.txt/x"], "no folder"),
     (["train", "{tmp}/empty"], "no sound"),
-    (["train", "{tmp}/circle"], "no sound"),
+    (["train", "{tmp}/circle"], "a broken link"),
     (["train", "file://elsewhere/x"], "another machine"),
     (["train", "{sounds}", "--name", "日本" * 40], "--name"),
     (["train", "{sounds}", "--name="], "--name"),

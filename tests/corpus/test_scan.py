@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from distill.corpus.sounds import Corpus
 from distill.errors import DistillError
 from distill.events import Event, Progress, Warned
 from distill.settings.geometry import SpectrogramConfig
+from distill.studio.looking import scanned_event
 
 
 def hit(seed: int, samples: int = 12_000) -> np.ndarray:
@@ -112,17 +114,109 @@ def test_what_cannot_be_used_is_listed_with_its_reason(folder: Path, tmp_path: P
     (folder / "fake.wav").write_text("not a sound")
     (folder / "empty.flac").touch()
     (folder / ".hidden.wav").write_bytes((folder / "hit 0.wav").read_bytes())
-    (folder / "._hit 0.wav").write_bytes(b"resource fork")
     (folder / ".git").mkdir()
     (folder / ".git" / "inside.wav").write_text("x")
     (folder / "folder.wav").mkdir()
     corpus, _ = finished(scan(folder))
     assert {file.name: file.reason for file in corpus.manifest.skipped} == {
-        "notes.txt": "not an audio file",
-        "fake.wav": "not an audio file",
+        "notes.txt": "not a sound",
+        "fake.wav": "not a sound",
         "empty.flac": "empty: the file has 0 bytes",
     }
     assert len(corpus.manifest.files) == 8
+
+
+def test_files_are_sounds_by_their_content(folder: Path) -> None:
+    """Against a wrong suffix, or none, keeping a sound from being learned."""
+    (folder / "hit 0.wav").rename(folder / "no suffix")
+    (folder / "hit 1.wav").rename(folder / "looks like a text.txt")
+    (folder / "hit 2.wav").rename(folder / "looks like a sidecar.asd")
+    corpus, _ = finished(scan(folder))
+    assert {"no suffix", "looks like a text.txt", "looks like a sidecar.asd"} < {
+        file.name for file in corpus.manifest.files
+    }
+    assert corpus.manifest.skipped == ()
+
+
+def test_sidecars_are_one_line_together(folder: Path) -> None:
+    """Against a hundred lines about what other programs keep beside sounds."""
+    (folder / "hit 0.wav.asd").write_bytes(b"\xab\x1e\x56\x78" + bytes(3000))
+    (folder / "hit 0.wav.reapeaks").write_bytes(b"RPKN" + bytes(100))
+    (folder / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(3000))
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1" + bytes(3000))
+    (folder / "deeper" / "._hit 7.flac").write_bytes(b"\0\5\x16\7" + bytes(200))
+    (folder / "Icon\r").touch()
+    corpus, _ = finished(scan(folder))
+    (line,) = corpus.manifest.skipped
+    assert line.name == "6 sidecar files (.DS_Store, Icon\r, Thumbs.db and 3 more)"
+    assert line.reason == "not sounds: other programs keep them beside the sounds"
+    assert len(corpus.manifest.files) == 8
+
+
+def test_what_is_not_on_this_machine_is_called_so(folder: Path) -> None:
+    """Against silence about, or "damaged" for, files that a cloud has not brought yet."""
+    (folder / ".kick1.wav.icloud").write_bytes(b"bplist00" + bytes(60))
+    (folder / "kick2.wav.nextcloud").write_bytes(b" ")
+    (folder / "kick3.wav").write_bytes(bytes(20_000))
+    corpus, _ = finished(scan(folder))
+    assert {file.name: file.reason.split(":")[0] for file in corpus.manifest.skipped} == {
+        ".kick1.wav.icloud": "not downloaded yet",
+        "kick2.wav.nextcloud": "not downloaded yet",
+        "kick3.wav": "not downloaded yet, or lost",
+    }
+    assert "kick1.wav is in a cloud" in corpus.manifest.skipped[0].reason
+
+
+@pytest.mark.parametrize("mark", [{"st_flags": 0x4000_0000}, {"st_file_attributes": 0x40_0000}])
+def test_a_file_that_would_be_downloaded_first_is_not_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mark: dict[str, int]
+) -> None:
+    """Against a scan that waits for a cloud: what macOS and Windows say of such a file, which is as large as the real one."""
+    plain = Path.stat
+
+    def stat(self: Path, **how: bool) -> object:
+        status = plain(self, **how)
+        if self.name != "hit 3.wav":
+            return status
+        return SimpleNamespace(st_mode=status.st_mode, st_size=status.st_size, **mark)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    corpus, _ = finished(scan(folder))
+    (skipped,) = corpus.manifest.skipped
+    assert (skipped.name, skipped.reason.split(":")[0]) == ("hit 3.wav", "not downloaded yet")
+
+
+def test_when_nothing_is_usable_reasons_and_counts_are_told(folder: Path) -> None:
+    """Against "there is no sound" for a folder full of files, each with its reason."""
+    for path in sorted(folder.rglob("*.*")):
+        path.unlink()
+    for number in range(5):
+        (folder / f"take {number}.wav").write_text("text")
+    (folder / "a.rx2").write_bytes(b"CAT \0\0\0\x64REX2HEAD" + bytes(90))
+    (folder / ".kick1.wav.icloud").write_bytes(b"bplist00" + bytes(60))
+    with pytest.raises(DistillError) as caught:
+        finished(scan(folder))
+    sentence = str(caught.value)
+    assert "holds 0 usable sounds" in sentence
+    assert "5 files, take 0.wav, take 1.wav, take 2.wav, and 2 more: not a sound" in sentence
+    assert "a.rx2: a kind of sound that cannot be read (REX): convert it to WAV or FLAC" in sentence
+    assert ".kick1.wav.icloud: not downloaded yet" in sentence
+
+
+def test_notes_reach_the_manifest_and_survive_the_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a note that is told once and lost where the sound comes from the cache."""
+    whole = (folder / "hit 4.wav").read_bytes()
+    (folder / "hit 4.wav").write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):
+        manifest = finished(scan(folder))[0].manifest
+        noted = {file.name: file.notes for file in manifest.files if file.notes}
+        assert noted == {"hit 4.wav": ("its header promises 0.25 s, 0.12 s can be read: what is there is used",)}
+        assert scanned_event(manifest).notes == (("hit 4.wav", noted["hit 4.wav"][0]),)
+        monkeypatch.setattr("distill.corpus.cache.decode_blocks", lambda path: pytest.fail(f"decoded {path} again"))
+    old = manifest.model_dump()
+    for file in old["files"]:
+        del file["notes"]
+    assert all(file.notes == () for file in CorpusManifest.model_validate(old).files)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX links and pipes")
@@ -163,7 +257,7 @@ def test_a_folder_that_will_not_do_gets_one_sentence(tmp_path: Path, folder: Pat
     for number in range(4):
         shutil.copy(folder / f"hit {number}.wav", few)
     (few / "fake.wav").write_text("x")
-    with pytest.raises(DistillError, match=r"4 usable sounds, and at least 5 .*\(fake\.wav: not an audio file\)"):
+    with pytest.raises(DistillError, match=r"4 usable sounds, and at least 5 .*\(fake\.wav: not a sound\)"):
         finished(scan(few))
     for number in range(4):
         shutil.copy(folder / "hit 0.wav", few / f"hit {number}.wav")

@@ -12,12 +12,12 @@ from distill.library.history import (
     begin_generation,
     decide,
     find_generation,
-    generation_settings,
     list_generations,
 )
-from distill.places import kept_dir
+from distill.places import history_dir, kept_dir
+from distill.settings.generation import GenerationSettings
 
-SETTINGS = generation_settings(model="kit", count=2, seconds=0.5, seed=7, temperature=1.2, top_k=0, top_p=0.9)
+SETTINGS = GenerationSettings(count=2, seconds=0.5, seed=7, temperature=1.2, top_p=0.9)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(seed: int = 7) -> Generation:
     """A generation with one sound."""
-    generation = begin_generation(SETTINGS)
+    generation = begin_generation("kit", SETTINGS)
     path = generation.folder / f"kit-seed{seed}.wav"
     path.write_bytes(b"sound")
     return add_sound(generation.id, path, 0.5, seed)
@@ -96,14 +96,33 @@ def test_sounds_of_old_generations_go_and_their_settings_stay(monkeypatch: pytes
     assert len(list_generations()) == 3
 
 
-def test_settings_that_cannot_be_are_named() -> None:
-    with pytest.raises(DistillError, match="--count 0"):
-        generation_settings(model="kit", count=0, seconds=1.0, seed=1, temperature=1.0, top_k=0, top_p=1.0)
+# What 0.1 wrote, before the settings of a generation were declared in one place.
+RECORD_OF_0_1 = """{
+ "id": "20260301T101112123456Z-0a1b2c3d",
+ "created": "2026-03-01T10:11:12+00:00",
+ "settings": {
+  "model": "kit", "count": 2, "seconds": 0.5, "seed": 7, "temperature": 1.2, "top_k": 5000, "top_p": 0.9%s
+ },
+ "sounds": [{"file": "kit-seed7.wav", "seconds": 0.5, "seed": 7, "fate": "kept", "kept_as": "kit-seed7.wav"}]
+}"""
 
 
-def test_a_generation_of_the_first_page_is_still_read() -> None:
-    """Guards histories written before endings and synthesisers could be chosen, and against others than there are."""
-    first = {"model": "m", "count": 1, "seconds": 1.0, "seed": 1, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    assert (generation_settings(**first).ending, generation_settings(**first).synthesiser) == ("auto", "auto")
-    with pytest.raises(DistillError, match="--ending loud"):
-        generation_settings(**first, ending="loud")
+@pytest.mark.parametrize("later", ["", ', "ending": "exact", "synthesiser": "griffin-lim", "texture": 0.5'])
+def test_a_generation_of_version_0_1_is_still_read(later: str) -> None:
+    """Guards histories that have the model among the settings, no ending or texture yet, and numbers without bounds."""
+    folder = history_dir() / "20260301T101112123456Z-0a1b2c3d"
+    folder.mkdir(parents=True)
+    (folder / history.RECORD).write_text(RECORD_OF_0_1 % later)
+    (read,) = list_generations()
+    assert (read.model, read.sounds[0].kept_as) == ("kit", "kit-seed7.wav")
+    expected = {"ending": "exact", "synthesiser": "griffin-lim", "texture": 0.5} if later else {}
+    assert read.settings == GenerationSettings(
+        count=2, seconds=0.5, seed=7, temperature=1.2, top_k=4096, top_p=0.9, **expected
+    )
+
+
+def test_a_generation_without_a_seed_gets_one_that_makes_it_again() -> None:
+    """Guards against a record of "a new seed"."""
+    begun = begin_generation("kit", GenerationSettings())
+    assert begun.settings.seed is not None
+    assert find_generation(begun.id).settings == begun.settings

@@ -13,9 +13,22 @@ from typing import Any
 import pytest
 import torch
 
+from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.errors import DistillError
+from distill.modelfile.card import (
+    LevelSnapshot,
+    LossPoint,
+    ModelCard,
+    ModelMetadata,
+    PriorMetadata,
+    SynthesiserMetadata,
+)
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.modelfile.opened import load_model
+from distill.settings.codec import VQVAEConfig
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.prior import PriorConfig
+from distill.settings.synthesiser import SynthesiserConfig
 
 
 def rewritten(source: Path, target: Path, **changes: Any) -> Path:
@@ -234,3 +247,14 @@ def test_a_texture_of_other_spectrograms_is_refused(tiny_model: Path, tmp_path: 
 def test_the_old_suffix_is_read(tiny_model: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_model, tmp_path / "old.sda")
     assert load_model(tmp_path / "old.sda").prior is not None
+
+
+def test_the_page_on_the_format_names_every_key(tiny_model: Path) -> None:
+    """Guards against a key that other programs do not know of."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "file-format.md").read_text(encoding="utf-8")
+    weights = {"model_state_dict", "prior_state_dict", "synthesiser_state_dict", "codes"}
+    inner = (ModelMetadata, PriorMetadata, SynthesiserMetadata, LevelSnapshot, LossPoint, VQVAEConfig, PriorConfig)
+    named = {*ModelCard.model_fields, *weights, *read_contents(tiny_model)}
+    named |= {name for section in (*inner, SpectrogramConfig, SynthesiserConfig) for name in section.model_fields}
+    named |= {*CorpusManifest.model_fields, *CorpusFile.model_fields}
+    assert {name for name in named if f"`{name}`" not in page} == set()

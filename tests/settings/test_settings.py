@@ -5,8 +5,17 @@ import math
 import pytest
 
 from distill.errors import DistillError
-from distill.settings.auto import PRIOR_STEPS, CorpusFacts, codec_auto, get_adaptive_prior_config, prior_auto, resolve
-from distill.settings.codec import CodecSettings
+from distill.settings.auto import (
+    CODEC_CROPS,
+    PRIOR_STEPS,
+    CorpusFacts,
+    codec_auto,
+    epoch_crops,
+    get_adaptive_prior_config,
+    prior_auto,
+    resolve,
+)
+from distill.settings.codec import CodecSettings, Preset
 from distill.settings.knobs import flag_name, is_auto, is_knob
 from distill.settings.prior import PriorConfig, PriorSettings
 
@@ -104,3 +113,15 @@ def test_long_files_get_long_windows_and_as_many_steps(median: float, context: f
 
 def test_a_corpus_of_one_step_an_epoch_gets_all_its_steps() -> None:
     assert prior_auto(CorpusFacts(files=5, seconds=5.0, crops=5))["epochs"] == PRIOR_STEPS
+
+
+@pytest.mark.parametrize("preset", ["draft", "standard", "thorough"])
+@pytest.mark.parametrize("minutes", [2, 20, 120, 1500])
+def test_a_training_is_a_budget_whatever_the_corpus(preset: Preset, minutes: int) -> None:
+    """Guards against ten whole passes through 25 hours: a long corpus takes as many steps as a short one."""
+    facts = CorpusFacts(files=40, seconds=60.0 * minutes, crops=round(60 * minutes / 1.024))
+    chosen = codec_auto(facts, {"preset": preset})
+    batch = CodecSettings.model_fields["batch_size"].default
+    crops = chosen["epochs"] * batch * math.ceil(epoch_crops(facts.crops, preset) / batch)
+    assert crops == pytest.approx(CODEC_CROPS[preset], rel=0.1)
+    assert chosen["epochs"] >= 10

@@ -10,7 +10,7 @@ import pytest
 from distill import studio
 from distill.errors import DistillError
 from distill.events import Event, PriorEpochMetrics, PriorTrainingCompleteEvent, Progress, Warned
-from distill.studio.jobs import FINISHED_KEPT, Job, Jobs
+from distill.studio.jobs import EVALUATE, FINISHED_KEPT, GENERATE, Job, Jobs, until_stopped
 from tiny import TINY_PRIOR
 
 
@@ -47,7 +47,7 @@ def test_two_readers_lose_nothing() -> None:
 
 
 def test_a_second_training_is_refused_until_the_first_has_ended() -> None:
-    jobs = Jobs(frozenset({"codec", "prior"}))
+    jobs = Jobs()
     first = jobs.start("codec", "The codec of drums", waiting)
     with pytest.raises(DistillError, match="The codec of drums is still running"):
         jobs.start("prior", "Another", waiting)
@@ -57,6 +57,51 @@ def test_a_second_training_is_refused_until_the_first_has_ended() -> None:
     second = jobs.start("prior", "Another", waiting)
     jobs.stop_all(20)
     assert (second.state, other.state) == ("done", "done")
+
+
+def test_an_owner_makes_sounds_and_measures_one_after_the_other() -> None:
+    """Guards against two clicks that make everything twice, and against an owner who waits for another."""
+    jobs = Jobs()
+    first = jobs.start(GENERATE, "Generating with kit", waiting, owner="me")
+    with pytest.raises(DistillError, match="Generating with kit is under way already"):
+        jobs.start(GENERATE, "Again", waiting, owner="me")
+    jobs.start(GENERATE, "Another's", waiting, owner="you")
+    jobs.start(EVALUATE, "Measuring kit", waiting, owner="me")
+    first.stop()
+    ended(first)
+    jobs.start(GENERATE, "Again", waiting, owner="me")
+    jobs.stop_all(20)
+
+
+def test_what_is_being_trained_is_left_alone(tmp_path: Path) -> None:
+    """Guards against a model that is renamed or deleted under its training, and against all others being kept too."""
+    jobs = Jobs()
+    assert jobs.training() is None
+    jobs.start(GENERATE, "Generating with hats", waiting, about=str(tmp_path / "hats.distill"))
+    training = jobs.start("synthesiser", "The synthesiser of kit", waiting, about=str(tmp_path / "kit.distill"))
+    assert jobs.training() is training
+    with pytest.raises(DistillError, match="kit is being trained"):
+        jobs.refuse_while_training("kit")
+    jobs.refuse_while_training("hats")
+    jobs.stop_all(20)
+    jobs.refuse_while_training("kit")
+
+
+def test_work_that_does_not_look_is_ended_from_outside() -> None:
+    """Guards against a measurement that goes on to its end, and against one whose files stay open."""
+    stop, closed = threading.Event(), []
+
+    def unaware() -> Generator[Event, None, None]:
+        try:
+            yield from counting(1000)
+        finally:
+            closed.append(True)
+
+    events = until_stopped(stop, unaware())
+    next(events)
+    stop.set()
+    assert len(list(events)) <= 1
+    assert closed == [True]
 
 
 def test_a_users_mistake_is_a_sentence_and_a_bug_is_logged() -> None:
@@ -88,7 +133,7 @@ def test_jobs_are_found_again_by_their_owner() -> None:
 
 def test_finished_jobs_do_not_pile_up() -> None:
     """Guards against memory that grows, and against a training that is forgotten because many sounds were made."""
-    jobs = Jobs(frozenset({"codec"}))
+    jobs = Jobs()
     training = ended(jobs.start("codec", "Training", lambda stop: counting(1)))
     for _ in range(FINISHED_KEPT + 10):
         ended(jobs.start("count", "Counting", lambda stop: counting(1)))
@@ -105,7 +150,7 @@ def test_a_real_training_stops_and_keeps_its_best(tiny_model: Path, tmp_path: Pa
     def work(stop: threading.Event) -> Generator[Event, None, None]:
         return studio.train_prior_for(str(path), overrides=overrides, device="cpu", overwrite=True, stop=stop)
 
-    job = Jobs(frozenset({"prior"})).start("prior", "The prior of copy", work)
+    job = Jobs().start("prior", "The prior of copy", work)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not any(isinstance(e, PriorEpochMetrics) for e in job.drain()[0]):
         time.sleep(0.05)

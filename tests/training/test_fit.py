@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.compute.fabric import launch_fabric
+from distill.compute.threads import threads
 from distill.events import Event
 from distill.training.averaging import WeightAverage
 from distill.training.fit import FitResult, fit
@@ -198,3 +199,28 @@ def test_learning_rate_rises_then_falls() -> None:
     assert rates[:5] == sorted(rates[:5])
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert 0 < rates[-1] < 0.03
+
+
+def test_a_training_begun_while_sounds_are_made_has_its_threads() -> None:
+    """Guards against one thread for a training's life because sampling, elsewhere, runs on one just then."""
+    seen: list[int] = []
+
+    class Watched(Task):
+        def before_epoch(self, epoch: int, device: torch.device) -> None:
+            seen.append(torch.get_num_threads())
+
+    def train() -> None:
+        list(fit(Watched([3.0, 2.0]), launch_fabric("cpu", 0)))
+        seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with threads(1):
+            training = threading.Thread(target=train)
+            training.start()
+            training.join()
+        assert seen == [2, 2, 4]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)

@@ -155,7 +155,7 @@ def test_the_best_epoch_is_saved(tiny_model: Path, tmp_path: Path) -> None:
 def test_a_prior_that_has_learned_less_than_counting_says_so(tiny_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "poor.distill"
     path.write_bytes(tiny_model.read_bytes())
-    overrides = {**TINY_PRIOR, "epochs": 1, "learning_rate": 1e-9}
+    overrides = {**TINY_PRIOR, "epochs": 1, "learning_rate": 1e-8}
     events = list(train_prior_for(str(path), overrides=overrides, device="cpu", overwrite=True))
     assert any(isinstance(event, Warned) and "no better" in event.message for event in events)
     assert Baselines(4.5, 4.0).not_beaten(5.0).count("counting short patterns does (4.00)") == 1

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from distill.audio.writing import write_audio
 from distill.ui.page import make_app
 from distill.ui.page_state import PageState
+from distill.ui.serving import Offers, add_routes
 from page import Server, start_server
 
 ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/training", "/stop_training", "/generate",
@@ -88,7 +91,9 @@ MISTAKES: list[tuple[str, list[Any], str]] = [
     ("/generate", ["../private", 1, 0.5], "no model called"),
     ("/generate", ["{home}/private.distill", 1, 0.5], "no model called"),
     ("/generate", ["kit", 0, 0.5], "--count 0"),
-    ("/generate", ["kit", 1, 0.5, 1, 99.0], "temperature"),
+    ("/generate", ["kit", 1, 0.5, 1, 99.0], "--temperature 99.0"),
+    ("/generate", ["kit", 1, 0.5, 1, 1.0, 0, 1.0, "mp3"], "--format mp3"),
+    ("/generate", ["kit", 1, 0.5, -1], "--seed -1"),
     ("/rename", ["../private", "mine"], "no model called"),
     ("/rename", ["kit", "../stolen"], "cannot be a file's name"),
     ("/delete", ["{home}/private.distill"], "no model called"),
@@ -111,6 +116,20 @@ def test_a_mistake_is_one_sentence(
     assert "Traceback" not in str(mistake.value)
     assert (server.library.parent / "private.distill").is_file()
     assert (server.library / "kit.distill").is_file()
+
+
+def test_a_download_in_another_format_says_what_made_it_too(tmp_path: Path) -> None:
+    """Guards against tags that are lost on the way, and samples that are rounded again."""
+    offers, pages = Offers(), FastAPI()
+    add_routes(pages, offers)
+    path = tmp_path / "kit-seed7.wav"
+    write_audio(path, np.sin(np.arange(4800, dtype=np.float32)), comment="model kit, seed 7")
+    for suffix in (".flac", ".wav"):
+        (tmp_path / f"got{suffix}").write_bytes(TestClient(pages).get(offers.download(path, suffix)).content)
+        with soundfile.SoundFile(tmp_path / f"got{suffix}") as file:
+            assert file.comment.endswith("model kit, seed 7")
+            assert file.format == suffix[1:].upper()
+            np.testing.assert_array_equal(file.read(dtype="int32"), soundfile.read(path, dtype="int32")[0])
 
 
 def test_no_file_is_served_by_its_path(server: Server) -> None:

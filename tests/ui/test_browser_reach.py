@@ -1,14 +1,17 @@
 """In a real browser: measuring, details, the trash, sounds that moved, and the keyboard."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from distill.modelfile.file import read_card, read_contents, write_model
-from page import CHROMIUM, UNNAMED, Server, choose_tab, start_server
+from page import CHROMIUM, UNNAMED, Server, choose_tab, drop, start_server
+from tiny import RATE, hit, write_sounds
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
@@ -27,14 +30,80 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     contents = read_contents(tiny_model, mapped=False)
     contents["corpus_manifest"] = {**contents["corpus_manifest"], "folder": str(library.parent / "gone")}
     write_model(library / "lost.distill", contents)
-    started = start_server(library)
+    with few_open_files():
+        started = start_server(library)
     yield started
     started.end()
+
+
+@contextlib.contextmanager
+def few_open_files() -> Iterator[None]:
+    """What is started in the block may open no more files than macOS allows, unless it asks."""
+    resource = pytest.importorskip("resource")
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
 
 
 def unfold(page: Any, box: str) -> None:
     """Open an accordion."""
     page.locator(f"#{box}").get_by_role("button").first.click()
+
+
+def test_a_folder_is_dropped(open_page: Callable[..., Any], server: Server, tmp_path: Path) -> None:
+    """Guards against "Failed to fetch": 300 files in folders, some of the same name, hidden ones left out."""
+    drums = tmp_path / "Schlagzeug 音"
+    for folder in ("kicks", "snäres/tief"):
+        write_sounds(drums / folder, 3, lambda number, folder=folder: hit(number + len(folder), 0.1))
+    (drums / "notes").mkdir()
+    for number in range(290):
+        (drums / "notes" / f"заметка {number}.txt").write_text(f"{number}")
+    (drums / ".hidden").mkdir()
+    shutil.copy(drums / "kicks" / "hit 0.wav", drums / ".hidden" / "hit 9.wav")
+    (drums / "kicks" / ".DS_Store").write_bytes(b"x")
+    page = open_page()
+    page.locator("#sounds-drop input[type=file]").wait_for(state="attached")
+    drop(page, "#sounds-drop", [drums])
+    page.get_by_text("usable sounds", exact=True).wait_for()
+    kept = server.library / "sounds" / "Schlagzeug 音"
+    visible = [path.relative_to(drums) for path in drums.rglob("*") if path.is_file()]
+    visible = [path for path in visible if not any(part.startswith(".") for part in path.parts)]
+    assert sorted(path.relative_to(kept) for path in kept.rglob("*") if path.is_file()) == sorted(visible)
+    assert all((kept / path).read_bytes() == (drums / path).read_bytes() for path in visible)
+    assert page.get_by_label("Name of the collection").input_value() == "Schlagzeug 音"
+    assert page.get_by_text("Failed to fetch").count() == 0
+
+
+def test_every_player_can_be_clicked(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """Guards against players 50 pixels wide, without a button, beside long names and names in folders."""
+    sounds = write_sounds(tmp_path / "sounds", 1, lambda number: hit(number, 0.1))
+    names = ["kicks/deep/vintage/01.wav", f"{'snare_' * 19}01.wav", f"{'hat and bell ' * 9}01.wav", f"{'x' * 116}.wav"]
+    for number, name in enumerate(names, start=1):
+        (sounds / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(sounds / name, hit(number, 0.1), RATE)
+    soundfile.write(sounds / "z, like a long one.wav", 0.5 * hit(len(names), 0.1), RATE)
+    page = open_page()
+    folder = page.get_by_label("Folder of sounds").first
+    folder.fill(str(sounds))
+    folder.press("Enter")
+    page.get_by_role("button", name="Read this folder").click()
+    players = page.locator("#sounds-found audio")
+    players.nth(len(names) + 1).wait_for()
+    page.get_by_text(f"like {names[-1]}").wait_for()
+    for width, least in ((1280, 200), (390, 160)):
+        page.set_viewport_size({"width": width, "height": 844})
+        for player in players.all():
+            player.scroll_into_view_if_needed()
+            box = player.bounding_box()
+            assert box["width"] >= least
+            assert box["height"] >= 30
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+        page.mouse.click(box["x"] + 18, box["y"] + box["height"] / 2)
+        page.wait_for_function("player => player.currentTime > 0", arg=player.element_handle())
+        page.evaluate("player => { player.pause(); player.currentTime = 0; }", player.element_handle())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_model_is_measured_and_the_table_survives_a_reload(open_page: Callable[..., Any]) -> None:

@@ -1,5 +1,6 @@
 """Fields, flags and knobs are the same set; an empty field changes nothing."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,13 @@ from distill.cli.flags import settings_flags
 from distill.errors import DistillError
 from distill.settings.auto import CorpusFacts, codec_auto, prior_auto, resolve
 from distill.settings.codec import CodecSettings
+from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.knobs import is_knob, knob, knobs_of
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
+from distill.ui.api import FIRST, _making
 from distill.ui.fields import in_page_words, knob_fields, number_from, overrides_from, shown_auto
+from distill.ui.generate_fields import KNOBS, settings_from, values_of
 from distill.ui.page import build
 from distill.ui.page_state import PageState
 
@@ -71,6 +75,43 @@ def test_fields_flags_and_knobs_are_the_same_set(
         assert field["label"].lower().replace(" ", "-") == each.flag.removeprefix("--")
         assert field["info"] == options[each.flag].help == each.help
         assert each.choices or each.bounds in field["info"] != ""
+
+
+def test_making_is_declared_once(components: dict[str, dict[str, Any]]) -> None:
+    """Guards against a default, a bound or a name that the page, the command line and the endpoint do not share."""
+    group: Any = typer.main.get_command(app)
+    options = {option.opts[0]: option for option in group.commands["generate"].params if option.opts[0][:2] == "--"}
+    endpoint = _making(PageState(Path("unused"), any_folder=True))[0]
+    parameters = dict(inspect.signature(endpoint).parameters)
+    assert list(parameters)[: len(FIRST)] == list(FIRST)
+    knobs = knobs_of(GenerationSettings)
+    assert {knob.flag for knob in knobs} == set(options) - {"--out", "--exact", "--device", "--json"}
+    for each in knobs:
+        assert options[each.flag].help == each.help
+        assert parameters.pop("audio_format" if each.name == "format" else each.name).default == each.default
+        if each.name != "format":
+            field = components[f"generate-{each.name.replace('_', '-')}"]
+            assert field["label"].lower().replace(" ", "-") == each.flag.removeprefix("--")
+            assert field["info"] == each.help
+            assert field.get("value") == each.default
+            if "maximum" in field and field["maximum"] is not None:
+                assert field["maximum"] == each.high
+    assert set(parameters) == {"model", "device"}
+
+
+def test_what_is_in_the_fields_is_what_is_made() -> None:
+    """Guards against values that go to the wrong setting, and against an empty field that counts as 0."""
+    made = generation_settings(count=3, seconds=2.5, seed=9, temperature=0.5, top_k=7, top_p=0.9, ending="exact",
+                               synthesiser="griffin-lim", texture=0.25)  # fmt: skip
+    assert settings_from(*values_of("kit", made)) == ("kit", made)
+    assert settings_from("kit", *[None] * len(KNOBS)) == ("kit", GenerationSettings())
+    for name, value in (("count", 0), ("temperature", 11.0), ("top_k", 2.5), ("seed", "-1"), ("seconds", 1e-310)):
+        values = [value if knob == name else None for knob in KNOBS]
+        with pytest.raises(DistillError) as mistake:
+            settings_from("kit", *values)
+        assert in_page_words(str(mistake.value)).startswith(KNOBS[name].label)
+    with pytest.raises(DistillError, match="Choose a model"):
+        settings_from(None, *[None] * len(KNOBS))
 
 
 @pytest.mark.parametrize(("_stage", "_command", "model"), STAGES)
@@ -146,23 +187,6 @@ def test_only_what_the_user_chose_can_be_opened(tmp_path: Path, monkeypatch: pyt
         for wrong in ("../..", "mine/../../..", "", "  "):
             with pytest.raises(DistillError):
                 page_state.folder(wrong)
-        for name in ("../up", "a/b", ".x", "\0", "x" * 200):
-            with pytest.raises(DistillError, match="folder's name"):
-                page_state.collect([], name)
     for outside in ("/etc", str(tmp_path)):
         with pytest.raises(DistillError, match="cannot be opened from this page"):
             served.folder(outside)
-
-
-def test_what_is_dropped_without_a_name_is_a_corpus_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against two corpora in one folder, against a file that replaces another, and against copies of copies."""
-    monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "library"))
-    page_state = PageState(tmp_path, any_folder=True)
-    for folder, content in (("a", b"one"), ("b", b"two")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "kick.wav").write_bytes(content)
-    first, second = (page_state.collect([str(tmp_path / folder / "kick.wav")], "") for folder in ("a", "b"))
-    assert (first.name, second.name) == ("dropped sounds", "dropped sounds-2")
-    for folder in ("b", "b", "a"):
-        page_state.collect([str(tmp_path / folder / "kick.wav")], first.name)
-    assert {path.name: path.read_bytes() for path in first.iterdir()} == {"kick.wav": b"one", "kick-2.wav": b"two"}

@@ -1,4 +1,4 @@
-"""The clock rings where there is news and nowhere else, and news is by what the page says when it is fetched."""
+"""The clock notifies of news and of nothing else, and news is by what the page says when it is fetched."""
 
 import shutil
 from collections.abc import Iterator
@@ -35,11 +35,11 @@ class Clock:
         values = zip(handler["outputs"], answer.json()["data"], strict=True)
         return {number: value for number, value in values if value not in UNCHANGED}
 
-    def fetch(self, rung: dict[int, Any]) -> dict[str, Any]:
-        """What the bells that rang stand for, by the component's name."""
+    def fetch(self, notices: dict[int, Any]) -> dict[str, Any]:
+        """What the notices stand for, by the component's name."""
         sent: dict[str, Any] = {}
-        for bell in rung:
-            for handler in [d for d in self.config["dependencies"] if [bell, "change"] in d["targets"]]:
+        for notice in notices:
+            for handler in [d for d in self.config["dependencies"] if [notice, "change"] in d["targets"]]:
                 sent |= {self.names[number]: value for number, value in self.ask(handler).items()}
         self.fields |= {
             name: value["value"] for name, value in sent.items() if isinstance(value, dict) and "value" in value
@@ -79,15 +79,15 @@ def test_nothing_is_sent_where_nothing_is_new(clock: Clock, empty_library: Path,
 def test_news_is_by_what_the_page_says_when_it_is_fetched(clock: Clock, empty_library: Path, tiny_model: Path) -> None:
     """Guards against a listing by an older search that comes late and replaces the newer one for good."""
     shutil.copy(tiny_model, empty_library / "kit.distill")
-    rung = clock.ask(clock.tick)
+    notices = clock.ask(clock.tick)
     clock.fields["library-search"] = "nothing like it"
-    assert "No model matches" in str(clock.fetch(rung)["library-cards"])
+    assert "No model matches" in str(clock.fetch(notices)["library-cards"])
 
 
-def test_it_rings_until_the_news_is_fetched(clock: Clock, empty_library: Path, tiny_model: Path) -> None:
+def test_it_notifies_until_the_news_is_fetched(clock: Clock, empty_library: Path, tiny_model: Path) -> None:
     """Guards against news that is lost because an answer was: twice the same is no change to a browser."""
     shutil.copy(tiny_model, empty_library / "kit.distill")
     first, second = clock.ask(clock.tick), clock.ask(clock.tick)
     assert first.keys() == second.keys()
-    assert all(first[bell] != second[bell] for bell in first)
+    assert all(first[notice] != second[notice] for notice in first)
     assert "Details of kit" in str(clock.fetch(second)["library-cards"])

@@ -19,8 +19,7 @@ from distill.events import (
     PriorEpochMetrics,
     SoundWritten,
 )
-from distill.instrument.request import GenerateOptions
-from distill.models.sampling import SamplingOptions
+from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import Job, Jobs
 from distill.ui.charts import Curve, line_chart
 from distill.ui.live import health_html, live_view
@@ -114,20 +113,22 @@ def test_previews_and_heatmap_are_offered_by_token(page_state: PageState, tmp_pa
 def test_names_of_files_are_text(page_state: PageState) -> None:
     """Guards against a recording whose name is a script."""
     file = CorpusFile(
-        name=EVIL, sha256="0" * 64, samples=480, native_rate=48_000, channels=1, peak=0.5, group=0, split="val"
-    )
+        name=EVIL, sha256="0" * 64, samples=480, native_rate=48_000, channels=1, peak=0.5, group=0, split="val",
+        notes=("its end is cut off",),
+    )  # fmt: skip
     manifest = CorpusManifest(folder="/x", files=(file,), skipped=(SkippedFile(name=EVIL, reason="<b>no</b>"),))
     html = manifest_html(page_state, manifest)
     assert "<img src=x" not in html
     assert "<b>no</b>" not in html
     assert "&lt;img src=x" in html
+    assert "its end is cut off" in html
 
 
 def test_stop_keeps_the_sounds_that_are_written(tiny_model: Path, tmp_path: Path) -> None:
     stop = threading.Event()
-    options = GenerateOptions(40, 0.3, 1, SamplingOptions())
+    settings = GenerationSettings(count=40, seconds=0.3, seed=1)
     events: list[Event] = []
-    for event in studio.generate(str(tiny_model), tmp_path / "out", options, "cpu", stop):
+    for event in studio.generate(str(tiny_model), tmp_path / "out", settings, "cpu", stop):
         events.append(event)
         if isinstance(event, SoundWritten) and event.done == 3:
             stop.set()

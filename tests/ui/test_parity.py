@@ -30,11 +30,13 @@ OFFERED: dict[str, dict[str, str]] = {
                     "--resume": "synthesiser-resume", "--device": "synthesiser-device"},
     "generate": {"model": "generate-model", "--count": "generate-count", "--seconds": "generate-seconds",
                  "--seed": "generate-seed", "--temperature": "generate-temperature", "--top-k": "generate-top-k",
-                 "--top-p": "generate-top-p", "--exact": "generate-ending", "--synthesiser": "generate-synthesiser",
-                 "--texture": "generate-texture", "--device": "generate-device"},
+                 "--top-p": "generate-top-p", "--ending": "generate-ending", "--exact": "generate-ending",
+                 "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
+                 "--device": "generate-device"},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
-    "evaluate": {"model": "generate-model", "--dataset": "evaluate-corpus", "--synthesiser": "generate-synthesiser",
+    "evaluate": {"model": "generate-model", "files": "evaluate-corpus", "--dataset": "evaluate-corpus",
+                 "--synthesiser": "generate-synthesiser",
                  "--device": "generate-device"},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
@@ -52,16 +54,14 @@ OFFERED: dict[str, dict[str, str]] = {
 
 REASONS: dict[tuple[str, str], str] = {
     ("*", "--json"): "the page's endpoints answer scripts",
-    ("*", "--devices"): "several processes start the same command again, which a server cannot: docs/decisions.md",
+    ("*", "--devices"): "several processes start the same command again, which a server cannot",
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
-    ("reconstruct", "--refine"): "the page is to let one hear the best that the codec can do",
-    ("evaluate", "files"): "a folder of sounds is chosen under Dataset, which takes a file too",
-    ("evaluate", "--corpus"): "an older name of --dataset",
+    ("reconstruct", "--refine"): "the page takes the time: it shows what the codec can do",
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",
@@ -83,7 +83,8 @@ def options_of(command: Any, name: str = "") -> Iterator[tuple[str, str, Any]]:
         yield from options_of(inner, f"{name} {key}".strip())
     if not hasattr(command, "commands"):
         for option in command.params:
-            yield name, option.opts[0], option
+            if not getattr(option, "hidden", False):
+                yield name, option.opts[0], option
 
 
 COMMAND_LINE = {(command, option): each for command, option, each in options_of(typer.main.get_command(app))}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from distill import studio
+from distill.corpus.collections import collect
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import PriorEpochMetrics, TrainingStarted, Warned
@@ -14,12 +15,12 @@ from distill.library.history import list_generations
 from distill.library.models import list_models, rename_model
 from distill.library.trash import delete_model, deleted_models, empty_trash, restore_model
 from distill.modelfile.file import read_card, read_contents, write_model
-from distill.studio.jobs import Job
+from distill.studio.jobs import EVALUATE, Job
 from distill.training import unfinished
 from distill.ui.codec import measured_html
 from distill.ui.demo import demo_html, run_demo
 from distill.ui.details import details_html
-from distill.ui.page_state import EVALUATE, PageState
+from distill.ui.page_state import PageState
 from distill.ui.stages import Stage, TrainingRequest, codec_stage, prior_stage, start, synthesiser_stage
 from distill.ui.train import _subject_updates
 from distill.ui.trash import trash_html
@@ -71,7 +72,7 @@ def test_sounds_that_moved_are_asked_for_and_found(
 def test_changed_sounds_are_left_out_where_that_is_wanted(page_state: PageState, sounds: Path, tmp_path: Path) -> None:
     stage = prior_stage(page_state)
     partial = shutil.copytree(sounds, tmp_path / "partial")
-    lost = next(file.name for file in read_card(desk_model(page_state)).corpus_manifest.train)
+    lost = next(file.name for file in read_card(only_model()).corpus_manifest.train)
     (partial / lost).unlink()
     assert f"{lost} is gone" in prior_again(page_state, stage, dataset=str(partial)).error
     job = prior_again(page_state, stage, dataset=str(partial), allow_changed=True)
@@ -79,8 +80,8 @@ def test_changed_sounds_are_left_out_where_that_is_wanted(page_state: PageState,
     assert any(isinstance(event, Warned) and lost in event.message for event in job.drain()[0])
 
 
-def desk_model(_desk: PageState) -> Path:
-    """The only model's file."""
+def only_model() -> Path:
+    """The file of the library's one model."""
     (path,) = list_models()
     return path
 
@@ -148,7 +149,7 @@ def test_the_demo_goes_the_whole_way(page_state: PageState, library: Path) -> No
     assert (library / "demo.distill").read_bytes() == before
     assert len(list((library / "sounds" / "demo sounds").iterdir())) == 40
     shots, piece = list_generations()
-    assert (len(shots.sounds), shots.settings.model) == (8, "demo-2")
+    assert (len(shots.sounds), shots.model) == (8, "demo-2")
     assert piece.sounds[0].seconds == pytest.approx(10.0, abs=0.1)
 
 
@@ -161,7 +162,7 @@ def test_a_stopped_demo_says_so(page_state: PageState) -> None:
     )
     job.stop()
     assert "was stopped" in done(job).error
-    assert page_state.training() is None
+    assert page_state.jobs.training() is None
 
 
 def test_the_trash_is_listed_emptied_and_older_namesakes_come_back(library: Path, tiny_model: Path) -> None:
@@ -221,7 +222,7 @@ def test_a_field_in_which_someone_types_is_left_alone(page_state: PageState, tmp
     seen: dict[str, Any] = {}
     field = _subject_updates(page_state, stage, seen, written, "", written, [])[0]
     assert "value" not in _given(field)
-    page_state.collect([], "new").mkdir(parents=True)
+    collect([], "new").mkdir(parents=True)
     field = _subject_updates(page_state, stage, seen, written, "", written, [])[0]
     assert _given(field)["choices"] == ["new"]
     assert "value" not in _given(field)

@@ -1,4 +1,4 @@
-"""The pictures in the README: every tab, from a real run on real sounds.
+"""The pictures in docs/page.md: every tab, from a real run on real sounds.
 
 Taken where they are wanted: `DISTILL_SCREENSHOTS=docs/screenshots pytest tests/ui/test_screenshots.py`.
 """

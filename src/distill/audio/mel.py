@@ -12,17 +12,40 @@ from distill.settings.geometry import SpectrogramConfig
 
 BLOCK_FRAMES = 4096
 """Frames computed at a time for a whole file (44 seconds): memory stays flat however long the file is."""
+LINEAR_HZ, BEND_HZ, LOG_STEP = 200.0 / 3, 1000.0, np.log(6.4) / 27
+"""Slaney's mel scale: Hz a mel below the bend, the bend, and the logarithm of a mel's factor above it."""
+
+
+def mel_to_hz(mel: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Slaney's mel scale: 200/3 Hz a mel up to 1 kHz (15 mel), from there on 27 mels for a factor of 6.4."""
+    hertz = np.asarray(mel, dtype=np.float64) * LINEAR_HZ
+    bend = mel >= BEND_HZ / LINEAR_HZ
+    hertz[bend] = BEND_HZ * np.exp(LOG_STEP * (mel[bend] - BEND_HZ / LINEAR_HZ))
+    return hertz
+
+
+def hz_to_mel(hertz: float) -> float:
+    """The inverse of `mel_to_hz`."""
+    if hertz < BEND_HZ:
+        return hertz / LINEAR_HZ
+    return float(BEND_HZ / LINEAR_HZ + np.log(hertz / BEND_HZ) / LOG_STEP)
 
 
 @lru_cache(maxsize=4)
 def mel_filters(config: SpectrogramConfig) -> Tensor:
-    """Slaney mel filters, area-normalised, [M, n_fft / 2 + 1] (librosa's)."""
-    from librosa.filters import mel
+    """Triangular filters of equal area, evenly spaced on Slaney's mel scale, [M, n_fft / 2 + 1] (Auditory Toolbox, 1998).
 
-    filters = mel(
-        sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=config.f_max_hz
-    )
-    return torch.from_numpy(filters)
+    Bit for bit those of librosa (`filters.mel`), with which the first models and caches were made.
+    """
+    bins = np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate)
+    ends = hz_to_mel(config.f_min_hz), hz_to_mel(config.f_max_hz)
+    edges = mel_to_hz(np.linspace(*ends, config.n_mels + 2))
+    distance = edges[:, None] - bins
+    rising = -distance[:-2] / np.diff(edges)[:-1, None]
+    falling = distance[2:] / np.diff(edges)[1:, None]
+    triangles = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    area = 2.0 / (edges[2:] - edges[:-2])
+    return torch.from_numpy((triangles * area[:, None]).astype(np.float32))
 
 
 def log_mel(waveform: Tensor, config: SpectrogramConfig) -> Tensor:

@@ -9,6 +9,7 @@ from rich.table import Table
 from distill.cli.show import duration, printable
 from distill.library.models import spoken
 from distill.modelfile.card import ModelCard
+from distill.modelfile.migrate import lacks
 from distill.settings.knobs import is_knob
 
 
@@ -27,6 +28,10 @@ def show_card(path: Path, card: ModelCard) -> None:
             f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
         ),
     )
+    if corpus.recordings:
+        held_out = "whole recordings" if corpus.split_by == "file" else "stretches of recordings, split by time"
+        unused = f" ({corpus.unused_pieces} beside them are not used)" if corpus.unused_pieces else ""
+        table.add_row("", f"pieces of {escape(', '.join(corpus.recordings))}; held out: {held_out}{unused}")
     table.add_row("codec", f"held-out error {meta.val_mel_l1_db:.2f} dB at epoch {meta.best_epoch} of {meta.epochs}")
     table.add_row("", _settings(card.training_config, card.settings_origin.get("codec", {})))
     health = card.codebook_health_snapshot
@@ -44,7 +49,7 @@ def show_card(path: Path, card: ModelCard) -> None:
             "prior",
             f"held-out perplexity {prior.best_perplexity:.2f} at epoch {prior.best_epoch} of {prior.epochs_trained}; "
             f"{prior.bits_per_code:.2f} bits per code, {prior.unigram_bits_per_code:.2f} by counting codes, "
-            f"{prior.ngram_bits_per_code:.2f} by counting patterns; {prior.training_date}",
+            f"{_number(prior.ngram_bits_per_code)} by counting patterns; {prior.training_date}",
         )
         if card.prior_training_config is not None:
             table.add_row("", _settings(card.prior_training_config, card.settings_origin.get("prior", {})))
@@ -65,7 +70,13 @@ def show_card(path: Path, card: ModelCard) -> None:
     )
     if card.synthesiser_training_config is not None:
         table.add_row("", _settings(card.synthesiser_training_config, card.settings_origin.get("synthesiser", {})))
+    for sentence in lacks(card):
+        table.add_row("lacks", sentence)
     console.print(table)
+
+
+def _number(measured: float | None) -> str:
+    return "not measured" if measured is None else f"{measured:.2f}"
 
 
 def _settings(settings: object, origin: object) -> str:

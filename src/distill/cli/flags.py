@@ -3,11 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 
+from distill.errors import DistillError
 from distill.settings.knobs import Knob, knobs_of
 
 ADVANCED_PANEL = "Advanced"
@@ -31,7 +32,7 @@ def settings_flags(model: type[BaseModel]) -> Callable[[Callable[..., None]], Ca
 
         @functools.wraps(command)
         def with_flags(**values: Any) -> None:
-            overrides = {name: values[name] for name in knobs if values[name] is not None}
+            overrides = {name: _known(knobs[name], values[name]) for name in knobs if values[name] is not None}
             command(**{name: value for name, value in values.items() if name not in knobs}, overrides=overrides)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept] + flags
@@ -42,12 +43,21 @@ def settings_flags(model: type[BaseModel]) -> Callable[[Callable[..., None]], Ca
     return decorate
 
 
+def _known(knob: Knob, value: Any) -> Any:
+    words = get_args(knob.annotation)
+    if words and value not in words:
+        raise DistillError(f"{knob.flag} {value}: choose {', '.join(words[:-1])} or {words[-1]}.")
+    return value
+
+
 def _annotation(knob: Knob) -> Any:
+    words = get_origin(knob.annotation) is Literal
     option = typer.Option(
         f"{knob.flag}/--no-{knob.flag[2:]}" if knob.annotation is bool else knob.flag,
         help=knob.help,
-        show_default="auto" if knob.auto else str(knob.default),
+        show_default=str(knob.default) if knob.annotation is bool else knob.unset,
+        metavar=f"[{'|'.join(get_args(knob.annotation))}]" if words else None,
         rich_help_panel=ADVANCED_PANEL if knob.advanced else TRAINING_PANEL,
     )
-    kind: Any = knob.annotation
+    kind: Any = str if words else knob.annotation  # `_known` says it in the program's own words
     return Annotated[kind | None, option]

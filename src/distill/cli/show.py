@@ -1,7 +1,9 @@
 """Events rendered on stderr with Rich: progress with time left, one line an epoch, plain words at the end."""
 
 import contextlib
+import re
 import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from distill import events as ev
 
+NAMED_AT_MOST = 3
 PLAIN_SECONDS = 5.0
 """Where stderr is not a terminal, epochs are reported at most this often."""
 
@@ -113,12 +116,15 @@ class Screen:
         return True
 
     def scanned_event(self, event: ev.CorpusScanned) -> None:
+        by_time = ", by time" if event.split_by == "time" else ""
         self.say(
             f"{event.files_used} sounds, {duration(event.seconds)} in all; {event.train_files} to learn from, "
-            f"{event.val_files} held out to judge by"
+            f"{event.val_files} held out to judge by{by_time}"
         )
-        for name, reason in event.files_skipped:
-            self.say(f"  skipped {name}: {reason}", "yellow")
+        for names, reason in alike(event.files_skipped):
+            self.say(f"  skipped {names}: {reason}", "yellow")
+        for names, note in alike(event.notes):
+            self.say(f"  note on {names}: {note}", "yellow")
 
     def _started(self, event: ev.TrainingStarted) -> None:
         self.say(
@@ -177,6 +183,18 @@ class Screen:
             f"{what} after {duration(event.seconds)}{early}: held-out STFT distance {event.val_mrstft:.3f} at epoch "
             f"{event.best_epoch}, {event.shipped_val_mrstft:.3f} as shipped."
         )
+
+
+def alike(said: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Names and what is said of them: once for all that have it in common, numbers aside, in the words of the first."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, text in said:
+        groups.setdefault(re.sub(r"\d[\d.e+]*", "0", text), []).append((name, text))
+    for each in groups.values():
+        names = ", ".join(name for name, _ in each[:NAMED_AT_MOST])
+        more = f" and {len(each) - NAMED_AT_MOST} more" if len(each) > NAMED_AT_MOST else ""
+        differ = " (the first; the others likewise)" if len({text for _, text in each}) > 1 else ""
+        yield names + more, each[0][1] + differ
 
 
 def printable(text: str) -> str:

@@ -61,6 +61,18 @@ def summed(tensor: Tensor, device: torch.device | None = None) -> Tensor:
     return total
 
 
+def drawn_rows(mine: Tensor, number: int) -> Tensor:
+    """Rows of all processes' [N, D] drawn without replacement, the same in each of them: [number, D], or all there are."""
+    sizes = summed(torch.eye(count(), dtype=torch.long, device=mine.device)[rank()] * len(mine))
+    drawn = torch.randperm(int(sizes.sum()), device=mine.device)[:number]
+    as_the_first([drawn])
+    place = drawn - sizes[: rank()].sum()
+    is_mine = (place >= 0) & (place < len(mine))
+    rows = mine.new_zeros(len(drawn), mine.shape[1])
+    rows[is_mine] = mine[place[is_mine]]
+    return summed(rows)
+
+
 def gathered(mine: Sequence[ItemT], total: int) -> list[ItemT]:
     """The inverse of `share`: all items again, in each process."""
     if not together():

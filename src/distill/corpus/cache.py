@@ -7,20 +7,22 @@ from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from distill.audio.reading import decode_blocks
 from distill.corpus.fingerprint import Fingerprint, fingerprint, fingerprint_shape
 from distill.errors import DistillError
-from distill.files import replacing
+from distill.files import cannot_write, replacing
 from distill.places import cache_dir
 from distill.settings.geometry import SpectrogramConfig
 from distill.settings.knobs import Frozen
 
-LAYOUT = 1
+LAYOUT = 2
 """Part of the folder's name: raised when what is stored changes, so that old entries are not read."""
 BLOCK = 2**20
 HASH_PATTERN = "^[0-9a-f]{64}$"
+Span = tuple[int, int]
+_SPANS: TypeAdapter[list[Span]] = TypeAdapter(list[Span])
 
 
 class SoundFacts(Frozen):
@@ -33,6 +35,8 @@ class SoundFacts(Frozen):
     peak: float = Field(gt=0.0, allow_inf_nan=False)
     audio_sha256: str = Field(pattern=HASH_PATTERN)
     """Of the decoded sound, levelled to a peak of 1."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of how the file was read."""
 
 
 class SoundCache:
@@ -71,10 +75,7 @@ class SoundCache:
             with tempfile.TemporaryFile(dir=entry) as waiting:
                 facts = self._decode(source, waiting, entry)
         except OSError as error:
-            raise DistillError(
-                f"Cannot write the cache in {self._root}: {(error.strerror or str(error)).lower()}. "
-                "Set DISTILL_CACHE to a folder that can be written, or make room."
-            ) from error
+            raise DistillError(f"{cannot_write(self._root, error)} DISTILL_CACHE says where the cache is.") from error
         return facts
 
     def _decode(self, source: Path, waiting: IO[bytes], entry: Path) -> SoundFacts:
@@ -106,6 +107,7 @@ class SoundCache:
             channels=info.channels,
             peak=info.peak,
             audio_sha256=digest.hexdigest(),
+            notes=info.notes,
         )
         with replacing(entry / "facts.json") as stream:
             stream.write(facts.model_dump_json().encode())
@@ -118,6 +120,19 @@ class SoundCache:
     def mel(self, sha256: str, facts: SoundFacts) -> npt.NDArray[np.float16]:
         """[T, M] dB, memory-mapped."""
         return np.memmap(self._entry(sha256) / self._mel_name, dtype="<f2", mode="r", shape=self._mel_shape(facts))
+
+    def spans(self, sha256: str, facts: SoundFacts) -> list[Span]:
+        """The pieces that a sound is cut into: found once, then kept."""
+        from distill.corpus.slice import VERSION, slices
+
+        path = self._entry(sha256) / f"slices-{VERSION}.json"
+        try:
+            return _SPANS.validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            found = slices(self.audio(sha256, facts))
+            with replacing(path) as stream:
+                stream.write(_SPANS.dump_json(found))
+            return found
 
     def fingerprint(self, sha256: str) -> Fingerprint:
         """What near-duplicates are recognised by."""

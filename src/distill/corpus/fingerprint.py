@@ -2,7 +2,8 @@
 
 A fingerprint holds the level of a sound in 24 bands over its first 16 seconds, counted from its onset, in time bins
 that grow from 11 ms to 0.3 s. Two files are near-duplicates if their fingerprints differ by less than `SAME_BELOW_DB`
-(standard deviation, so gain does not count). Figures behind the threshold are in docs/decisions.md.
+(standard deviation, so gain does not count). Figures behind the threshold are in
+docs/decisions/0010-near-duplicates.md.
 """
 
 from collections.abc import Sequence

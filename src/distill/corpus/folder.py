@@ -1,12 +1,13 @@
-"""What lies in a folder: the files that count as sounds, and why the others do not. Nothing is decoded here."""
+"""What lies in a folder: the files that are sounds by their first bytes, and why the others are not. Nothing is decoded here."""
 
 import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from distill.audio.reading import SUFFIXES
+from distill.audio.reading import NOT_A_SOUND, NOT_HERE, UnusableSound, kind_of
 from distill.corpus.cache import file_sha256
+from distill.corpus.sidecars import is_sidecar, placeholder_of, sidecars_together
 from distill.errors import DistillError
 
 
@@ -15,6 +16,8 @@ class SoundFolder:
 
     def __init__(self, folder: Path) -> None:
         """Walk the folder: hidden files are left out, links are followed only to files inside.
+
+        What a file is called does not matter, but that what is no sound and has a sidecar's name is skipped on one line.
 
         Raises:
             DistillError: it cannot be read as a folder.
@@ -31,12 +34,18 @@ class SoundFolder:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise DistillError(f"The folder {folder} cannot be read ({reason}): change its permissions.") from error
+        sidecars: list[str] = []
         for path in sorted(self._walk()):
-            obstacle = self._obstacle(path)
+            name, obstacle = shown(path.relative_to(self.root)), self._obstacle(path)
             if obstacle is None:
-                self.sounds[shown(path.relative_to(self.root))] = path
+                self.sounds[name] = path
+            elif is_sidecar(path.name) and obstacle.startswith((NOT_A_SOUND, "empty")):
+                sidecars.append(name)
             else:
-                self.skipped[shown(path.relative_to(self.root))] = obstacle
+                self.skipped[name] = obstacle
+        if sidecars:
+            name, reason = sidecars_together(sidecars)
+            self.skipped[name] = reason
 
     @cached_property
     def by_hash(self) -> dict[str, Path]:
@@ -50,7 +59,7 @@ class SoundFolder:
         for place, folders, names in os.walk(self.root, onerror=note):
             folders[:] = [name for name in folders if not name.startswith(".")]
             yield from (Path(place, name) for name in folders if Path(place, name).is_symlink())
-            yield from (Path(place, name) for name in names if not name.startswith("."))
+            yield from (Path(place, name) for name in names if not name.startswith(".") or _is_told_of(name))
 
     def _obstacle(self, path: Path) -> str | None:
         """Why a path is not read at all, or None."""
@@ -65,9 +74,20 @@ class SoundFolder:
                 return "a broken link"
             if not target.is_relative_to(self.root):
                 return "a link to a file outside the folder"
-        if path.suffix.lower() not in SUFFIXES:
-            return "not an audio file"
-        return None if path.is_file() else "not a regular file"
+        if not path.is_file():
+            return "not a regular file"
+        if (real := placeholder_of(path.name)) is not None:
+            return f"{NOT_HERE}: {shown(Path(real))} is in a cloud, have it keep the file on this machine"
+        try:
+            kind_of(path)
+        except UnusableSound as reason:
+            return str(reason)
+        return None
+
+
+def _is_told_of(name: str) -> bool:
+    """Whether a hidden file is named among what is skipped."""
+    return is_sidecar(name) or placeholder_of(name) is not None
 
 
 def shown(path: Path) -> str:

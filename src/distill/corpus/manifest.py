@@ -3,9 +3,9 @@
 import hashlib
 import statistics
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from distill.audio.reading import MAX_CHANNELS, MAX_SECONDS
 from distill.corpus.cache import HASH_PATTERN
@@ -13,20 +13,36 @@ from distill.settings.auto import CorpusFacts
 from distill.settings.geometry import CROP_SAMPLES, SAMPLE_RATE
 from distill.settings.knobs import Frozen
 
+PIECE_MARK = " @ "
+"""Between a file's name and where a piece of it begins."""
+
+
+def piece_name(source: str, start: int) -> str:
+    """`take.wav`, 592320 -> `take.wav @ 0:12.34`. Pieces are 0.2 s long at least, so their names differ."""
+    minutes, hundredths = divmod(start * 100 // SAMPLE_RATE, 6000)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{source}{PIECE_MARK}{clock}:{hundredths // 100:02d}.{hundredths % 100:02d}"
+
 
 class CorpusFile(Frozen):
-    """One usable file."""
+    """One usable file, or one piece of a recording."""
 
     name: str = Field(min_length=1, max_length=4096)
-    """Path relative to the folder, with slashes."""
+    """Path relative to the folder, with slashes; of a piece, where it begins too."""
     sha256: str = Field(pattern=HASH_PATTERN)
     samples: int = Field(ge=1, le=(MAX_SECONDS + 1) * SAMPLE_RATE)
     """Of the mono mix at 48 kHz."""
     native_rate: int = Field(ge=1, le=1_000_000)
     channels: int = Field(ge=1, le=MAX_CHANNELS)
     peak: float = Field(gt=0.0, allow_inf_nan=False)
+    """Of the whole file."""
     group: int = Field(ge=0)
     split: Literal["train", "val"]
+    span: tuple[int, int] | None = None
+    """Which samples of the file at 48 kHz, the first and the one after the last; None: all of them."""
+    notes: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=20)
+    """What is to be known of how the file was read, one plain sentence each."""
 
     @field_validator("name")
     @classmethod
@@ -34,6 +50,27 @@ class CorpusFile(Frozen):
         if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
             raise ValueError("a file's name must be relative and stay inside the folder")
         return name
+
+    @model_validator(mode="after")
+    def _span_fits(self) -> Self:
+        if self.span is None:
+            return self
+        start, stop = self.span
+        if not 0 <= start < stop <= (MAX_SECONDS + 1) * SAMPLE_RATE or stop - start != self.samples:
+            raise ValueError("a span must lie inside the file and be as long as the sound")
+        if self.name == self.source or self.name != piece_name(self.source, start):
+            raise ValueError("the name of a piece must be that of its file and where it begins")
+        return self
+
+    @property
+    def source(self) -> str:
+        """The name of the file that it is, or is a piece of."""
+        return self.name if self.span is None else self.name.rpartition(PIECE_MARK)[0]
+
+    @property
+    def content(self) -> str:
+        """Equal for equal sounds only: the file's hash, and which part of it."""
+        return self.sha256 if self.span is None else f"{self.sha256}:{self.span[0]}-{self.span[1]}"
 
     @property
     def seconds(self) -> float:
@@ -54,11 +91,20 @@ class CorpusManifest(Frozen):
     folder: str
     files: tuple[CorpusFile, ...]
     skipped: tuple[SkippedFile, ...] = ()
+    split_by: Literal["file", "time"] = "file"
+    """Whether whole recordings are held out, or stretches of recordings that are learned from otherwise."""
+    unused_pieces: int = Field(0, ge=0)
+    """Pieces beside those stretches, which are neither learned from nor judged by."""
 
     @property
     def digest(self) -> str:
         """One hash for the content of all files, whatever their names."""
-        return hashlib.sha256("\n".join(sorted(file.sha256 for file in self.files)).encode()).hexdigest()
+        return hashlib.sha256("\n".join(sorted(file.content for file in self.files)).encode()).hexdigest()
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """The names of the files that were cut into pieces."""
+        return tuple(dict.fromkeys(file.source for file in self.files if file.span is not None))
 
     @property
     def train(self) -> tuple[CorpusFile, ...]:
@@ -78,8 +124,9 @@ class CorpusManifest(Frozen):
     def facts(self) -> CorpusFacts:
         """What automatic settings depend on."""
         return CorpusFacts(
-            files=len({file.group for file in self.files}),
+            files=len({(file.group, file.span) for file in self.files}),
             seconds=sum(file.seconds for file in self.train),
             crops=sum(-(-file.samples // CROP_SAMPLES) for file in self.train),
             median_seconds=statistics.median(file.seconds for file in self.train),
+            sliced=bool(self.recordings),
         )

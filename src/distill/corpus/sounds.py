@@ -1,7 +1,13 @@
-"""The sounds of a corpus, memory-mapped from the cache, so memory does not grow with it."""
+"""The sounds of a corpus, memory-mapped from the cache, so memory does not grow with it.
 
+A piece of a long recording has no place of its own in the cache: it is cut out of the recording's sound when it is asked
+for, and its spectrogram is made of nothing else, so that the next onset is not heard before it.
+"""
+
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +23,12 @@ class Corpus:
     """The sounds of a manifest, memory-mapped from the cache."""
 
     def __init__(self, manifest: CorpusManifest, spectrogram: SpectrogramConfig, paths: dict[str, Path]) -> None:
-        """`paths`: where each file is or was, by name, for when the cache was deleted."""
+        """`paths`: where each file is or was, by `CorpusFile.source`, for when the cache was deleted."""
         self.manifest = manifest
         self.spectrogram = spectrogram
         self._cache = SoundCache(spectrogram)
         self._paths = paths
+        self._recording: tuple[str, IO[bytes], npt.NDArray[np.float32]] | None = None
 
     def mel(self, file: CorpusFile) -> npt.NDArray[np.float16]:
         """[T, M] dB, frames first.
@@ -29,16 +36,27 @@ class Corpus:
         Raises:
             DistillError: it is neither in the cache nor can be made again from the file.
         """
-        return self._cache.mel(file.sha256, self._stored(file))
+        if file.span is None:
+            return self._cache.mel(file.sha256, self._stored(file))
+        import torch
+
+        from distill.audio.mel import log_mel_blocks
+
+        piece, peak = self._piece(file)
+        mel = torch.cat(list(log_mel_blocks(piece * np.float32(peak), self.spectrogram)), dim=1)
+        return np.ascontiguousarray(mel.T.numpy().astype(np.float16))
 
     def audio(self, file: CorpusFile) -> tuple[npt.NDArray[np.float16], float]:
-        """[N] samples at 48 kHz divided by the peak, and the peak.
+        """[N] samples at 48 kHz divided by the peak of the whole file, and that peak.
 
         Raises:
             DistillError: it is neither in the cache nor can be made again from the file.
         """
-        facts = self._stored(file)
-        return self._cache.audio(file.sha256, facts), facts.peak
+        if file.span is None:
+            facts = self._stored(file)
+            return self._cache.audio(file.sha256, facts), facts.peak
+        piece, peak = self._piece(file)
+        return piece.astype(np.float16), peak
 
     def decoded(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:
         """The file itself, [n] samples at 48 kHz at a time: what `audio` is before it is rounded for the cache.
@@ -46,7 +64,35 @@ class Corpus:
         Raises:
             DistillError: the file is gone or has changed.
         """
-        path = self._paths[file.name]
+        if file.span is None:
+            yield from self._decoded_file(file)
+        else:
+            yield _cut(file, self._decoded_recording(file))
+
+    def samples(self, file: CorpusFile) -> npt.NDArray[np.float32]:
+        """All of `decoded`, [N].
+
+        Raises:
+            DistillError: the file is gone or has changed.
+        """
+        return np.concatenate(list(self.decoded(file)))
+
+    def _piece(self, file: CorpusFile) -> tuple[npt.NDArray[np.float32], float]:
+        facts = self._stored(file)
+        return _cut(file, self._cache.audio(file.sha256, facts)), facts.peak
+
+    def _decoded_recording(self, file: CorpusFile) -> npt.NDArray[np.float32]:
+        """All of the recording that a piece is of, decoded once for all pieces that are asked for one after another."""
+        if self._recording is None or self._recording[0] != file.sha256:
+            stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is mapped
+            for block in self._decoded_file(file):
+                stream.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+            stream.flush()
+            self._recording = file.sha256, stream, np.memmap(stream, dtype=np.float32, mode="r")
+        return self._recording[2]
+
+    def _decoded_file(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:
+        path = self._paths[file.source]
         if not has_content(path, file.sha256):
             raise DistillError(f"{path} is gone or has changed: put it back, or scan the folder again.")
         try:
@@ -58,12 +104,21 @@ class Corpus:
         facts = self._cache.facts(file.sha256)
         if facts is not None:
             return facts
-        path = self._paths[file.name]
+        path = self._paths[file.source]
         if not has_content(path, file.sha256):
             raise DistillError(
                 f"{path} is gone or has changed, and so is its copy in the cache: put it back, or scan the folder again."
             )
         return read_into_cache(self._cache, file, path)
+
+
+def _cut(file: CorpusFile, recording: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    from distill.corpus.slice import cut
+
+    assert file.span is not None
+    if file.span[1] > len(recording):
+        raise DistillError(f"{file.name} ends after its recording does: the model's list of sounds is damaged.")
+    return cut(recording, file.span)
 
 
 def read_into_cache(cache: SoundCache, file: CorpusFile, path: Path) -> SoundFacts:

@@ -99,12 +99,12 @@ def _training_files(
     for done, (sha256, file) in enumerate(files.items(), start=1):
         with contextlib.suppress(UnusableSound):
             if cache.facts(sha256) is None:
-                path = places.get(sha256, Path(manifest.folder) / file.name)
+                path = places.get(sha256, Path(manifest.folder) / file.source)
                 if has_content(path, sha256):
                     cache.store(sha256, path)
             if cache.facts(sha256) is not None:
                 found.append(sha256)
-        yield Progress("reading the model's own sounds", done, len(files), file.name)
+        yield Progress("reading the model's own sounds", done, len(files), file.source)
     return found
 
 

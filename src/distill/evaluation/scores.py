@@ -23,7 +23,7 @@ from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
 from distill.errors import Stopped
-from distill.events import Event, Progress
+from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes, encode_mel, level_of
 from distill.models.refining import refined_codes
@@ -104,7 +104,12 @@ def evaluate_sounds(
     for done, (name, source) in enumerate(sounds, start=1):
         if stop is not None and stop.is_set():
             break
-        samples = read_audio(source)[0] if isinstance(source, Path) else source()
+        if isinstance(source, Path):
+            samples, info = read_audio(source)
+            for note in info.notes:
+                yield Warned(f"{name}: {note}.")
+        else:
+            samples = source()
         scores.append(_score(loaded, name, torch.from_numpy(samples), synthesise, device))
         yield Progress("measuring", done, len(sounds), name)
     if not scores:

@@ -6,37 +6,38 @@ import torch
 from torch import Tensor
 
 from distill.compute.threads import threads
-from distill.instrument.request import GenerateOptions
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.prior import CodePrior
 from distill.models.sampling import sample_codes
 from distill.models.stepping import Stepper
+from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE, columns
 
 
 def sample_pieces(
-    prior: CodePrior, generators: Sequence[torch.Generator], loaded: LoadedVQModel, options: GenerateOptions
+    prior: CodePrior, generators: Sequence[torch.Generator], loaded: LoadedVQModel, settings: GenerationSettings
 ) -> Iterator[tuple[int, int, list[Tensor]]]:
     """Sample codes [S, Q] for every generator up to the wanted length; yields (columns done, of, codes so far).
 
-    Where sounds shall fill the length, one that ends is followed by another.
+    Where sounds shall fill the length, one that ends is followed by another. What a generator is asked for depends on
+    its own sound alone, so that what it gives next (the noise of texture and synthesis) does, too.
     """
-    spectrogram = loaded.card.spectrogram_config
     bands = prior.config.bands
-    wanted = columns(spectrogram.frames(round(options.seconds * SAMPLE_RATE)))
-    fill = options.exact if options.exact is not None else wanted > prior.config.seq_len // bands
+    wanted = columns(loaded.card.spectrogram_config.frames(round(settings.seconds * SAMPLE_RATE)))
+    beyond_window = wanted > prior.config.seq_len // bands
+    fill = settings.ending == "exact" or (settings.ending == "auto" and beyond_window)
     finished = [torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)] * len(generators)
-    open_clips = list(range(len(generators)))
+    unfinished = list(range(len(generators)))
     stepper = Stepper(prior, len(generators))
     with threads(1):  # small batches: threads would wait for each other
-        while open_clips:
-            missing = [wanted - len(finished[i]) // bands for i in open_clips]
+        while unfinished:
+            missing = [wanted - len(finished[i]) // bands for i in unfinished]
             drawn: list[Tensor] = []
-            chosen = [generators[i] for i in open_clips]
-            for drawn in sample_codes(prior, chosen, max(missing), options.sampling, stepper=stepper):
+            chosen = [generators[i] for i in unfinished]
+            for drawn in sample_codes(prior, chosen, missing, settings, stepper=stepper):
                 done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
                 yield done, wanted, finished
-            for i, room, codes in zip(open_clips, missing, drawn, strict=True):
-                finished[i] = torch.cat([finished[i], codes[: room * bands].cpu()])
-            open_clips = [i for i in open_clips if fill and len(finished[i]) < wanted * bands]
+            for i, codes in zip(unfinished, drawn, strict=True):
+                finished[i] = torch.cat([finished[i], codes.cpu()])
+            unfinished = [i for i in unfinished if fill and len(finished[i]) < wanted * bands]
     yield wanted, wanted, finished

@@ -1,6 +1,6 @@
 """Which synthesiser makes the sound: the one place that decides."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
@@ -8,8 +8,7 @@ from distill.audio.griffin_lim import GriffinLim, Synthesiser
 from distill.errors import DistillError
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
-
-SynthesiserName = Literal["auto", "neural", "griffin-lim"]
+from distill.settings.generation import SynthesiserName
 
 
 def check_synthesiser(name: str) -> None:
@@ -23,7 +22,7 @@ def choose_synthesiser(loaded: LoadedVQModel, name: str, device: torch.device) -
 
     "neural" is the model's own where `train-synth` has fitted one, else the one that ships with the program. "auto" is
     the same, and Griffin-Lim where there is neither: per second of computing nothing measured better on any corpus
-    (docs/decisions.md).
+    (docs/decisions/0050-synthesis-as-measured.md).
 
     Raises:
         DistillError: there is no such synthesiser, or none for this model's spectrogram.

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, model_validator
 
 from distill.errors import DistillError
 from distill.files import replacing, unused_path
 from distill.places import history_dir, kept_dir
-from distill.settings.knobs import Frozen, describe_invalid
+from distill.settings.generation import GenerationSettings
+from distill.settings.knobs import LARGEST_SEED, Frozen, knobs_of
 
 RECORD = "generation.json"
 SOUNDS_KEPT = 100
@@ -23,25 +24,6 @@ Fate = Literal["open", "kept", "discarded"]
 
 _changing = threading.Lock()
 """Held from reading an entry to writing it: sounds are decided on while further ones are made."""
-
-
-Ending = Literal["auto", "natural", "exact"]
-
-
-class GenerationSettings(Frozen):
-    """What a generation was made with."""
-
-    model: str = Field(max_length=200)
-    count: int = Field(ge=1)
-    seconds: float = Field(gt=0.0)
-    seed: int = Field(ge=0)
-    temperature: float
-    top_k: int
-    top_p: float
-    ending: Ending = "auto"
-    """exact: filled with further sounds up to the length; natural: each ends where it ends; auto: as `distill generate`."""
-    synthesiser: str = "auto"
-    texture: float = 1.0
 
 
 class GeneratedSound(Frozen):
@@ -61,8 +43,28 @@ class Generation(Frozen):
 
     id: str = Field(pattern=r"^[0-9TZ]+-[0-9a-f]+$")
     created: str  # ISO 8601, UTC
+    model: str = Field(max_length=200)
     settings: GenerationSettings
+    """With a seed."""
     sounds: tuple[GeneratedSound, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_0_1(cls, record: Any) -> Any:
+        """Records of 0.1 keep the model among the settings, and numbers that had fewer bounds."""
+        if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+            return record
+        made = dict(record["settings"])
+        if "model" not in made:
+            return record
+        model = made.pop("model")
+        for knob in knobs_of(GenerationSettings):
+            value = made.get(knob.name)
+            if isinstance(value, int | float) and knob.low is not None and knob.high is not None:
+                made[knob.name] = min(max(value, knob.low), knob.high)
+        if isinstance(made.get("seed"), int) and isinstance(made.get("count"), int):
+            made["count"] = min(made["count"], LARGEST_SEED - made["seed"] + 1)
+        return {**record, "model": model, "settings": made}
 
     @property
     def folder(self) -> Path:
@@ -74,25 +76,14 @@ class Generation(Frozen):
         return self.folder / sound.file
 
 
-def generation_settings(**given: Any) -> GenerationSettings:
-    """Settings of a generation.
-
-    Raises:
-        DistillError: one of them cannot be; the sentence names it.
-    """
-    try:
-        return GenerationSettings(**given)
-    except ValidationError as error:
-        raise DistillError(describe_invalid(error)) from error
-
-
-def begin_generation(settings: GenerationSettings) -> Generation:
-    """A new entry, written before the work begins."""
+def begin_generation(model: str, settings: GenerationSettings) -> Generation:
+    """A new entry, written before the work begins; its settings have a seed."""
     now = datetime.now(UTC)
     made = Generation(
         id=f"{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}",
         created=now.isoformat(timespec="seconds"),
-        settings=settings,
+        model=model,
+        settings=settings.seeded(),
     )
     _write(made)
     _forget_old_sounds()

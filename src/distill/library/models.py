@@ -2,14 +2,18 @@
 
 import contextlib
 import functools
+import itertools
+import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from distill.errors import DistillError
-from distill.files import LONGEST_NAME, is_file_name, move_to_new, name_made_of, replacing, unused_path
+from distill.files import LONGEST_NAME, is_file_name, move_to_new, name_made_of, replacing
 from distill.modelfile.card import ModelCard
-from distill.modelfile.file import read_card
+from distill.modelfile.file import read_card, unreadable
+from distill.modelfile.locks import STAGES, locked, refuse_in_training, stage_in_training
 from distill.modelfile.opened import load_model
 from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, given_path, library_dir, shell_quoted, unfinished_dir
 
@@ -62,20 +66,26 @@ def find_model(name_or_path: str) -> Path:
         DistillError: there is none; the sentence lists what there is.
     """
     given = given_path(name_or_path)
-    if given.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and given.is_file():
+    if given.suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX) and _is_file(given):
         return given
     for suffix in (MODEL_SUFFIX, OLD_MODEL_SUFFIX, ""):
         candidate = library_dir() / f"{name_or_path}{suffix}"
-        with contextlib.suppress(OSError):  # too long for a file's name
-            if candidate.parent == library_dir() and candidate.is_file():
-                return candidate
-    if given.is_file():
+        if candidate.parent == library_dir() and _is_file(candidate):
+            return candidate
+    if _is_file(given):
         return given
     models = list_models()
     known = f"The library has: {', '.join(path.stem for path in models[:12])}." if models else "The library is empty."
     raise DistillError(
         f"There is no model called {name_or_path!r}. {known} `distill train FOLDER --name NAME` makes one."
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no file can have that name
+        return False
 
 
 def list_models() -> list[Path]:
@@ -128,29 +138,46 @@ def model_in_library(name: str) -> Path:
 
 
 def rename_model(name: str, new_name: str) -> Path:
-    """Give a model of the library another name -> its new path.
+    """Give a model of the library another name -> its new path. A training that is under way goes on with it there.
 
     Raises:
         DistillError: there is no such model, the new name is taken or cannot be a file's name.
     """
     source = model_in_library(name)
     target = source.with_name(new_model_path(new_name).stem + source.suffix)
-    if target.stem in {path.stem for path in list_models()}:
-        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.")
-    try:
-        move_to_new(source, target)
-    except FileExistsError as error:
-        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.") from error
-    _move_unfinished(source, target)
+    refuse_taken(target.stem, ("codec",))
+    with locked(source, target):
+        refuse_taken(target.stem, ("codec",))
+        move_model(source, target)
     return target
 
 
-def _move_unfinished(source: Path, target: Path) -> None:
-    """Unfinished trainings go with their model; where that fails they are begun again, which costs time only."""
+def move_model(source: Path, target: Path) -> None:
+    """Move a model's file, whose locks are held, and its unfinished trainings with it.
+
+    Raises:
+        DistillError: it cannot be moved, or is gone.
+    """
+    try:
+        move_to_new(source, target)
+    except FileExistsError as error:
+        raise DistillError(f"{target} exists already. Try again.") from error
+    # Where they cannot be moved they are begun again, which costs time only.
     there = unfinished_dir(target)
     shutil.rmtree(there, ignore_errors=True)  # of a model that had this name before
     with contextlib.suppress(OSError):
         unfinished_dir(source).rename(there)
+
+
+def refuse_taken(stem: str, stages: Sequence[str] = STAGES) -> None:
+    """Raises DistillError where the library has a model of that name, or one of `stages` is being trained under it."""
+    if _has(stem):
+        raise DistillError(f"There is a model called {stem!r} already. Choose another name.")
+    refuse_in_training(new_model_path(stem), stages)
+
+
+def _has(stem: str) -> bool:
+    return any(path.stem == stem for path in list_models())
 
 
 def import_model(source: Path, name: str | None = None) -> Path:
@@ -166,41 +193,57 @@ def import_model(source: Path, name: str | None = None) -> Path:
     """
     read_card(source)
     target = new_model_path(name_of_file(source) if name is None else name)
-    taken = {path.stem for path in list_models()}
-    if name is not None and target.stem in taken:
-        raise DistillError(f"There is a model called {target.stem!r} already. Choose another name.")
-    waiting = library_dir() / f".{target.name}.importing"
+    if name is not None:
+        refuse_taken(target.stem)
+    waiting = library_dir() / f".importing-{secrets.token_hex(8)}"
     try:
-        with source.open("rb") as stream, replacing(waiting) as copy:
-            shutil.copyfileobj(stream, copy)
-        load_model(waiting)
-        while True:
-            try:
-                target = unused_path(target)
-                move_to_new(waiting, target)
-                return target
-            except FileExistsError:
-                continue
-    except OSError as error:
-        raise DistillError(f"{source} cannot be read: {error.strerror or error}. Use another copy of it.") from error
+        _copy(source, waiting, called=target)
+        try:
+            load_model(waiting)
+        except DistillError as error:
+            raise DistillError(str(error).replace(str(waiting), str(source))) from error
+        for number in itertools.count(1):
+            if number > 1:
+                target = target.with_name(f"{name_of_file(source)}-{number}{MODEL_SUFFIX}")
+            with locked(target):
+                if name is not None:
+                    refuse_taken(target.stem)
+                elif _has(target.stem) or stage_in_training(target) is not None:
+                    continue
+                with contextlib.suppress(FileExistsError):
+                    move_to_new(waiting, target)
+                    break
     finally:
         waiting.unlink(missing_ok=True)
+    return target
+
+
+def _copy(source: Path, target: Path, called: Path) -> None:
+    """Copy a file; in what is said of it, the copy is `called` as the user knows it."""
+    try:
+        with source.open("rb") as stream, replacing(target) as copy:
+            shutil.copyfileobj(stream, copy)
+    except OSError as error:
+        raise unreadable(source, error) from error
+    except DistillError as error:
+        raise DistillError(str(error).replace(str(target), str(called))) from error
 
 
 def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
     """Copy a model of the library to a file or into a folder -> the copy's path.
 
     Raises:
-        DistillError: there is no such model, or something is there and is not to be replaced.
+        DistillError: there is no such model, something is there and is not to be replaced, or is being trained.
     """
     source = model_in_library(name)
     target = out / source.name if out.is_dir() else out
     if target.suffix != source.suffix:
         raise DistillError(f"{out} must be a folder, or end with {source.suffix}.")
-    if target.exists() and not overwrite:
-        raise DistillError(f"{target} exists already. Choose another place, or give --overwrite to replace it.")
-    with source.open("rb") as stream, replacing(target) as copy:
-        shutil.copyfileobj(stream, copy)
+    with locked(target):
+        refuse_in_training(target)
+        if target.exists() and not overwrite:
+            raise DistillError(f"{target} exists already. Choose another place, or give --overwrite to replace it.")
+        _copy(source, target, called=target)
     return target
 
 

@@ -1,14 +1,15 @@
 """Deleted models, until they are restored or removed for good."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from distill.errors import DistillError
-from distill.files import move_to_new
-from distill.library.models import list_models, model_in_library
-from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, library_dir, trash_dir
+from distill.library.models import list_models, model_in_library, move_model
+from distill.modelfile.locks import locked, refuse_in_training
+from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, library_dir, trash_dir, unfinished_dir
 
 TRASHED = re.compile(r"^(\d{8}T\d{12})Z (.+)$")
 """A deleted model's file name without suffix: when, and its name."""
@@ -24,11 +25,15 @@ class DeletedModel:
 
 
 def delete_model(name: str) -> DeletedModel:
-    """Put a model of the library into the trash, from where `restore_model` brings it back."""
+    """Put a model of the library into the trash, from where `restore_model` brings it back.
+
+    A training that is under way goes on with it there.
+    """
     source = model_in_library(name)
     now = datetime.now(UTC)
     target = trash_dir() / f"{now:%Y%m%dT%H%M%S%f}Z {source.name}"
-    move_to_new(source, target)
+    with locked(source):
+        move_model(source, target)
     return DeletedModel(target, source.stem, now.isoformat(timespec="seconds"))
 
 
@@ -59,12 +64,11 @@ def restore_model(name: str | None = None) -> Path:
         what = "no deleted model" if name is None else f"no deleted model called {name!r}"
         raise DistillError(f"There is {what}. `distill library list --deleted` shows what there is.")
     target = library_dir() / f"{found.name}{found.path.suffix}"
-    if target.stem in {path.stem for path in list_models()}:
-        raise DistillError(f"There is another model called {found.name!r} now. Rename that one first.")
-    try:
-        move_to_new(found.path, target)
-    except FileExistsError as error:
-        raise DistillError(f"There is another model called {found.name!r} now. Rename that one first.") from error
+    with locked(found.path, target):
+        if target.stem in {path.stem for path in list_models()}:
+            raise DistillError(f"There is another model called {found.name!r} now. Rename that one first.")
+        refuse_in_training(target, ("codec",))
+        move_model(found.path, target)
     return target
 
 
@@ -77,7 +81,9 @@ def empty_trash() -> int:
     found = deleted_models()
     for deleted in found:
         try:
-            deleted.path.unlink(missing_ok=True)
+            with locked(deleted.path):
+                deleted.path.unlink(missing_ok=True)
+                shutil.rmtree(unfinished_dir(deleted.path), ignore_errors=True)
         except OSError as error:
             raise DistillError(
                 f"Cannot remove {deleted.path}: {error.strerror or error}. Check the folder's permissions."

@@ -31,17 +31,17 @@ class PriorMetadata(Frozen):
     """How the prior came to be."""
 
     epochs_trained: int
-    hidden_size: int = 0  # 0 here and in the next three: written before they were noted
-    num_layers: int = 0
-    num_heads: int = 0
-    parameters: int = 0
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    parameters: int
     best_epoch: int
     final_perplexity: float
     best_perplexity: float
     bits_per_code: float
     unigram_bits_per_code: float
-    ngram_bits_per_code: float
-    overfitting_gap: float
+    ngram_bits_per_code: float | None = None  # None here and below: made before it was measured
+    overfitting_gap: float | None = None
     """Bits per code that held-out sounds cost more than known ones, at the best epoch."""
     tokens_per_second: float
     seconds: float

@@ -3,19 +3,61 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from distill.errors import DistillError
+from distill.files import Stamp, stamp
 from distill.modelfile.card import ModelCard
-from distill.modelfile.file import card_of, check_archive, read_contents
+from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A file that has been read, once: whoever needs more of it takes it from here."""
+
+    path: Path
+    contents: Mapping[str, Any]
+    card: ModelCard
+    seen: Stamp | None
+    """Of the file that was read."""
+
+    @property
+    def codes(self) -> Mapping[str, Any]:
+        """The codes of the recordings by name, as far as the file has them; not checked yet."""
+        codes = self.contents.get("codes")
+        return codes if isinstance(codes, Mapping) else {}
+
+    def codec(self, device: torch.device | str = "cpu") -> ConvVQVAE:
+        """The codec, in eval mode.
+
+        Raises:
+            DistillError: its weights do not fit what the file says of it.
+        """
+        config, spectrogram = self.card.vqvae_config, self.card.spectrogram_config
+        return self._network(lambda: ConvVQVAE(config, spectrogram), "model_state_dict", device)
+
+    def prior(self, device: torch.device | str = "cpu") -> CodePrior | None:
+        """The prior, if there is one, in eval mode."""
+        config = self.card.prior_config
+        return None if config is None else self._network(lambda: CodePrior(config), "prior_state_dict", device)
+
+    def synthesiser(self, device: torch.device | str = "cpu") -> SpectrumNetwork | None:
+        """The synthesiser of its own, if there is one, in eval mode."""
+        config, spectrogram = self.card.synthesiser_config, self.card.spectrogram_config
+        if config is None:
+            return None
+        return self._network(lambda: SpectrumNetwork(config, spectrogram), "synthesiser_state_dict", device)
+
+    def _network(self, build: Callable[[], ModuleT], key: str, device: torch.device | str) -> ModuleT:
+        return _with_weights(self.path, build, self.contents.get(key)).to(device).eval()
 
 
 @dataclass(frozen=True)
@@ -29,34 +71,28 @@ class LoadedVQModel:
     synthesiser: SpectrumNetwork | None = None
 
 
+def open_model(path: Path, mapped: bool = False) -> OpenedModel:
+    """Read a file, with its checksums.
+
+    Args:
+        mapped: leave the tensors on the disk until they are touched; not where the file will be replaced meanwhile.
+
+    Raises:
+        DistillError: as `read_contents` and `card_of`.
+    """
+    seen = stamp(path)
+    contents = read_contents(path, mapped, checksums=True)
+    return OpenedModel(path, contents, card_of(path, contents), seen)
+
+
 def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
     """Codec, prior and synthesiser, ready to use.
 
     Raises:
         DistillError: as `read_contents`, or weights do not fit what the file says of itself.
     """
-    check_archive(path, checksums=True)
-    contents = read_contents(path)
-    card = card_of(path, contents)
-    codec = _with_weights(
-        path, lambda: ConvVQVAE(card.vqvae_config, card.spectrogram_config), contents.get("model_state_dict")
-    )
-    prior = None
-    if card.prior_config is not None:
-        config = card.prior_config
-        weights = contents.get("prior_state_dict")
-        if isinstance(weights, dict):  # the first files had one more matrix, which nothing led to
-            weights = {
-                name: t for name, t in weights.items() if name != f"chosen_vector.{config.rvq_levels - 1}.weight"
-            }
-        prior = _with_weights(path, lambda: CodePrior(config), weights).to(device).eval()
-    synthesiser = None
-    if card.synthesiser_config is not None:
-        shape = card.synthesiser_config
-        state = contents.get("synthesiser_state_dict")
-        synthesiser = _with_weights(path, lambda: SpectrumNetwork(shape, card.spectrogram_config), state)
-        synthesiser = synthesiser.to(device).eval()
-    return LoadedVQModel(codec.to(device).eval(), prior, card, path, synthesiser)
+    opened = open_model(path, mapped=True)
+    return LoadedVQModel(opened.codec(device), opened.prior(device), opened.card, path, opened.synthesiser(device))
 
 
 def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> ModuleT:
@@ -68,10 +104,13 @@ def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> Mo
     try:
         with torch.device("meta"):
             expected = build().state_dict()
-    except ValueError as error:
+    except (ValueError, RuntimeError, OverflowError) as error:
         raise damaged from error
     if not isinstance(state, Mapping) or set(state) != set(expected):
-        raise damaged
+        raise DistillError(
+            f"{path} is damaged, or another version of distill made it: its weights do not fit its description, or are "
+            "of networks that this version has not. Use another copy of it, or train the model again."
+        )
     for name, wanted in expected.items():
         tensor = state[name]
         if not (isinstance(tensor, Tensor) and tensor.shape == wanted.shape and tensor.dtype == wanted.dtype):

@@ -1,7 +1,7 @@
 """Stage 1: the codec, a convolutional autoencoder over log-mel spectrograms with a residual-quantised bottleneck.
 
     log-mel [B, 1, 128, T] ─ encoder, four halvings ─▶ [B, 8, T/16, D] ─ time-major ─▶ latents [B, S, D]
-    latents ─ ResidualVQ ─▶ codes [B, S, Q] ─ codebooks ─▶ latents ─ decoder ─▶ log-mel [B, 1, 128, T]
+    latents ─ quantiser ─▶ codes [B, S, Q] ─ codebooks ─▶ latents ─ decoder ─▶ log-mel [B, 1, 128, T]
 
 S = 8 * T/16 positions; position = column * 8 + band, so a prefix of positions is the past. Every layer reaches a
 few columns at most and no norm looks along time, so a file of any length is encoded whole, without seams.
@@ -14,11 +14,9 @@ Inside, tensors are channels-last; `distill.models.blocks`, of which encoder and
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from vector_quantize_pytorch import ResidualVQ
 
 from distill.models.blocks import (
     BandMixing,
@@ -31,16 +29,13 @@ from distill.models.blocks import (
     join_patches,
     split_patches,
 )
+from distill.models.quantizer import ResidualCodes, ResidualQuantizer
 from distill.settings.codec import VQVAEConfig
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SpectrogramConfig, columns
 
 FLOOR_DB = -110.0
 """What lies further under a file's loudest cell is silence to the codec."""
 CENTRE_DB, SCALE_DB = -50.0, 25.0
-CODEBOOK_DECAY = 0.97
-"""Decay per step of the moving averages behind the codebooks, until `set_codebook_decay` says otherwise."""
-DEAD_CODE_THRESHOLD = 1.0
-"""A code used less often than this per step, in the moving average, is put back among the current latents."""
 
 
 class VQVAEOutput(NamedTuple):
@@ -105,20 +100,6 @@ def build_decoder(config: VQVAEConfig) -> nn.Sequential:
     )
 
 
-def build_quantizer(config: VQVAEConfig) -> ResidualVQ:
-    """[B, S, D] -> quantised [B, S, D], codes [B, S, Q], commitment losses [1, Q]."""
-    return ResidualVQ(
-        dim=config.codebook_dim,
-        num_quantizers=config.rvq_levels,
-        codebook_size=config.codebook_size,
-        decay=CODEBOOK_DECAY,
-        threshold_ema_dead_code=DEAD_CODE_THRESHOLD,
-        commitment_weight=1.0,
-        rotation_trick=False,
-        kmeans_init=False,
-    )
-
-
 class ConvVQVAE(nn.Module):
     """The codec. Spectrograms go in and come out in dB under the file's level."""
 
@@ -135,7 +116,7 @@ class ConvVQVAE(nn.Module):
         self.to_latent = nn.Linear(config.channels, config.codebook_dim)
         self.from_latent = Convolution(config.codebook_dim, config.channels, 3)
         self.decoder = build_decoder(config)
-        self.quantizer = build_quantizer(config)
+        self.quantizer = ResidualQuantizer(config.rvq_levels, config.codebook_size, config.codebook_dim)
 
     def encode(self, mel: Tensor) -> Tensor:
         """[B, 1, M, T] dB -> latents [B, S, D]; T must be a whole number of columns (see `pad_to_columns`)."""
@@ -157,18 +138,18 @@ class ConvVQVAE(nn.Module):
             kept_levels: [B], how many levels of each the latents are made of (quantizer dropout); None: all. The codes
                 and the codebooks' averages are of all levels in any case.
         """
-        packed = latents[valid][None]  # [1, N, D]
+        packed = latents[valid]  # [N, D]
         with torch.autocast(latents.device.type, enabled=False):
-            quantised, codes, losses = self.quantizer(packed)
+            quantised, codes, commitment_loss = self.quantizer(packed)
             if kept_levels is not None:
                 kept = kept_levels[:, None].expand_as(valid)[valid]  # [N]
                 dropped = torch.arange(codes.shape[-1], device=codes.device) >= kept[:, None]
-                fewer = self.quantizer.get_output_from_indices(codes.masked_fill(dropped, -1))
+                fewer = self.quantizer.decode(codes.masked_fill(dropped, -1))
                 quantised = packed + (fewer - packed).detach()
-        spread = torch.zeros_like(latents).masked_scatter(valid[..., None], quantised[0])
+        spread = torch.zeros_like(latents).masked_scatter(valid[..., None], quantised)
         all_codes = codes.new_full((*latents.shape[:2], codes.shape[-1]), -1)
-        all_codes[valid] = codes[0]
-        return Quantised(spread, all_codes, losses.sum())
+        all_codes[valid] = codes
+        return Quantised(spread, all_codes, commitment_loss)
 
     def forward(self, mel: Tensor, frames: Tensor, kept_levels: Tensor | None = None) -> VQVAEOutput:
         """[B, 1, M, T] dB, [B] frames of sound in each -> reconstruction through the quantiser."""
@@ -185,22 +166,20 @@ class ConvVQVAE(nn.Module):
 
     def latents_to_codes(self, latents: Tensor) -> Tensor:
         """Latents [B, S, D], all valid -> codes [B, S, Q]; touches no codebook. Call in eval mode."""
-        codes: Tensor = self.quantizer(latents)[1]
-        return codes
+        found: ResidualCodes = self.quantizer(latents)
+        return found.codes
 
     def codes_to_mel(self, codes: Tensor) -> Tensor:
         """Codes [B, S, Q] (-1: nothing there) -> [B, 1, M, T] dB."""
-        return self.decode(self.quantizer.get_output_from_indices(codes))
+        return self.decode(self.quantizer.decode(codes))
 
     def codebooks(self) -> Tensor:
         """The vectors behind the codes, [Q, K, D]."""
-        books: Tensor = self.quantizer.codebooks
-        return books
+        return self.quantizer.codebooks()
 
     def set_codebook_decay(self, decay: float) -> None:
         """Decay per step of the moving averages behind the codebooks, in a training that follows."""
-        for level in self.quantizer.layers:
-            level._codebook.decay = decay
+        self.quantizer.decay = decay
 
     @staticmethod
     def pad_to_columns(mel: Tensor) -> Tensor:
@@ -208,25 +187,6 @@ class ConvVQVAE(nn.Module):
         missing = columns(mel.shape[-1]) * FRAMES_PER_COLUMN - mel.shape[-1]
         return F.pad(mel, (0, missing), value=FLOOR_DB)
 
-    @torch.no_grad()
     def start_codebooks(self, latents: Tensor, positions_per_step: float, seed: int) -> None:
-        """Set every level's codebook by k-means on what the levels before it leave of latents [N, D].
-
-        Args:
-            positions_per_step: how many positions a training step brings, which the moving averages start from.
-        """
-        from sklearn.cluster import KMeans
-
-        residual = latents.double().cpu().numpy()
-        size = self.config.codebook_size
-        for level in self.quantizer.layers:
-            count = min(size, len(np.unique(residual, axis=0)))
-            fitted = KMeans(count, n_init=1, max_iter=30, random_state=seed).fit(residual)
-            repeated = np.arange(size) % count
-            centres = fitted.cluster_centers_[repeated]
-            share = np.bincount(fitted.labels_, minlength=count)[repeated] / len(residual)
-            codebook = level._codebook
-            codebook.embed.copy_(torch.from_numpy(centres))
-            codebook.cluster_size.copy_(torch.from_numpy(np.maximum(share * positions_per_step, 0.5)))
-            codebook.embed_avg.copy_(codebook.embed * codebook.cluster_size[..., None])
-            residual -= fitted.cluster_centers_[fitted.labels_]
+        """Set the codebooks to what k-means finds in latents [N, D]; a training step brings `positions_per_step` of them."""
+        self.quantizer.start(latents, positions_per_step, seed)

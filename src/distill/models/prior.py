@@ -71,7 +71,8 @@ class Continuation:
     """A batch of sequences that is being sampled."""
 
     codes: Tensor  # [B, S + 2, Q], drawn up to `length`; the last place is never drawn
-    started: Tensor  # [B, H], what BOS or MID adds to every input
+    start: Tensor  # [B], BOS or MID
+    started: Tensor  # [B, H], what that adds to every input
     caches: list[LayerCache]
     length: int = 0
     """Positions that are complete."""
@@ -245,7 +246,7 @@ class CodePrior(nn.Module):
             x = self._embed(around, start)
             for block, cache in zip(self.blocks, caches, strict=True):
                 x = block(x, cache)
-        return Continuation(codes, self.start(start), caches, length)
+        return Continuation(codes, start, self.start(start), caches, length)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Weight decay for matrices and code tables; none for tables of places, norms and biases."""

@@ -30,7 +30,7 @@ class _Tried:
     def __init__(self, codec: ConvVQVAE, latents: Tensor, mel: Tensor, sound: Tensor) -> None:
         with torch.no_grad():
             self.codes = codec.latents_to_codes(latents)  # [1, S, Q]
-        quantised = codec.quantizer.get_output_from_indices(self.codes).detach().requires_grad_(True)
+        quantised = codec.quantizer.decode(self.codes).detach().requires_grad_(True)
         with torch.enable_grad():
             cells = weighed_difference(mel, codec.decode(quantised), sound)  # [1, 1, M, T]
             (gradient,) = torch.autograd.grad(cells.sum(), quantised)

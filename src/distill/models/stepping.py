@@ -5,8 +5,10 @@ layers of a level's output into one that scores the codebook at once, the attent
 matrices are laid out so that a product with few rows reads them in order. The tests hold it against the plain forward.
 """
 
+import copy
 import math
 from collections.abc import Generator
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -52,7 +54,8 @@ class _HeadWeights(NamedTuple):
     narrow_bias: Tensor
     norm_out: _Norm
     out: Tensor  # [H, V + 2 N]: free and direction as scores of the codes, near, same
-    out_bias: Tensor
+    bias: Tensor  # [V + 2 N]
+    bias_inside: Tensor  # the same where no sound may end: EOS has no chance
     agreement: Tensor  # [N]
     codebook: Tensor  # [D, V], 2 * CLOSENESS times each code's vector
     squares: Tensor  # [V], -CLOSENESS times the squared norm of each code's vector
@@ -76,7 +79,7 @@ class Stepper:
         position = torch.arange(config.seq_len + 1, device=self.source.device)
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
         self.index = torch.where(prior.source_exists, prior.source_index, prior.nowhere).unbind(0)
-        self.vectors = prior.vectors.flatten(0, 1)
+        self.vectors, self.vectors_of = prior.vectors.flatten(0, 1), prior.vectors.unbind(0)
         self.norm = _Norm.of(prior.norm)
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
         self.heads = [self._head(level, head) for level, head in enumerate(prior.heads) if isinstance(head, LevelHead)]
@@ -91,25 +94,29 @@ class Stepper:
         known = (neighbours < config.codebook_size).to(z.dtype)
         copied = neighbours.clamp(max=config.codebook_size - 1)
         codes_of = (neighbours + prior.level_offset).view(-1, config.rvq_levels)
-        residual = self.vectors[codes_of].sum(1).view(len(z), len(NEIGHBOURS), -1)
+        residual = F.embedding_bag(codes_of, self.vectors, mode="sum").view(len(z), len(NEIGHBOURS), -1)
         agree: Tensor | None = None
         chosen: list[Tensor] = []
         for level, weights in enumerate(self.heads):
-            logits = self._logits(weights, z, residual, agree, known[..., level], copied[..., level])
-            if level or at % config.bands:
-                logits[:, prior.eos] = float("-inf")
+            bias = weights.bias_inside if level or at % config.bands else weights.bias
+            logits = self._logits(weights, bias, z, residual, agree, known[..., level], copied[..., level])
             codes = yield logits
             state.codes[:, at, level] = codes
             if level + 1 == config.rvq_levels:
                 break
             chosen.append(codes)
-            residual = residual - prior.vectors[level].index_select(0, codes)[:, None]
+            residual = residual - self.vectors_of[level].index_select(0, codes)[:, None]
             alike = (neighbours[..., level] == codes[:, None]).to(z.dtype)
             agree = alike if agree is None else agree * alike
             for table, each in zip(weights.grown, chosen, strict=True):
                 z = z + table.index_select(0, each)
         state.length = at + 1
         yield logits
+
+    @cached_property
+    def exact(self) -> "ExactPrior":
+        """The same prior in float64; made where it is first needed."""
+        return ExactPrior(self.prior)
 
     def _trunk(self, state: Continuation, sources: Tensor) -> Tensor:
         """[B, 1 + N, Q] -> [B, H], the state of position `state.length`."""
@@ -127,13 +134,20 @@ class Stepper:
         return self.norm(x)
 
     def _logits(
-        self, weights: _HeadWeights, z: Tensor, residual: Tensor, agree: Tensor | None, known: Tensor, copied: Tensor
+        self,
+        weights: _HeadWeights,
+        bias: Tensor,
+        z: Tensor,
+        residual: Tensor,
+        agree: Tensor | None,
+        known: Tensor,
+        copied: Tensor,
     ) -> Tensor:
         """As `LevelHead.forward`, of one position: [B, H] -> [B, V]."""
         batch, places, dim = residual.shape
         wide = F.gelu(torch.addmm(weights.wide_bias, weights.norm_in(z), weights.wide))
         y = torch.addmm(z, wide, weights.narrow).add_(weights.narrow_bias)
-        out = torch.addmm(weights.out_bias, weights.norm_out(y), weights.out)
+        out = torch.addmm(bias, weights.norm_out(y), weights.out)
         free = out[:, : -2 * places]
         near, same = out[:, -2 * places : -places], out[:, -places:]
         if agree is not None:
@@ -167,6 +181,9 @@ class Stepper:
         codebook = prior.vectors[level, : prior.vocabulary]
         free = head.free.weight + VECTOR_GAIN * codebook @ head.direction.weight
         out = torch.cat([free, head.near.weight, head.same.weight])
+        bias = torch.cat([head.free.bias, head.near.bias, head.same.bias])
+        bias_inside = bias.clone()
+        bias_inside[prior.eos] = float("-inf")
         grown: list[Tensor] = []
         if level < len(prior.chosen_vector):  # nothing follows the last level
             by_vector = prior.chosen_vector[level]
@@ -180,9 +197,29 @@ class Stepper:
             head.narrow.bias,
             _Norm.of(head.norm_out),
             self._laid_out(out),
-            torch.cat([head.free.bias, head.near.bias, head.same.bias]),
+            bias,
+            bias_inside,
             head.agreement,
             2.0 * CLOSENESS * codebook.T.contiguous(),
             -CLOSENESS * codebook.square().sum(-1),
             tuple(grown),
         )
+
+
+class ExactPrior:
+    """A prior in float64, one row at a time and on the processor, so that nothing but the row decides a single bit."""
+
+    def __init__(self, prior: CodePrior) -> None:
+        self.prior = copy.deepcopy(prior).to("cpu", torch.float64)
+        self.stepper = Stepper(self.prior, 1)
+
+    @torch.no_grad()
+    def logits(self, state: Continuation, row: int, level: int) -> Tensor:
+        """Logits [1, V] of a level of the position that `row` of `state` is at, the levels below being chosen."""
+        at = state.length
+        codes = state.codes[row : row + 1, : at + 1].cpu()
+        levels = self.stepper.step(self.prior.begin(state.start[row : row + 1].cpu(), codes[:, :at]))
+        logits = next(levels)
+        for below in range(level):
+            logits = levels.send(codes[:, at, below])
+        return logits

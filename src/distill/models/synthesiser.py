@@ -3,8 +3,8 @@
     log-mel [B, M, T] ─ ConvNeXt blocks at frame rate ─▶ log-magnitudes at three resolutions, [B, F_r, T * r]
     the longest window ─ phase vocoder, a few Griffin-Lim steps ─▶ samples ─ steps of agreement of all three ─▶ samples
 
-What a mel lacks most is magnitude, not phase (docs/decisions.md), so that is what is learned, as a correction to the
-filters' pseudo-inverse. Every layer reaches a few frames, no norm looks along time.
+What a mel lacks most is magnitude, not phase (docs/decisions/0041-synthesis-network.md), so that is what is learned, as
+a correction to the filters' pseudo-inverse. Every layer reaches a few frames, no norm looks along time.
 """
 
 import math

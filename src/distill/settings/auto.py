@@ -29,6 +29,8 @@ VIEWED_SECONDS = 1_500.0
 """Seconds of sound, all views together, that the prior learns from where there is less."""
 CODEC_CROPS: dict[Preset, int] = {"draft": 2_400, "standard": 4_800, "thorough": 19_200}
 """Crops that the codec learns from in a training of default length."""
+LEAST_EPOCHS = 10
+"""Epochs that a training of default length has at least: so often it is validated, and its best kept."""
 PREVIEWS = 5
 """Previews in a training of default length."""
 
@@ -40,13 +42,15 @@ class CorpusFacts:
     """What "auto" depends on."""
 
     files: int
-    """Usable files, near-duplicates counted once each."""
+    """Usable files or pieces, near-duplicates counted once each."""
     seconds: float
     """Duration of all training files together."""
     crops: int
     """Crops of 1.024 s that they fill, at least one for each file: what an epoch of the codec goes through."""
     median_seconds: float = 1.0
     """Duration of the training file in the middle."""
+    sliced: bool = False
+    """Whether files are pieces that long recordings were cut into."""
 
     @property
     def positions(self) -> float:
@@ -71,16 +75,24 @@ def codec_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -
     """
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
     batch_size = chosen.get("batch_size", CodecSettings.model_fields["batch_size"].default)
-    crops_per_epoch = batch_size * math.ceil(facts.crops / batch_size)
-    epochs = _clamp(round(CODEC_CROPS[chosen.get("preset", "standard")] / crops_per_epoch), 10, 2_000)
+    preset = chosen.get("preset", CodecSettings.model_fields["preset"].default)
+    crops_per_epoch = batch_size * math.ceil(epoch_crops(facts.crops, preset) / batch_size)
+    epochs = _clamp(round(CODEC_CROPS[preset] / crops_per_epoch), LEAST_EPOCHS, 2_000)
     gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.02, "warmup_share": 0.1}
     bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
     return {
+        "slice": "on" if facts.sliced else "off",
         "codebook_size": 2 ** _clamp(int(math.log2(max(facts.positions / POSITIONS_PER_CODE, 1.0))), 4, 8),
         "epochs": epochs,
         "preview_every": max(1, chosen.get("epochs", epochs) // PREVIEWS),
         **(gentle if chosen.get("pretrained", True) else bold),
     }
+
+
+def epoch_crops(crops: int, preset: Preset) -> int:
+    """Crops in an epoch of the codec: as many as the training files hold; of a long corpus a share of what the training
+    learns from, drawn anew for each, so that two hours of sound take no longer than two minutes."""
+    return min(crops, CODEC_CROPS[preset] // LEAST_EPOCHS)
 
 
 def prior_auto(facts: CorpusFacts) -> dict[str, Any]:

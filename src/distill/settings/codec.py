@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from distill.settings.knobs import LEAST_RATE, Frozen, knob
+from distill.settings.knobs import LARGEST_SEED, LEAST_RATE, Frozen, knob
 
 
 class VQVAEConfig(Frozen):
@@ -21,6 +21,7 @@ class VQVAEConfig(Frozen):
 
 
 Preset = Literal["draft", "standard", "thorough"]
+Slicing = Literal["auto", "on", "off"]
 
 
 class CodecSettings(VQVAEConfig):
@@ -30,9 +31,14 @@ class CodecSettings(VQVAEConfig):
         "standard", "How much time the training gets: draft takes half of standard, thorough 4 times as much."
     )
 
+    slice: Slicing = knob(
+        "auto", "Cut recordings into pieces of 0.2 to 10 s, at silences and onsets: on, off, or auto, which does so where "
+        "there are fewer than 5 files and one of them is longer than 30 s.", auto=True,
+    )  # fmt: skip
     epochs: int = knob(
-        40, "How often the codec goes through as many crops as the corpus holds.", auto=True, ge=1, le=10_000
-    )
+        40, "How often the codec goes through as many crops as the corpus holds; of a long one through a share.",
+        auto=True, ge=1, le=10_000,
+    )  # fmt: skip
     pretrained: bool = knob(
         True, "Start from what the program learned on sounds of its own making, instead of from nothing.", advanced=True
     )
@@ -61,7 +67,7 @@ class CodecSettings(VQVAEConfig):
         10, "After how many epochs a held-out sound is written as audio and picture; 0: never.",
         auto=True, ge=0, le=10_000,
     )  # fmt: skip
-    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
+    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=LARGEST_SEED)
 
     def architecture(self) -> VQVAEConfig:
         """The part of the settings that the weights depend on."""

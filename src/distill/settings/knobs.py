@@ -5,6 +5,7 @@ A setting that is not overridden is "auto" or has a plain default; `distill.sett
 """
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 Origin = Literal["auto", "default", "set"]
+LARGEST_SEED = 2**31 - 1
+AUTO = "auto"
+"""What may be said in place of a word to leave a setting to the corpus."""
 
 LEAST_RATE = 1e-8
 """The smallest step size: with smaller ones nothing is learned in float32, and some end in divisions by zero."""
@@ -23,16 +27,19 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-def knob(default: Any, help_text: str, *, auto: bool = False, advanced: bool = False, **bounds: Any) -> Any:
-    """A field that is shown to the user; NaN and infinity are no numbers here.
+def knob(
+    default: Any, help_text: str, *, auto: bool = False, advanced: bool = False, unset: str = "", **bounds: Any
+) -> Any:
+    """A field that is shown to the user. Bounds on both sides also keep out NaN and infinity.
 
     Args:
         auto: `distill.settings.auto` fills it in.
+        unset: what None, its default, stands for, in a word.
         bounds: pydantic's ge, le, ...
     """
-    if isinstance(default, float):
-        bounds["allow_inf_nan"] = False
-    return Field(default, description=help_text, json_schema_extra={"auto": auto, "advanced": advanced}, **bounds)
+    return Field(
+        default, description=help_text, json_schema_extra={"auto": auto, "advanced": advanced, "unset": unset}, **bounds
+    )
 
 
 def is_auto(field: FieldInfo) -> bool:
@@ -77,6 +84,12 @@ class Knob:
     description: str
     bounds: str
     """Such as "[1 to 32]", or nothing."""
+    low: float | None
+    high: float | None
+    """The bounds themselves; `low` may not be reached where it is `above`."""
+    above: bool
+    none_word: str
+    """What a default of None stands for, such as "a new one"."""
 
     @property
     def label(self) -> str:
@@ -90,16 +103,19 @@ class Knob:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words to choose from; empty for numbers."""
+        """The words to choose from; empty for numbers. Where nothing set is "auto", that word is none of them."""
         if self.annotation is bool:
             return ("on", "off")
-        return get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+        words = get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+        return tuple(word for word in words if not (self.auto and word == AUTO))
 
     @property
     def unset(self) -> str:
         """What counts while the setting is not set, in a word."""
         if self.auto:
             return "auto"
+        if self.default is None:
+            return self.none_word
         return ("on" if self.default else "off") if self.annotation is bool else f"{self.default}"
 
 
@@ -115,25 +131,40 @@ def knobs_of(model: type[BaseModel]) -> tuple[Knob, ...]:
 
 def _knob(name: str, field: FieldInfo) -> Knob:
     extra = field.json_schema_extra
+    shown = extra if isinstance(extra, dict) else {}
+    low, high, above = _limits(field)
     return Knob(
         name=name,
         flag=flag_name(name),
-        annotation=field.annotation,
+        annotation=_without_none(field.annotation),
         default=field.default,
         auto=is_auto(field),
-        advanced=isinstance(extra, dict) and bool(extra.get("advanced")),
+        advanced=bool(shown.get("advanced")),
         description=field.description or "",
-        bounds=_bounds(field),
+        bounds="" if low is None or high is None else f"[{low} to {high}{f', not {low}' if above else ''}]",
+        low=low,
+        high=high,
+        above=above,
+        none_word=str(shown.get("unset", "")),
     )
 
 
-def _bounds(field: FieldInfo) -> str:
-    low = high = ""
+def _without_none(annotation: Any) -> Any:
+    """`int | None` -> int."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if NoneType in get_args(annotation) and len(kinds) == 1 else annotation
+
+
+def _limits(field: FieldInfo) -> tuple[Any, Any, bool]:
+    """The lowest and highest value as declared, and whether the lowest is left out."""
+    low: Any = None
+    high: Any = None
+    above = False
     for bound in field.metadata:
         if isinstance(bound, annotated_types.Ge):
-            low = f"{bound.ge}"
+            low = bound.ge
         elif isinstance(bound, annotated_types.Gt):
-            low = f"above {bound.gt}"
+            low, above = bound.gt, True
         elif isinstance(bound, annotated_types.Le):
-            high = f"{bound.le}"
-    return f"[{low} to {high}]" if low and high else ""
+            high = bound.le
+    return low, high, above

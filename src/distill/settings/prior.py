@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from distill.settings.knobs import LEAST_RATE, Frozen, knob
+from distill.settings.geometry import BANDS, CROP_FRAMES, FRAMES_PER_COLUMN
+from distill.settings.knobs import LARGEST_SEED, LEAST_RATE, Frozen, knob
 
 
 class PriorConfig(Frozen):
@@ -19,11 +20,13 @@ class PriorConfig(Frozen):
     )
     dropout: float = knob(0.2, "Share of activations dropped in training; more guards against memorization.",
                           auto=True, advanced=True, ge=0.0, le=0.9)  # fmt: skip
-    seq_len: int = Field(48, ge=1, le=8192, description="Positions in the context window.")
+    seq_len: int = Field(
+        BANDS * CROP_FRAMES // FRAMES_PER_COLUMN, ge=1, le=8192, description="Positions in the context window."
+    )
     codebook_size: int = Field(128, ge=2, le=4096)
     codebook_dim: int = Field(32, ge=1, le=256)
     rvq_levels: int = Field(3, ge=1, le=8)
-    bands: int = Field(8, ge=1, le=64)
+    bands: int = Field(BANDS, ge=1, le=64)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -60,7 +63,7 @@ class PriorSettings(PriorConfig):
     patience: int = knob(
         0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
     )
-    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
+    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=LARGEST_SEED)
 
     def architecture(self) -> PriorConfig:
         """The part of the settings that the weights depend on."""

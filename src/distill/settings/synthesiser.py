@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from distill.settings.knobs import LEAST_RATE, Frozen, knob
+from distill.settings.knobs import LARGEST_SEED, LEAST_RATE, Frozen, knob
 
 
 class SynthesiserConfig(Frozen):
@@ -34,7 +34,7 @@ class SynthesiserSettings(SynthesiserConfig):
     patience: int = knob(
         0, "Stop when this many epochs have brought nothing better; 0: never.", advanced=True, ge=0, le=10_000
     )
-    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=2**31 - 1)
+    seed: int = knob(0, "Number that fixes everything random in the training.", advanced=True, ge=0, le=LARGEST_SEED)
 
     def architecture(self) -> SynthesiserConfig:
         """The part of the settings that the weights depend on."""

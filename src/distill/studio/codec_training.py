@@ -6,21 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from distill.compute.device import check_processes, choose_device
+from distill.compute.fabric import launch_fabric
 from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import scan
 from distill.errors import DistillError
-from distill.events import (
-    Event,
-)
+from distill.events import Event, Warned
 from distill.library.models import name_of_folder, new_model_path
+from distill.modelfile.file import read_card
+from distill.modelfile.locks import claimed
+from distill.models.codec import ConvVQVAE
 from distill.places import MODEL_SUFFIX
 from distill.settings.auto import codec_auto, resolve
-from distill.settings.codec import CodecSettings
-from distill.studio.looking import scanned_event
-from distill.studio.opening import given_settings
+from distill.settings.codec import CodecSettings, VQVAEConfig
+from distill.settings.geometry import SpectrogramConfig
+from distill.settings.knobs import AUTO
+from distill.studio.looking import scanned
+from distill.studio.opening import given_settings, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.codec.train import CODEC_STAGE, train_codec
-from distill.training.unfinished import UnfinishedRun
+from distill.training.stage import ModelInTraining
+from distill.training.unfinished import UnfinishedRun, read_unfinished
+from distill.weights import fits
 
 
 def train(
@@ -36,17 +42,47 @@ def train(
 ) -> Generator[Event, None, None]:
     """Stage 1: scan a folder, train a codec on it, save it in the library (or at `out`)."""
     path = _destination(folder, name, out)
-    if path.exists() and not overwrite and not resume:
-        raise DistillError(f"{path} exists already. Choose another --name, or give --overwrite to replace it.")
     chosen = given_settings(overrides, resume)
     check_processes(processes, choose_device(device))
-    resolve(CodecSettings, {}, chosen)  # a bad value is named before the folder is read
-    kept = UnfinishedRun(path, CODEC_STAGE, {}, resume).kept_facts()["settings"] if resume else None
-    corpus = yield from stoppable(scan(folder), stop, NOTHING_TRAINED)
-    yield scanned_event(corpus.manifest)
-    automatic = codec_auto(corpus.manifest.facts(), chosen)
-    resolved = resolve(CodecSettings, automatic, chosen) if kept is None else resolve(CodecSettings, {}, kept)
-    yield from train_codec(corpus, resolved, path, path.stem, device, stop, resume, processes)
+    wanted = resolve(CodecSettings, {}, chosen).settings  # a bad value is named before the folder is read
+    with claimed(path, CODEC_STAGE) as claim:
+        if path.exists() and not overwrite and not resume:
+            raise DistillError(f"{path} exists already. Choose another --name, or give --overwrite to replace it.")
+        resumed = read_unfinished(path, CODEC_STAGE) if resume else None
+        if resumed is not None and path.exists() and not overwrite:
+            _check_is_of_run(path, resumed)
+        model = ModelInTraining(claim, None)
+        slicing = wanted.slice if resumed is None else resumed.settings.get("slice", AUTO)
+        corpus = yield from stoppable(scan(folder, slicing=slicing), stop, NOTHING_TRAINED)
+        yield from scanned(corpus.manifest)
+        if resumed is not None:
+            resolved = resumed_settings(CodecSettings, resumed, path, CODEC_STAGE)
+        elif starts_from_nothing(wanted, corpus.spectrogram):
+            own = VQVAEConfig()
+            yield Warned(
+                "What the program learned on sounds of its own making fits a codec of its own size only "
+                f"(--channels {own.channels}, --codebook-dim {own.codebook_dim}): this one is trained from nothing."
+            )
+            chosen = {name: value for name, value in chosen.items() if name != "pretrained"}
+            automatic = codec_auto(corpus.manifest.facts(), {**chosen, "pretrained": False})
+            resolved = resolve(CodecSettings, {**automatic, "pretrained": False}, chosen)
+        else:
+            resolved = resolve(CodecSettings, codec_auto(corpus.manifest.facts(), chosen), chosen)
+        fabric = launch_fabric(device, resolved.settings.seed, processes)
+        yield from train_codec(model, corpus, resolved, fabric, stop, resumed)
+
+
+def starts_from_nothing(settings: CodecSettings, spectrogram: SpectrogramConfig) -> bool:
+    """Whether the weights it is to start from do not fit it."""
+    return settings.pretrained and not fits("codec", lambda: ConvVQVAE(settings.architecture(), spectrogram))
+
+
+def _check_is_of_run(path: Path, run: UnfinishedRun) -> None:
+    if read_card(path).metadata.created != run.created:
+        raise DistillError(
+            f"{path} is another model than the one whose training is unfinished. Rename it first, or give --overwrite to "
+            "replace it."
+        )
 
 
 def _destination(folder: Path, name: str | None, out: Path | None) -> Path:

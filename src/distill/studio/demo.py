@@ -20,12 +20,14 @@ from distill.events import (
     Saved,
     SoundWritten,
 )
-from distill.instrument.request import GenerateOptions
+from distill.settings.generation import GenerationSettings
 from distill.synthetic.demo_sounds import write_embedded_corpus
 
 EventT = TypeVar("EventT", bound=Event)
 
-SEED = 7
+ONE_SHOTS = GenerationSettings(count=8, seed=7)
+LONG_PIECE = GenerationSettings(count=1, seed=107, seconds=10.0, ending="exact")
+"""What is generated; the page's demo makes the same."""
 PICTURED = 4
 """Sounds of each kind in the picture."""
 
@@ -105,11 +107,8 @@ def run_demo(out: Path, device: str = "auto") -> Generator[Event, None, None]:
         studio.train_prior_for(str(model), device=device, overwrite=True), PriorTrainingCompleteEvent
     )
     made, through = out / "generated", out / "reconstructed"
-    shots = yield from _until(
-        studio.generate(str(model), made, GenerateOptions(count=8, seed=SEED), device), GenerationCompleteEvent
-    )
-    long_options = GenerateOptions(count=1, seconds=10.0, seed=SEED + 100, exact=True)
-    piece = yield from _until(studio.generate(str(model), made, long_options, device), GenerationCompleteEvent)
+    shots = yield from _until(studio.generate(str(model), made, ONE_SHOTS, device), GenerationCompleteEvent)
+    piece = yield from _until(studio.generate(str(model), made, LONG_PIECE, device), GenerationCompleteEvent)
     held_out = [sounds / file.name for file in studio.info(str(model))[1].corpus_manifest.val[:PICTURED]]
     again = yield from _until(studio.reconstruct(str(model), held_out, through, device), ReconstructionCompleteEvent)
     picture = out / "spectrograms.png"

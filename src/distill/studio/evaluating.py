@@ -5,12 +5,9 @@ from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from distill.compute.device import choose_device
 from distill.corpus.folder import SoundFolder
-from distill.corpus.manifest import CorpusFile, CorpusManifest
+from distill.corpus.manifest import CorpusManifest
 from distill.corpus.sounds import Corpus
 from distill.corpus.unseen import Unseen, unseen_sounds
 from distill.errors import DistillError
@@ -54,15 +51,11 @@ def evaluate(
     if not found.any:
         raise DistillError(_nothing_left(path, found, own=not given))
     held_out = [file for file in manifest.val if file.sha256 in found.held_out]
-    places = {file.name: found.held_out[file.sha256] for file in held_out}
+    places = {file.source: found.held_out[file.sha256] for file in held_out}
     corpus = Corpus(manifest, loaded.card.spectrogram_config, places)
-    sounds: list[tuple[str, Path | Decoded]] = [(file.name, partial(_samples, corpus, file)) for file in held_out]
+    sounds: list[tuple[str, Path | Decoded]] = [(file.name, partial(corpus.samples, file)) for file in held_out]
     synthesise = choose_synthesiser(loaded, synthesiser, chosen)
     yield from evaluate_sounds(loaded, [*sounds, *found.strangers.items()], synthesise, chosen, stop)
-
-
-def _samples(corpus: Corpus, file: CorpusFile) -> npt.NDArray[np.float32]:
-    return np.concatenate(list(corpus.decoded(file)))
 
 
 def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:

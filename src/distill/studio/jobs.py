@@ -1,11 +1,16 @@
-"""An event stream in a thread: started once, read from any index by anyone, stopped by asking."""
+"""An event stream in a thread: started once, read from any index by anyone, stopped by asking.
 
+What may run beside what is said here too: one training at a time, and one generation and one measurement of each owner.
+"""
+
+import contextlib
 import itertools
 import logging
 import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, Literal
 
 from distill.errors import DistillError
@@ -15,6 +20,11 @@ State = Literal["running", "done", "failed"]
 Work = Callable[[threading.Event], Generator[Event, None, Any]]
 """Makes the stream; it is to end soon after the event it is given is set."""
 
+TRAININGS = frozenset({"codec", "prior", "synthesiser"})
+"""Kinds of jobs that train a model: of all of them one runs at a time."""
+LOOK, GENERATE, RECONSTRUCT, EVALUATE = "look", "generate", "reconstruct", "evaluate"
+ONE_EACH = frozenset({GENERATE, EVALUATE})
+"""Kinds of which an owner has one running at a time."""
 FINISHED_KEPT = 40
 """Finished jobs that can still be asked for."""
 
@@ -101,10 +111,9 @@ class Job:
 
 
 class Jobs:
-    """All jobs of a process. Jobs of an exclusive kind run one at a time."""
+    """All jobs of a process."""
 
-    def __init__(self, exclusive: frozenset[str] = frozenset()) -> None:
-        self.exclusive = exclusive
+    def __init__(self) -> None:
         self._jobs: list[Job] = []
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -119,23 +128,28 @@ class Jobs:
             about: the file or folder it works on.
 
         Raises:
-            DistillError: another job of an exclusive kind is running.
+            DistillError: it has to wait for another.
         """
         with self._lock:
-            other = next((job for job in self._jobs if job.running and job.kind in self.exclusive), None)
-            if kind in self.exclusive and other is not None:
-                raise DistillError(
-                    f"{other.title} is still running. Wait until it is done, or stop it; then start this one."
-                )
+            self._refuse_beside_others(kind, owner)
             job = Job(next(self._numbers), kind, title, owner, about, work)
             self._jobs.append(job)
-            self._forget_old(kind in self.exclusive)
+            self._forget_old(kind in TRAININGS)
         job.begin()
         return job
 
-    def _forget_old(self, exclusive: bool) -> None:
-        """Drop the oldest finished jobs; exclusive ones are few, and are not crowded out by others."""
-        alike = [job for job in self._jobs if not job.running and (job.kind in self.exclusive) == exclusive]
+    def _refuse_beside_others(self, kind: str, owner: str) -> None:
+        for job in self._jobs:
+            if job.running and kind in TRAININGS and job.kind in TRAININGS:
+                raise DistillError(
+                    f"{job.title} is still running. Wait until it is done, or stop it; then start this one."
+                )
+            if job.running and kind in ONE_EACH and (job.kind, job.owner) == (kind, owner):
+                raise DistillError(f"{job.title} is under way already. Wait until it is done, or stop it.")
+
+    def _forget_old(self, training: bool) -> None:
+        """Drop the oldest finished jobs; trainings are few, and are not crowded out by others."""
+        alike = [job for job in self._jobs if not job.running and (job.kind in TRAININGS) == training]
         for old in alike[: max(0, len(alike) - FINISHED_KEPT)]:
             self._jobs.remove(old)
 
@@ -154,9 +168,32 @@ class Jobs:
         with self._lock:
             return [job for job in self._jobs if job.running]
 
+    def training(self) -> Job | None:
+        """The training that is running, if one is."""
+        return next((job for job in self.running() if job.kind in TRAININGS), None)
+
+    def refuse_while_training(self, model: str) -> None:
+        """For what must not change under a training.
+
+        Raises:
+            DistillError: a training of the model called that is running.
+        """
+        job = self.training()
+        if job is not None and Path(job.about).stem == model:
+            raise DistillError(f"{model} is being trained. Wait until that is done, or stop it first.")
+
     def stop_all(self, seconds: float) -> None:
         """Ask all to end and wait for them, at most `seconds` each."""
         for job in self.running():
             job.stop()
         for job in self.running():
             job.wait(seconds)
+
+
+def until_stopped(stop: threading.Event, events: Generator[Event, None, Any]) -> Generator[Event, None, None]:
+    """Events of work that does not look at `stop` itself, up to the first one after it is set."""
+    with contextlib.closing(events):
+        for event in events:
+            yield event
+            if stop.is_set():
+                return

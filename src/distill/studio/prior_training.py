@@ -11,12 +11,10 @@ from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import reopen
 from distill.events import Event, Warned
 from distill.modelfile.card import ModelCard
-from distill.modelfile.file import read_contents
-from distill.modelfile.opened import load_model
 from distill.settings.auto import Resolved, prior_auto, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
-from distill.studio.opening import open_for_stage
+from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.prior.codes import extract_code_sequences, measure_texture, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
@@ -35,32 +33,33 @@ def train_prior_for(
     processes: Processes = ONE,
 ) -> Generator[Event, None, None]:
     """Stage 2: train a prior on the files the model's codec was trained on, and save it in the same file."""
-    path, card, chosen, kept = open_for_stage(
-        PRIOR_STAGE, model, lambda card: card.has_prior, overrides, overwrite, resume
-    )
-    check_processes(processes, choose_device(device))
-    resolved = resolve_prior(card, chosen) if kept is None else Resolved(PriorSettings(**kept), {})
-    torch_device = launch_fabric(device, resolved.settings.seed, processes).device  # processes share the encoding too
-    loaded = load_model(path, torch_device)
-    texture = None
-    if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
-        manifest = card.corpus_manifest
-        yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
-        config = card.vqvae_config
-        packed = read_contents(path, mapped=False)["codes"]
-        sequences = unpack_codes(packed, manifest, config.codebook_size, config.rvq_levels)
-    else:
-        reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
-        corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
-        manifest = corpus.manifest
-        views, seed = resolved.settings.views, resolved.settings.seed
-        extracting = extract_code_sequences(loaded.codec, corpus, torch_device, views, seed)
-        sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
-        texture = measure_texture(loaded.codec, corpus, sequences)
-    books = loaded.codec.codebooks()
-    yield from train_prior(
-        path, books, sequences, manifest, resolved, device, stop, embed_codes, resume, processes, texture
-    )
+    opening = open_for_stage(PRIOR_STAGE, model, lambda card: card.has_prior, overrides, overwrite, resume)
+    with opening as begun:
+        check_processes(processes, choose_device(device))
+        card, resumed = begun.card, begun.resumed
+        if resumed is None:
+            resolved = resolve_prior(card, begun.chosen)
+        else:
+            resolved = resumed_settings(PriorSettings, resumed, begun.file.path, PRIOR_STAGE)
+        fabric = launch_fabric(device, resolved.settings.seed, processes)  # processes share the encoding too
+        codec = begun.opened.codec(fabric.device)
+        texture = None
+        if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
+            manifest = card.corpus_manifest
+            yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
+            config = card.vqvae_config
+            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, config.rvq_levels)
+        else:
+            reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
+            corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
+            manifest = corpus.manifest
+            views, seed = resolved.settings.views, resolved.settings.seed
+            extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed)
+            sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
+            texture = measure_texture(codec, corpus, sequences)
+        yield from train_prior(
+            begun.file, codec.codebooks(), sequences, manifest, resolved, fabric, stop, embed_codes, resumed, texture
+        )
 
 
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:

@@ -15,7 +15,7 @@ from distill.audio.reading import read_audio
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
 from distill.errors import Stopped
-from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten
+from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
@@ -53,10 +53,12 @@ def reconstruct(
     for number, source in enumerate(files, start=1):
         if stop is not None and stop.is_set():
             break
-        samples, _ = read_audio(source)
+        samples, info = read_audio(source)
+        for note in info.notes:
+            yield Warned(f"{source}: {note}.")
         mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
-        made, error = yield from _through_the_codec(loaded, mel, refine, chosen, source.name)
-        waveform = yield from _as_sound(synthesise, made, source.name)
+        made, error = yield from through_the_codec(loaded, mel, refine, chosen, source.name)
+        waveform = yield from as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.wav")
         write_audio(target, finish(waveform[: len(samples)], SAMPLE_RATE).numpy())
         seconds = len(samples) / SAMPLE_RATE
@@ -68,7 +70,7 @@ def reconstruct(
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
 
 
-def _through_the_codec(
+def through_the_codec(
     loaded: LoadedVQModel, mel: Tensor, refine: bool, device: torch.device, name: str
 ) -> Generator[Event, None, tuple[Tensor, float]]:
     """Log-mel [M, T] in dB -> what its codes decode to, [M, T], and how far that is from it in dB."""
@@ -87,7 +89,7 @@ def _through_the_codec(
     return made, float(audible_difference(mel, made, level).mean())
 
 
-def _as_sound(synthesise: Synthesiser, mel: Tensor, name: str) -> Generator[Event, None, Tensor]:
+def as_sound(synthesise: Synthesiser, mel: Tensor, name: str) -> Generator[Event, None, Tensor]:
     """Log-mel [M, T] in dB -> samples [T * hop]."""
     making = synthesise.gradually(mel, clip_generator(0))
     while True:

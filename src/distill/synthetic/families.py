@@ -21,7 +21,7 @@ _LN_1000 = float(np.log(1000.0))
 
 
 def times(seconds: float) -> Samples:
-    """The moment of each sample, in seconds: [round(seconds * 48000)]."""
+    """The moment of each sample, in seconds: [round(seconds * SAMPLE_RATE)]."""
     return np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
 
 

@@ -45,7 +45,7 @@ LONGEST_SINGLE_SECONDS = 4.0
 ChoiceT = TypeVar("ChoiceT")
 
 Family = Callable[[np.random.Generator, float], Samples]
-"""Draws its own parameters; renders exactly round(seconds * 48000) samples."""
+"""Draws its own parameters; renders exactly round(seconds * SAMPLE_RATE) samples."""
 
 _VOWELS_HZ = (
     (270.0, 2290.0, 3010.0), (530.0, 1840.0, 2480.0), (660.0, 1720.0, 2410.0), (730.0, 1090.0, 2440.0),

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ class FitResult:
     seconds: float
     stopped_early: bool
     items_per_second: float
+    asked_to_stop: bool
+    """Whether it was ended from outside, so that there is something to go on with."""
 
 
 class CheckpointStore(Protocol):
@@ -32,11 +34,11 @@ class CheckpointStore(Protocol):
     def load(self) -> dict[str, Any] | None:
         """What lies there, if anything."""
 
-    def save(self, state: Callable[[], dict[str, Any]]) -> None:
-        """Put a state down; asked after every epoch, done as often as it is worth the time."""
+    def unfit(self) -> Exception:
+        """What to raise where that is no state of this training."""
 
-    def clear(self) -> None:
-        """The run is finished."""
+    def save(self, state: Callable[[], dict[str, Any]]) -> Sequence[Event]:
+        """Put a state down -> what is to be said of it; asked after every epoch, done as often as it is worth the time."""
 
 
 def fit(
@@ -61,9 +63,8 @@ def _fit(
     task: Task, fabric: Fabric, stop: threading.Event | None, checkpoints: CheckpointStore | None
 ) -> Generator[Event, None, FitResult]:
     run = Run(task, fabric)
-    state = checkpoints.load() if checkpoints is not None else None
-    if state is not None:
-        run.restore(state)
+    if checkpoints is not None:
+        _take_up(run, checkpoints)
     while run.epoch < task.epochs and not run.stopped and not run.out_of_patience():
         losses = yield from run.train_epoch(stop)
         if not losses:
@@ -71,10 +72,18 @@ def _fit(
             break
         events = run.validate(losses)
         if checkpoints is not None and not run.stopped and fabric.is_global_zero:
-            checkpoints.save(run.state)
+            events = [*events, *checkpoints.save(run.state)]
         yield from events
-    if checkpoints is not None and not run.stopped and fabric.is_global_zero:
-        checkpoints.clear()
     elapsed = time.monotonic() - run.started
     early = run.epoch < task.epochs
-    return FitResult(run.best, run.validation, run.epoch, elapsed, early, run.items_per_second)
+    return FitResult(run.best, run.validation, run.epoch, elapsed, early, run.items_per_second, run.stopped)
+
+
+def _take_up(run: Run, checkpoints: CheckpointStore) -> None:
+    state = checkpoints.load()
+    if state is None:
+        return
+    try:
+        run.restore(state)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise checkpoints.unfit() from error

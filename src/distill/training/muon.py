@@ -1,8 +1,8 @@
 """Muon: momentum whose matrices are orthogonalised before they are applied (Jordan et al., 2024).
 
-On the codec it reaches in a third of the steps what AdamW reaches (docs/decisions.md). Of torch's own (2.9 and later) it
-differs in that it takes convolution kernels too, as matrices [out, in * height * width], and orthogonalises all of one
-size at once: one by one, most are too small to keep a processor at work.
+On the codec it reaches in a third of the steps what AdamW reaches (docs/decisions/0016-muon.md). Of torch's own (2.9
+and later) it differs in that it takes convolution kernels too, as matrices [out, in * height * width], and
+orthogonalises all of one size at once: one by one, most are too small to keep a processor at work.
 """
 
 from collections import defaultdict

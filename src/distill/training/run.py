@@ -90,8 +90,9 @@ class Task(Protocol):
     def epoch_events(self, progressed: Progressed, validation: Validation, best: Best | None) -> Sequence[Event]:
         """What to say of an epoch: its metrics first, then previews, warnings and the like."""
 
-    def keep(self, best: Best) -> None:
-        """Called when an epoch is the best so far, so that it is on the disk before anything else happens."""
+    def keep(self, best: Best) -> Sequence[Event] | None:
+        """Called when an epoch is the best so far, so that it is on the disk before anything else happens -> what is to be
+        said of that, if anything is."""
 
     def progress(self) -> dict[str, Any]:
         """What else the task would need to go on after this epoch, as plain values."""
@@ -187,7 +188,7 @@ class Run:
         self.average.swap()
         events = self.task.epoch_events(self.progressed(sum(losses) / len(losses)), validation, self.best)
         if self.best is not None and self.best.epoch == self.epoch and self.fabric.is_global_zero:
-            self.task.keep(self.best)
+            events = [*events, *(self.task.keep(self.best) or ())]
         return events
 
     def out_of_patience(self) -> bool:

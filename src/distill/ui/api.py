@@ -1,5 +1,7 @@
 """Endpoints with stable names for scripts (`gradio_client`): what the page does, with plain values."""
 
+import functools
+import inspect
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -8,14 +10,46 @@ from gradio.events import api as gr_api
 
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
-from distill.library.history import find_generation, generation_settings
+from distill.library.history import find_generation
 from distill.library.models import entries, rename_model
 from distill.library.trash import delete_model, restore_model
+from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.knobs import knobs_of
+from distill.studio.jobs import TRAININGS
 from distill.ui.live import EpochMetrics, held_out_score
-from distill.ui.page_state import TRAININGS, PageState, plain_user_errors
+from distill.ui.page_state import PageState, plain_user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
 
 Endpoint = Callable[..., Any]
+KEYWORDS = inspect.Parameter.POSITIONAL_OR_KEYWORD
+FIRST = ("model", "count", "seconds", "seed", "temperature", "top_k", "top_p", "audio_format", "ending", "synthesiser",
+         "device", "texture")  # fmt: skip
+"""The order of the parameters of `generate`, which scripts may give by position; settings that are new come after."""
+
+
+def endpoint_of_settings(made: Callable[[str, str, dict[str, Any]], list[dict[str, Any]]]) -> Endpoint:
+    """`made(model, device, overrides)` as an endpoint with a parameter for each setting of a generation."""
+    parameters = {"model": inspect.Parameter("model", KEYWORDS, annotation=str)}
+    parameters["device"] = inspect.Parameter("device", KEYWORDS, default="auto", annotation=str)
+    for knob in knobs_of(GenerationSettings):
+        name = "audio_format" if knob.name == "format" else knob.name
+        kind = str if knob.choices else knob.annotation
+        kind = kind | None if knob.default is None else kind
+        parameters[name] = inspect.Parameter(name, KEYWORDS, default=knob.default, annotation=kind)
+    ordered = [parameters[name] for name in (*FIRST, *(name for name in parameters if name not in FIRST))]
+    signature = inspect.Signature(ordered, return_annotation=list[dict[str, Any]])
+
+    @functools.wraps(made)
+    def endpoint(*values: Any, **named: Any) -> list[dict[str, Any]]:
+        bound = signature.bind(*values, **named)
+        bound.apply_defaults()
+        given = dict(bound.arguments)
+        model, device, given["format"] = given.pop("model"), given.pop("device"), given.pop("audio_format")
+        return made(model, device, given)
+
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {each.name: each.annotation for each in ordered} | {"return": list[dict[str, Any]]}
+    return endpoint
 
 
 def add_endpoints(page_state: PageState, stages: list[Stage]) -> None:
@@ -48,7 +82,13 @@ def _looking(page_state: PageState) -> list[Endpoint]:
         return {
             "folder": manifest.folder,
             "files": [
-                {"name": file.name, "seconds": file.seconds, "split": file.split, "group": file.group}
+                {
+                    "name": file.name,
+                    "seconds": file.seconds,
+                    "split": file.split,
+                    "group": file.group,
+                    "notes": list(file.notes),
+                }
                 for file in manifest.files
             ],
             "skipped": [{"name": each.name, "reason": each.reason} for each in manifest.skipped],
@@ -105,7 +145,7 @@ def _training(page_state: PageState, stages: list[Stage]) -> list[Endpoint]:
 
     def stop_training() -> str:
         """Stop the training that is running and keep its best epoch."""
-        job = page_state.training()
+        job = page_state.jobs.training()
         if job is None:
             return "No training is running."
         job.stop()
@@ -117,17 +157,10 @@ def _training(page_state: PageState, stages: list[Stage]) -> list[Endpoint]:
 def _making(page_state: PageState) -> list[Endpoint]:
     """New sounds, and how good a model is."""
 
-    def generate(
-        model: str, count: int = 4, seconds: float = 1.0, seed: int | None = None, temperature: float = 1.0,
-        top_k: int = 0, top_p: float = 1.0, audio_format: str = "wav", ending: str = "auto", synthesiser: str = "auto",
-        device: str = "auto", texture: float = 1.0,
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    @endpoint_of_settings
+    def generate(model: str, device: str, overrides: dict[str, Any]) -> list[dict[str, Any]]:
         """Generate sounds and wait for them -> where each is, to open (`file`) or to fetch from this server (`url`)."""
-        settings = generation_settings(
-            model=model, count=count, seconds=seconds, seed=secrets.randbelow(1_000_000) if seed is None else seed,
-            temperature=temperature, top_k=top_k, top_p=top_p, ending=ending, synthesiser=synthesiser, texture=texture,
-        )  # fmt: skip
-        job = page_state.generate(settings, f"api-{secrets.token_hex(8)}", audio_format, device)
+        job = page_state.generate(model, generation_settings(**overrides), f"api-{secrets.token_hex(8)}", device)
         job.wait()
         _raise(job.error)
         generation = find_generation(job.result)
@@ -157,12 +190,12 @@ def _keeping(page_state: PageState) -> list[Endpoint]:
 
     def rename(model: str, new_name: str) -> str:
         """Give a model another name."""
-        page_state.refuse_while_training(model)
+        page_state.jobs.refuse_while_training(model)
         return rename_model(model, new_name).stem
 
     def delete(model: str) -> str:
         """Put a model into the trash."""
-        page_state.refuse_while_training(model)
+        page_state.jobs.refuse_while_training(model)
         return delete_model(model).name
 
     def restore(model: str = "") -> str:

@@ -6,12 +6,13 @@ from typing import Any
 
 import gradio as gr
 
+from distill.corpus.collections import collection_names
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent, SoundScores
 from distill.events import Progress, SoundWritten
-from distill.studio.jobs import Job
+from distill.studio.jobs import EVALUATE, RECONSTRUCT, Job
 from distill.ui.markup import bar, failed, figures, length, sound_card, table, text
-from distill.ui.page_state import EVALUATE, HIDDEN, RECONSTRUCT, PageState, Section, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
 
 NO_SOUND_CHOSEN = "Choose a model, and drop a sound."
 MOST_ROWS = 500
@@ -33,7 +34,7 @@ def codec_panels(
         )
         with gr.Row(equal_height=False):
             corpus = gr.Dropdown(
-                page_state.collections(),
+                collection_names(),
                 value=None,
                 label="Dataset",
                 info="A folder of sounds; those it was trained on, and copies of those, are left out. Empty: the model's "
@@ -47,23 +48,27 @@ def codec_panels(
         measured = gr.HTML("", elem_id="evaluate-results")
 
     @user_errors
-    def reconstruct(which: str | None, files: list[str] | None, whose: str, what: str, where: str) -> str:
-        if not which or not files:
+    def reconstruct(
+        model_name: str | None, files: list[str] | None, tab: str, synthesiser_name: str, device_name: str
+    ) -> str:
+        if not model_name or not files:
             raise DistillError(NO_SOUND_CHOSEN)
-        job = page_state.reconstruct(which, [Path(file) for file in files], whose, where, what)
+        job = page_state.reconstruct(model_name, [Path(file) for file in files], tab, device_name, synthesiser_name)
         job.wait(0.3)
         return heard_html(page_state, job)
 
     @user_errors
-    def begin_measuring(which: str | None, folder: str | None, whose: str, what: str, where: str) -> str:
-        if not which:
+    def begin_measuring(
+        model_name: str | None, folder: str | None, tab: str, synthesiser_name: str, device_name: str
+    ) -> str:
+        if not model_name:
             raise DistillError("Choose a model first.")
-        job = page_state.evaluate(which, folder, whose, where, what)
+        job = page_state.evaluate(model_name, folder, tab, device_name, synthesiser_name)
         job.wait(0.3)
         return measured_html(job)
 
-    def end(whose: str) -> None:
-        job = page_state.jobs.latest(EVALUATE, whose)
+    def end(tab: str) -> None:
+        job = page_state.jobs.latest(EVALUATE, tab)
         if job is not None:
             job.stop()
 
@@ -71,13 +76,13 @@ def codec_panels(
     measure.click(begin_measuring, [model, corpus, owner, synthesiser, device], measured, **HIDDEN)
     stop.click(end, owner, None, **HIDDEN)
 
-    def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
-        collections = page_state.collections()
+    def refresh(tab: str, seen: dict[str, Any]) -> list[Any]:
+        collections = collection_names()
         choices = gr.skip() if seen.get("evaluate choices") == collections else gr.Dropdown(choices=collections)
         seen["evaluate choices"] = collections
-        job = page_state.jobs.latest(EVALUATE, whose)
+        job = page_state.jobs.latest(EVALUATE, tab)
         return [
-            _news(page_state.jobs.latest(RECONSTRUCT, whose), seen, "heard", lambda own: heard_html(page_state, own)),
+            _news(page_state.jobs.latest(RECONSTRUCT, tab), seen, "heard", lambda own: heard_html(page_state, own)),
             choices,
             _news(job, seen, "measured", measured_html),
             _news(job, seen, "measure stop", lambda own: gr.Button(visible=own.running and not own.stopping)),

@@ -9,9 +9,9 @@ import gradio as gr
 from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.files import unused_path
-from distill.library.history import GenerationSettings, generation_settings
 from distill.library.models import new_model_path
 from distill.places import sounds_dir
+from distill.studio.demo import LONG_PIECE, ONE_SHOTS
 from distill.studio.jobs import Job
 from distill.synthetic.demo_sounds import write_embedded_corpus
 from distill.ui.markup import bar, failed, text
@@ -20,7 +20,6 @@ from distill.ui.stages import Overrides, Stage, TrainingRequest, start
 
 DEMO = "demo"
 COLLECTION = "demo sounds"
-SEED = 7
 STEPS = ("rendering sounds", "training the codec", "training the prior", "generating")
 
 
@@ -37,8 +36,8 @@ def demo_panel(page_state: PageState, stages: Sequence[Stage], owner: gr.Textbox
         state = gr.HTML("", elem_id="demo-state")
 
     @user_errors
-    def begin(whose: str) -> str:
-        return demo_html(run_demo(page_state, stages, whose))
+    def begin(tab: str) -> str:
+        return demo_html(run_demo(page_state, stages, tab))
 
     def end() -> None:
         job = page_state.jobs.latest(DEMO)
@@ -77,7 +76,7 @@ def run_demo(
     Raises:
         DistillError: a training is running.
     """
-    busy = page_state.training()
+    busy = page_state.jobs.training()
     if busy is not None or ((demo := page_state.jobs.latest(DEMO)) is not None and demo.running):
         raise DistillError("A training is running. Wait until it is done, or stop it; then run the demo.")
     by_key = {stage.key: stage for stage in stages}
@@ -93,8 +92,8 @@ def run_demo(
         yield Progress(STEPS[2], 2, len(STEPS))
         _finish(start(page_state, by_key["prior"], TrainingRequest(name, "", given.get("prior", {}))), stop)
         yield Progress(STEPS[3], 3, len(STEPS))
-        _finish(page_state.generate(_asked(name, 1, 10.0, SEED + 100, "exact"), owner), stop)
-        _finish(page_state.generate(_asked(name, 8, 1.0, SEED), owner), stop)
+        _finish(page_state.generate(name, LONG_PIECE, owner), stop)
+        _finish(page_state.generate(name, ONE_SHOTS, owner), stop)
         return name
 
     return page_state.jobs.start(DEMO, "The demo", work, owner)
@@ -126,9 +125,3 @@ def _finish(job: Job, stop: threading.Event) -> None:
         raise DistillError(job.error)
     if job.stopping or stop.is_set():
         raise DistillError("The demo was stopped; what it had made so far is kept.")
-
-
-def _asked(model: str, count: int, seconds: float, seed: int, ending: str = "auto") -> GenerationSettings:
-    return generation_settings(
-        model=model, count=count, seconds=seconds, seed=seed, temperature=1.0, top_k=0, top_p=1.0, ending=ending
-    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from distill import studio
+from distill.corpus.collections import folder_title
 from distill.events import CodebookHealth
 from distill.modelfile.card import ModelCard
 from distill.settings.knobs import knobs_of
@@ -43,20 +44,20 @@ def details_html(page_state: PageState, path: Path, card: ModelCard) -> str:
     """Everything else: how each stage went and with which settings, and how the codes are used."""
     health = CodebookHealth.from_dict(card.codebook_health_snapshot.model_dump())
     return (
-        rows_html([*_file(page_state, card), *_codec(card), *_prior(card), *_synthesiser(card)])
+        rows_html([*_file(card), *_codec(card), *_prior(card), *_synthesiser(card)])
         + health_html(health)
         + _heatmap(page_state, path, card)
         + _settings(card)
     )
 
 
-def _file(page_state: PageState, card: ModelCard) -> Rows:
+def _file(card: ModelCard) -> Rows:
     corpus = card.corpus_manifest
     return [
         ("trained", f"{day(card.metadata.created)}, with distill {text(card.metadata.distill_version)}"),
         (
             "sounds",
-            f"{text(place(Path(page_state.spoken(Path(corpus.folder)))))}: {len(corpus.train)} learned from, "
+            f"{text(place(Path(folder_title(Path(corpus.folder)))))}: {len(corpus.train)} learned from, "
             f"{len(corpus.val)} held out, {len(corpus.skipped)} skipped",
         ),
         (
@@ -77,10 +78,11 @@ def _prior(card: ModelCard) -> Rows:
     made = card.prior_metadata
     if made is None:
         return []
+    patterns = "not measured" if made.ngram_bits_per_code is None else f"{made.ngram_bits_per_code:.2f}"
     said = (
         f"held-out perplexity {made.best_perplexity:.2f} at epoch {made.best_epoch} of {made.epochs_trained}; "
         f"{made.bits_per_code:.2f} bits for each code, {made.unigram_bits_per_code:.2f} by counting codes, "
-        f"{made.ngram_bits_per_code:.2f} by counting patterns"
+        f"{patterns} by counting patterns"
     )
     return [("best prior", said), ("by heart?", text(made.memorization_message))]
 

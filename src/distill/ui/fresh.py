@@ -15,14 +15,14 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
     """One clock for all sections: a reload finds everything as it is, and nothing is sent that has been shown.
 
     Gradio builds every component that an event could change anew, even where it is skipped, while all other answers
-    wait: 30 ms for the whole page. So the clock changes what changes often, and rings for other sections that have news.
-    Those are made when they are fetched, by what the fields say then: news by an older search must not replace what a
-    newer one has found. Until they are fetched it rings again.
+    wait: 30 ms for the whole page. So the clock updates what changes often, and only notifies the browser of other
+    sections that have news. The browser then fetches them, made by what the fields say at that moment: news by an older
+    search must not replace what a newer one has found. Until they are fetched it is notified again.
     """
     inputs = [component for section in sections for component in section.inputs]
     outputs = [component for section in sections for component in section.outputs]
     often = [number for number, section in enumerate(sections) if section.often]
-    bells = {
+    notices = {
         number: gr.Textbox(visible="hidden", label="News", elem_id=f"news-{number}")
         for number in range(len(sections))
         if number not in often
@@ -35,35 +35,35 @@ def keep_fresh(page: gr.Blocks, sections: Sequence[Section], owner: gr.Textbox, 
             yield number, section, own
 
     @user_errors
-    def show_all(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
-        updates = [section.refresh(whose or "", shown, *own) for _, section, own in own_values(values)]
+    def show_all(tab: str, shown: dict[str, Any], *values: Any) -> list[Any]:
+        updates = [section.refresh(tab or "", shown, *own) for _, section, own in own_values(values)]
         return [*(update for of_one in updates for update in of_one), shown]
 
     @user_errors
-    def ring(whose: str, shown: dict[str, Any], *values: Any) -> list[Any]:
+    def update_or_notify(tab: str, shown: dict[str, Any], *values: Any) -> list[Any]:
         sent: list[Any] = []
-        rung: list[Any] = []
+        notified: list[Any] = []
         for number, section, own in own_values(values):
             if number in often:
-                sent += section.refresh(whose or "", shown, *own)
-            elif all(update == gr.skip() for update in section.refresh(whose or "", dict(shown), *own)):
-                rung.append(gr.skip())
+                sent += section.refresh(tab or "", shown, *own)
+            elif all(update == gr.skip() for update in section.refresh(tab or "", dict(shown), *own)):
+                notified.append(gr.skip())
             else:
-                shown["rung"] = shown.get("rung", 0) + 1
-                rung.append(f"{shown['rung']}")
-        return [*sent, *rung, shown]
+                shown["notices"] = shown.get("notices", 0) + 1
+                notified.append(f"{shown['notices']}")
+        return [*sent, *notified, shown]
 
     def fetching(section: Section) -> Callable[..., Any]:
-        def fetch(whose: str, shown: dict[str, Any], *own: Any) -> Any:
-            updates = section.refresh(whose or "", shown, *own)
+        def fetch(tab: str, shown: dict[str, Any], *own: Any) -> Any:
+            updates = section.refresh(tab or "", shown, *own)
             return updates if len(updates) > 1 else updates[0]
 
         return user_errors(fetch)
 
     how = {**HIDDEN, "queue": False}  # answered at once, whatever else is waiting
     page.load(None, None, owner, js=TAB_ID).then(show_all, [owner, seen, *inputs], [*outputs, seen], **how)
-    changed = [*(component for number in often for component in sections[number].outputs), *bells.values(), seen]
-    gr.Timer(REFRESH_SECONDS).tick(ring, [owner, seen, *inputs], changed, trigger_mode="once", **how)
-    for number, bell in bells.items():
+    changed = [*(component for number in often for component in sections[number].outputs), *notices.values(), seen]
+    gr.Timer(REFRESH_SECONDS).tick(update_or_notify, [owner, seen, *inputs], changed, trigger_mode="once", **how)
+    for number, notice in notices.items():
         section = sections[number]
-        bell.change(fetching(section), [owner, seen, *section.inputs], list(section.outputs), **how)
+        notice.change(fetching(section), [owner, seen, *section.inputs], list(section.outputs), **how)

@@ -1,6 +1,5 @@
 """The Generate tab: new sounds as cards, the history, and what the model makes of known sounds."""
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +7,13 @@ import gradio as gr
 
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.library.history import GenerationSettings, decide, find_generation, list_generations
+from distill.library.history import decide, find_generation, list_generations
 from distill.library.models import model_in_library
 from distill.modelfile.file import read_card
+from distill.settings.generation import GenerationSettings
+from distill.studio.jobs import GENERATE
 from distill.ui.codec import codec_panels
 from distill.ui.generate_fields import (
-    NEW_SEEDS,
     How,
     What,
     fields_of,
@@ -24,7 +24,7 @@ from distill.ui.generate_fields import (
 )
 from distill.ui.look import CLICKS
 from distill.ui.markup import day, empty, failed, text
-from distill.ui.page_state import GENERATE, HIDDEN, PageState, Section, library_signature, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
@@ -49,16 +49,16 @@ def generate_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.
         with gr.Column(scale=3, min_width=280):
             how = lay_out_how()
     shown = _lay_out_shown()
-    codec = codec_panels(page_state, owner, what.model, how.synthesiser, how.device)
+    codec = codec_panels(page_state, owner, what.model, how.fields["synthesiser"], how.device)
     _wire_buttons(page_state, owner, what, how, shown)
     _wire_cards(page_state, owner, what, how, shown)
 
-    def refresh(whose: str, seen: dict[str, Any], which: str | None) -> list[Any]:
+    def refresh(tab: str, seen: dict[str, Any], model: str | None) -> list[Any]:
         return [
-            *_model_updates(page_state, seen, which),
-            *_result_updates(page_state, seen, whose),
+            *_model_updates(page_state, seen, model),
+            *_result_updates(page_state, seen, tab),
             _history_update(seen),
-            *codec.refresh(whose, seen),
+            *codec.refresh(tab, seen),
         ]
 
     outputs = [
@@ -78,73 +78,73 @@ def _lay_out_shown() -> Shown:
 
 def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     @user_errors
-    def begin(whose: str, where: str, *values: Any) -> tuple[str, str]:
-        return _begin(page_state, settings_from(*values), whose, where)
+    def begin(tab: str, device: str, *values: Any) -> tuple[str, str]:
+        return _begin(page_state, *settings_from(*values), tab, device)
 
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
 
     how.go.click(begin, [owner, how.device, *fields_of(what, how)], [shown.identity, shown.results], **HIDDEN)
-    how.stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
-    what.again.click(user_errors(last_seed), shown.identity, what.seed, **HIDDEN)
-    what.new.click(lambda: f"{secrets.randbelow(NEW_SEEDS)}", None, what.seed, **HIDDEN)
+    how.stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
+    what.again.click(user_errors(last_seed), shown.identity, what.fields["seed"], **HIDDEN)
+    what.new.click(lambda: f"{GenerationSettings().seeded().seed}", None, what.fields["seed"], **HIDDEN)
 
 
 def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     """What the buttons on the sounds and in the history do."""
 
     @user_errors
-    def clicked(whose: str, identity: str, event: gr.EventData) -> str:
+    def clicked(tab: str, identity: str, event: gr.EventData) -> str:
         data = event._data or {}
         if data.get("act") in ("open", "kept", "discarded"):
             decide(data["id"], data["file"], data["act"])
-        job = page_state.jobs.latest(GENERATE, whose)
+        job = page_state.jobs.latest(GENERATE, tab)
         return results_html(page_state, job if job is not None and identity_of(job) == identity else None, identity)
 
     @user_errors
-    def from_history(whose: str, where: str, event: gr.EventData) -> tuple[Any, ...]:
+    def from_history(tab: str, device: str, event: gr.EventData) -> tuple[Any, ...]:
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
-        made = generation.settings
+        values = values_of(generation.model, generation.settings)
         if data.get("act") == "again":
-            model_in_library(made.model)
-            return (*values_of(made), *_begin(page_state, made, whose, where))
-        return (*values_of(made), generation.id, results_html(page_state, None, generation.id))
+            model_in_library(generation.model)
+            return (*values, *_begin(page_state, generation.model, generation.settings, tab, device))
+        return (*values, generation.id, results_html(page_state, None, generation.id))
 
     shown.results.click(clicked, [owner, shown.identity], shown.results, **HIDDEN)
     changed = [*fields_of(what, how), shown.identity, shown.results]
     shown.history.click(from_history, [owner, how.device], changed, **HIDDEN)
 
 
-def _begin(page_state: PageState, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
-    job = page_state.generate(settings, owner, device=device)
+def _begin(page_state: PageState, model: str, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:
+    job = page_state.generate(model, settings, owner, device)
     job.wait(0.3)
     identity = identity_of(job)
     return identity, results_html(page_state, job, identity)
 
 
-def _model_updates(page_state: PageState, seen: dict[str, Any], which: str | None) -> list[Any]:
+def _model_updates(page_state: PageState, seen: dict[str, Any], model: str | None) -> list[Any]:
     """Updates for the model's field, the note under it, the offer to train its prior, and the button."""
     updates = [gr.skip()] * 4
     names = page_state.models()
     if seen.get("generate models") != names:
         new = [name for name in names if name not in seen.get("generate models", names)]
         seen["generate models"] = names
-        if which in names:
+        if model in names:
             updates[0] = gr.Dropdown(choices=names)
         else:
-            which = new[0] if new else names[0] if names else None
-            updates[0] = gr.Dropdown(choices=names, value=which)
-    signature = (which, library_signature())
+            model = new[0] if new else names[0] if names else None
+            updates[0] = gr.Dropdown(choices=names, value=model)
+    signature = (model, library_signature())
     if seen.get("generate note") == signature:
         return updates
     seen["generate note"] = signature
     ready = offer = False
-    if not which or which not in names:
+    if not model or model not in names:
         updates[1] = empty(NO_MODEL)
     else:
         try:
-            card = read_card(model_in_library(which))
+            card = read_card(model_in_library(model))
             ready, offer = card.has_prior, not card.has_prior
             updates[1] = (
                 f'<p class="d-note">{text(len(card.corpus_manifest.files))} sounds, trained {day(card.metadata.created)}. '

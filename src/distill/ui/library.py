@@ -130,7 +130,7 @@ def _wire_cards(page_state: PageState, listing: Listing, undoing: Undoing, renam
                 now = "" if looked_into == name else name
                 return {listing.opened: now, listing.cards: listing.html(wanted, sort, now)}
             case "delete":
-                page_state.refuse_while_training(name)
+                page_state.jobs.refuse_while_training(name)
                 delete_model(name)
                 return {
                     renaming.box: gr.Column(visible=False),
@@ -157,7 +157,7 @@ def _wire_cards(page_state: PageState, listing: Listing, undoing: Undoing, renam
 def _wire_renaming(page_state: PageState, listing: Listing, renaming: Renaming) -> None:
     @user_errors
     def give_name(old: str, new: str, *how: str) -> tuple[Any, ...]:
-        page_state.refuse_while_training(old)
+        page_state.jobs.refuse_while_training(old)
         rename_model(old, new.strip())
         return gr.Column(visible=False), listing.html(*how)
 

@@ -23,12 +23,49 @@ element.addEventListener('click', event => {
 """
 """Clicks on buttons inside a piece of HTML, told to Python with the button's data."""
 
-ONE_AT_A_TIME = """<script>
+SCRIPTS = """<script>
+// A player that starts silences the others.
 document.addEventListener('play', event => {
   for (const other of document.querySelectorAll('audio')) if (other !== event.target) other.pause();
 }, true);
+
+// A folder cannot be sent as it is: the files inside are, called by their paths in it, as if they had been chosen.
+document.addEventListener('drop', async event => {
+  const box = event.target.closest('.upload-container');
+  const input = () => box?.querySelector('input[type=file][multiple]');
+  const dropped = [...event.dataTransfer?.items ?? []].map(item => item.webkitGetAsEntry()).filter(entry => entry);
+  if (!input() || !dropped.some(entry => entry.isDirectory)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  box.dispatchEvent(new DragEvent('dragleave'));
+  const found = new DataTransfer();
+  const unreadable = [];
+  async function walk(entry) {
+    if (entry.name.startsWith('.')) return;
+    try {
+      if (entry.isDirectory) {
+        const reader = entry.createReader();
+        while (true) {
+          const some = await new Promise((read, failed) => reader.readEntries(read, failed));
+          if (!some.length) return;  // a hundred at most are given at a time
+          for (const each of some) await walk(each);
+        }
+      }
+      const file = await new Promise((read, failed) => entry.file(read, failed));
+      await file.slice(0, 1).arrayBuffer();  // one that cannot be read would fail them all
+      found.items.add(new File([file], entry.fullPath.slice(1), {type: file.type}));
+    } catch {
+      unreadable.push(entry.fullPath.slice(1));
+    }
+  }
+  for (const entry of dropped) await walk(entry);
+  if (unreadable.length) alert('These cannot be read, and are left out: ' + unreadable.join(', '));
+  else if (!found.files.length) alert('There is no file in what was dropped.');
+  input().files = found.files;
+  input().dispatchEvent(new Event('change'));
+}, true);
 </script>"""
-"""A player that starts silences the others."""
+"""What the whole page does by itself."""
 
 CSS = """
 :root, .dark { --good: #1a7f37; --fair: #8a5a00; --bad: #c02b2b; --good-fill: #2da44e; --fair-fill: #d29922;
@@ -60,7 +97,10 @@ CSS = """
   color: var(--body-text-color); }
 .d-table td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .d-table td.f { overflow-wrap: anywhere; min-width: 7rem; }
-.d-table img { width: 132px; height: 44px; border-radius: 4px; display: block; background: #000; }
+.d-table img { width: 132px; max-width: none; height: 44px; border-radius: 4px; display: block; background: #000; }
+.d-sound { display: flex; flex-wrap: wrap; align-items: center; gap: .35rem .75rem; }
+.d-sound span { flex: 1 1 9rem; overflow-wrap: anywhere; }
+.d-sound audio { flex: none; max-width: none; }
 audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .dark audio { color-scheme: dark; }
 .d-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(270px, 100%), 1fr)); gap: .8rem; }
@@ -111,7 +151,7 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
   button[role=tab] { padding-left: .6rem !important; padding-right: .6rem !important; }
   .gradio-container { padding: .5rem !important; }
   .d-table td, .d-table th { padding: .3rem .4rem; }
-  .d-table img { width: 84px; } .d-table audio { width: 170px; }
+  .d-table img { width: 84px; } .d-table audio { width: 190px; }
 }
 """
 

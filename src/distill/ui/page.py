@@ -27,7 +27,7 @@ from distill.ui.demo import demo_panel
 from distill.ui.fresh import keep_fresh
 from distill.ui.generate import generate_tab
 from distill.ui.library import library_tab
-from distill.ui.look import CSS, ONE_AT_A_TIME, theme
+from distill.ui.look import CSS, SCRIPTS, theme
 from distill.ui.page_state import HIDDEN, MOST_UPLOAD, PageState
 from distill.ui.serving import add_routes
 from distill.ui.sounds import sounds_tab
@@ -37,6 +37,8 @@ from distill.ui.train import stage_section
 STOP_SECONDS = 20.0
 """How long a training gets to keep its best when the server ends."""
 TITLE = "distill"
+MOST_OPEN_FILES = 4096
+"""Gradio holds every file of a drop open, a thousand at once; macOS allows a program 256 unless it asks for more."""
 SWITCH_SECONDS = 0.0005
 """How long a training may keep Python to itself while the page waits: a tenth of the usual."""
 
@@ -113,7 +115,7 @@ def make_app(page_state: PageState, host: str, port: int, most_upload: str = MOS
         pwa=False,
         theme=theme(),
         css=CSS,
-        head=ONE_AT_A_TIME,
+        head=SCRIPTS,
     )
     return mounted
 
@@ -127,6 +129,7 @@ def running(host: str, port: int) -> Iterator[tuple[uvicorn.Server, socket.socke
     """
     listening = _listen(host, port)
     sys.setswitchinterval(SWITCH_SECONDS)
+    _allow_many_open_files()
     port = listening.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="distill-page-") as room, listening:
         page_state = PageState(Path(room), any_folder=_is_loopback(host))
@@ -161,6 +164,18 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise DistillError(f"The page cannot be opened at {host}:{port}, {reason}: choose another --port.") from error
     return listening
+
+
+def _allow_many_open_files() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows, where it takes thousands anyway
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < MOST_OPEN_FILES:
+        wanted = MOST_OPEN_FILES if most == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, most)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _is_loopback(host: str) -> bool:

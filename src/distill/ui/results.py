@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
 from distill.library.history import Generation, find_generation
 from distill.places import kept_dir
+from distill.settings.generation import GenerationSettings
+from distill.settings.knobs import knobs_of
 from distill.studio.jobs import Job
 from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
 from distill.ui.page_state import GenerationBegun, PageState
@@ -90,18 +92,19 @@ def _cards(page_state: PageState, generation: Generation) -> str:
 
 
 def _earlier(generation: Generation) -> str:
-    made, name = generation.settings, f"{generation.settings.model}, {day(generation.created)}"
+    made, name = generation.settings, f"{generation.model}, {day(generation.created)}"
     kept = sum(sound.fate == "kept" for sound in generation.sounds)
     acts = button("Show", f"Show the sounds of {name}", {"act": "show", "id": generation.id}) + button(
         "Make again", f"Make again {name}", {"act": "again", "id": generation.id}
     )
-    less_usual = {"ending": made.ending, "synthesiser": made.synthesiser}
-    chosen = "".join(f"<dt>{name}</dt><dd>{text(value)}</dd>" for name, value in less_usual.items() if value != "auto")
+    values = [(knob, getattr(made, knob.name)) for knob in knobs_of(GenerationSettings) if knob.name != "count"]
+    shown = "".join(
+        f"<dt>{knob.label.lower()}</dt><dd>{text(value if knob.choices else f'{value:g}')}</dd>"
+        for knob, value in values
+        if not knob.choices or value != knob.default
+    )
     return (
-        f'<article class="d-card"><h3>{text(made.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'
-        f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.count}, {kept} kept</dd>"
-        f"<dt>length</dt><dd>{made.seconds:g} s</dd><dt>seed</dt><dd>{made.seed}</dd>"
-        f"<dt>creativity</dt><dd>{made.temperature:g}</dd><dt>focus</dt><dd>{made.top_k or 'all'}</dd>"
-        f"<dt>diversity</dt><dd>{made.top_p:g}</dd><dt>texture</dt><dd>{made.texture:g}</dd>{chosen}"
+        f'<article class="d-card"><h3>{text(generation.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'
+        f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.count}, {kept} kept</dd>{shown}"
         f'</dl><div class="d-acts">{acts}</div></article>'
     )

@@ -5,6 +5,7 @@ import hmac
 import io
 import secrets
 import threading
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,13 +13,14 @@ import soundfile
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
-from distill.audio.reading import read_audio
+from distill.audio.formats import Kind
+from distill.audio.reading import Samples, UnusableSound, kind_of, read_audio
 from distill.errors import DistillError
 from distill.settings.geometry import SAMPLE_RATE
 from distill.ui.thumbnails import sound_picture
 
-PLAYED_BY_BROWSERS = {".wav": "audio/wav", ".wave": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac",
-                      ".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg"}  # fmt: skip
+PLAYED_BY_BROWSERS = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac", "OGG": "audio/ogg"}
+"""By what the file is, whatever it is called; the rest is served as WAV."""
 MOST_OFFERED = 100_000
 CACHED = {"Cache-Control": "private, max-age=3600"}
 
@@ -72,9 +74,9 @@ def add_routes(app: FastAPI, offers: Offers) -> None:
     @app.get("/sound/{token}", include_in_schema=False)
     def sound(token: str) -> Response:
         path = offers.find(token)
-        kind = PLAYED_BY_BROWSERS.get(path.suffix.lower())
-        if kind is not None:
-            return FileResponse(path, media_type=kind, headers=CACHED)
+        played = PLAYED_BY_BROWSERS.get(_kind(path).name)
+        if played is not None:
+            return FileResponse(path, media_type=played, headers=CACHED)
         return Response(_as_sound(path, "WAV"), media_type="audio/wav", headers=CACHED)
 
     @app.get("/picture/{token}", include_in_schema=False)
@@ -97,15 +99,28 @@ def add_routes(app: FastAPI, offers: Offers) -> None:
         return Response(_as_sound(path, wanted[1:].upper()), media_type="application/octet-stream", headers=headers)
 
 
-def _as_sound(path: Path, container: str) -> bytes:
+def _kind(path: Path) -> Kind:
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError):
+        return kind_of(path)
+    except UnusableSound as reason:
+        raise HTTPException(422, f"{path.name} cannot be played: {reason}.") from reason
+
+
+def _as_sound(path: Path, container: str) -> bytes:
+    samples: Samples | None = None
+    comment = ""
+    if _kind(path).by_libsndfile:  # which keeps the channels
+        with suppress(soundfile.LibsndfileError, OSError), soundfile.SoundFile(path) as file:
+            samples, rate, comment = file.read(dtype="float32", always_2d=True), file.samplerate, file.comment
+    if samples is None:
         try:
             mono, _ = read_audio(path)
         except DistillError as error:
             raise HTTPException(422, str(error)) from error
         samples, rate = mono[:, None], SAMPLE_RATE
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format=container, subtype="PCM_24")
+    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], "PCM_24", format=container) as file:
+        if comment:  # what a sound was made with goes with it
+            file.comment = comment
+        file.write(samples)
     return buffer.getvalue()

@@ -6,14 +6,18 @@ from typing import Any
 
 import gradio as gr
 
+from distill import studio
+from distill.audio.formats import FORMATS
+from distill.corpus.collections import DROPPED, DroppedFile, collect, collection_names, folder_title
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.events import Progress
-from distill.studio.jobs import Job
+from distill.settings.geometry import SAMPLE_RATE
+from distill.studio.jobs import LOOK, Job
 from distill.ui.markup import bar, clock, empty, failed, figures, length, picture, player, table, text
-from distill.ui.page_state import DROPPED, HIDDEN, LOOK, PageState, Section, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, user_errors
 
 MOST_ROWS = 500
-NOTHING_YET = "No folder chosen yet. Give one above, or drop sounds: 5 files or more, WAV, AIFF, FLAC, OGG or MP3."
+NOTHING_YET = f"No folder chosen yet. Give one above, or drop sounds, 5 files or more: {FORMATS}."
 
 
 def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Button, gr.Dropdown]:
@@ -30,7 +34,9 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
             )
             look = gr.Button("Read this folder", variant="primary", elem_id="sounds-look")
         with gr.Column(scale=3, min_width=280):
-            dropped = gr.File(label="Or drop sounds here", file_count="multiple", height=150, elem_id="sounds-drop")
+            dropped = gr.File(
+                label="Or drop sounds or a folder here", file_count="multiple", height=150, elem_id="sounds-drop"
+            )
             name = gr.Textbox(
                 label="Name of the collection",
                 info="What is dropped under the same name is added to it.",
@@ -43,36 +49,38 @@ def sounds_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.Bu
         go_on = gr.Button("Train on these sounds", variant="primary", visible=False, elem_id="sounds-train")
 
     @user_errors
-    def read(given: str | None, whose: str) -> tuple[Any, Any]:
-        job = page_state.look(page_state.folder(given), whose)
+    def read(given: str | None, tab: str) -> tuple[Any, Any]:
+        job = page_state.look(page_state.folder(given), tab)
         job.wait(0.4)  # what is in the cache is shown at once
         return found_html(page_state, job), gr.Button(visible=_usable(job))
 
     @user_errors
-    def take(files: list[str] | None, called: str, whose: str) -> tuple[Any, ...]:
+    def take(files: list[dict[str, Any]] | None, collection_name: str, tab: str) -> tuple[Any, ...]:
         if not files:
             return (gr.skip(),) * 5
-        kept = page_state.collect(files, called)
-        html, button = read(kept.name, whose)
-        return gr.Dropdown(choices=page_state.collections(), value=kept.name), html, button, None, kept.name
+        dropped_files = [DroppedFile(Path(each["path"]), each["orig_name"] or "") for each in files]
+        kept = collect(dropped_files, collection_name)
+        html, button = read(kept.name, tab)
+        return gr.Dropdown(choices=collection_names(), value=kept.name), html, button, None, kept.name
 
     look.click(read, [folder, owner], [found, go_on], **HIDDEN)
-    dropped.upload(take, [dropped, name, owner], [folder, found, go_on, dropped, name], **HIDDEN)
-    stop.click(lambda whose: _stop(page_state, whose), owner, None, **HIDDEN)
+    changed = [folder, found, go_on, dropped, name]
+    dropped.upload(take, [dropped, name, owner], changed, preprocess=False, **HIDDEN)  # else only paths are given
+    stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
 
-    def refresh(whose: str, seen: dict[str, Any]) -> list[Any]:
+    def refresh(tab: str, seen: dict[str, Any]) -> list[Any]:
         updates = [gr.skip()] * 4
-        collections = page_state.collections()
+        collections = collection_names()
         if seen.get("collections") != collections:
             seen["collections"] = collections
             updates[0] = gr.Dropdown(choices=collections)
-        job = page_state.jobs.latest(LOOK, whose)
+        job = page_state.jobs.latest(LOOK, tab)
         if job is not None:
             step = job.step.done if isinstance(job.step, Progress) else 0
             signature = (job.number, job.state, step)
             if seen.get("looked") != signature:
                 if "looked" not in seen and job.about:
-                    updates[0] = gr.Dropdown(choices=collections, value=page_state.spoken(Path(job.about)))
+                    updates[0] = gr.Dropdown(choices=collections, value=folder_title(Path(job.about)))
                 seen["looked"] = signature
                 updates[1:] = [
                     found_html(page_state, job),
@@ -100,7 +108,7 @@ def found_html(page_state: PageState, job: Job) -> str:
 
 def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
     """Figures, the table of what is usable, and the table of what is not."""
-    copies = Counter(file.group for file in manifest.files)
+    copies = Counter((file.group, file.span) for file in manifest.files)
     doubled = len(manifest.files) - len(copies)
     parts = [
         figures(
@@ -114,12 +122,15 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
             ]
         )
     ]
-    first = {file.group: file.name for file in reversed(manifest.files)}
+    if manifest.recordings:
+        parts += [f'<p class="d-note">{text(sentence)}</p>' for sentence in studio.said_of_pieces(manifest)]
+    first = {(file.group, file.span): file.name for file in reversed(manifest.files)}
     rows = [
-        _row(page_state, manifest, file, copies[file.group], first[file.group]) for file in manifest.files[:MOST_ROWS]
+        _row(page_state, manifest, file, copies[file.group, file.span], first[file.group, file.span])
+        for file in manifest.files[:MOST_ROWS]
     ]
-    titles = ["Picture", "Sound", "Length", "Format", "Use", "Listen"]
-    parts.append(table(titles, rows, "Usable sounds", ["", "f", "n", "n", "", ""]))
+    titles = ["Picture", "Sound", "Length", "Format", "Use"]
+    parts.append(table(titles, rows, "Usable sounds", ["", "", "n", "n", "f"]))
     if len(manifest.files) > MOST_ROWS:
         parts.append(f'<p class="d-note">and {len(manifest.files) - MOST_ROWS} more, which are used as well.</p>')
     if manifest.skipped:
@@ -129,19 +140,25 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
 
 
 def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copies: int, first: str) -> list[str]:
-    path = Path(manifest.folder) / file.name
+    path = Path(manifest.folder) / file.source
+    address, shown = page_state.offers.player(path), ""
+    if file.span is None:
+        shown = picture(page_state.offers.picture(path), file.name)
+    else:  # a media fragment: the recording is played from where the piece begins to where it ends
+        start, stop = (sample / SAMPLE_RATE for sample in file.span)
+        address += f"#t={start:.3f},{stop:.3f}"
     use = "held out" if file.split == "val" else "learned from"
     if copies > 1:
         alike = f"one of {copies} alike" if first == file.name else f"like {text(first)}"
         use += f"<br><span class='d-fair'>{alike}</span>"
+    use += "".join(f"<br><span class='d-fair'>{text(note)}</span>" for note in file.notes)
     channels = {1: "mono", 2: "stereo"}.get(file.channels, f"{file.channels} channels")
     return [
-        picture(page_state.offers.picture(path), file.name),
-        text(file.name),
+        shown,
+        f'<div class="d-sound"><span>{text(file.name)}</span>{player(address, file.name)}</div>',
         length(file.seconds),
         f"{file.native_rate / 1000:g} kHz<br>{channels}",
         use,
-        player(page_state.offers.player(path), file.name),
     ]
 
 

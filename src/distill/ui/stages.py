@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from distill import studio
+from distill.corpus.collections import collection_names, folder_title
 from distill.errors import DistillError
 from distill.events import Event
 from distill.library.models import model_in_library, name_of_folder, new_model_path
@@ -118,7 +119,7 @@ def codec_stage(page_state: PageState) -> Stage:
         subject="Folder of sounds",
         subject_help="A path on this machine, or a collection of sounds that were dropped in the Sounds tab.",
         named=True,
-        choices=page_state.collections,
+        choices=collection_names,
         target=lambda subject, name: new_model_path(name or name_of_folder(page_state.folder(subject))),
         describe=describe,
         auto=auto,
@@ -243,7 +244,7 @@ def _learned_from(page_state: PageState, subject: str, learns_from_codes: bool) 
     """What a later stage of a model will learn from, as HTML."""
     card = read_card(model_in_library(subject))
     manifest = card.corpus_manifest
-    folder = place(Path(page_state.spoken(Path(manifest.folder))))
+    folder = place(Path(folder_title(Path(manifest.folder))))
     if _moved(page_state, subject):
         codes = learns_from_codes and card.has_codes and page_state.any_folder
         without = " Without them it learns from the codes that are in the model." if codes else ""

@@ -8,13 +8,15 @@ from typing import Any
 import gradio as gr
 
 from distill import studio
+from distill.corpus.collections import collection_names, folder_title
 from distill.errors import DistillError
 from distill.settings.knobs import Knob, knobs_of
+from distill.studio.jobs import LOOK
 from distill.ui.extras import DATASET, EMBED_CODES, codes_field, device_field, sounds_fields
 from distill.ui.fields import knob_fields, overrides_from, shown_auto
 from distill.ui.live import live_view
 from distill.ui.markup import empty, failed, text
-from distill.ui.page_state import HIDDEN, LOOK, PageState, Section, library_signature, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
 
 
@@ -54,15 +56,15 @@ class Controls:
 def stage_section(page_state: PageState, stage: Stage) -> tuple[list[Section], gr.Dropdown]:
     """Lay out one stage -> what keeps its fields and its live view fresh, and the field of its subject."""
     gr.Markdown(f"## {stage.title}\n{stage.explanation}")
-    form = _lay_out_form(page_state, stage)
+    form = _lay_out_form(stage)
     controls = _lay_out_controls(stage)
     _wire(page_state, stage, form, controls)
 
-    def refresh_fields(owner: str, seen: dict[str, Any], which: str | None, called: str) -> list[Any]:
-        chosen = which or _looked_at(page_state, stage, seen, owner)
+    def refresh_fields(owner: str, seen: dict[str, Any], subject: str | None, name: str) -> list[Any]:
+        chosen = subject or _looked_at(page_state, stage, seen, owner)
         return [
-            *_subject_updates(page_state, stage, seen, chosen, called, which, form.knobs),
-            *(_elsewhere_update(stage, seen, which) for _ in form.elsewhere),
+            *_subject_updates(page_state, stage, seen, chosen, name, subject, form.knobs),
+            *(_elsewhere_update(stage, seen, subject) for _ in form.elsewhere),
         ]
 
     def refresh_live(_owner: str, seen: dict[str, Any]) -> list[Any]:
@@ -74,7 +76,7 @@ def stage_section(page_state: PageState, stage: Stage) -> tuple[list[Section], g
     return sections, form.subject
 
 
-def _lay_out_form(page_state: PageState, stage: Stage) -> Form:
+def _lay_out_form(stage: Stage) -> Form:
     knobs = knobs_of(stage.settings)
     folded = [knob for knob in knobs if knob.advanced]
     plain = sorted((knob for knob in knobs if not knob.advanced), key=lambda knob: knob.name != "epochs")
@@ -108,7 +110,7 @@ def _lay_out_form(page_state: PageState, stage: Stage) -> Form:
     if DATASET in stage.extras:
         title = "The sounds are elsewhere, or have changed"
         with gr.Accordion(title, open=False, elem_id=f"{stage.key}-elsewhere") as box, gr.Row():
-            extras += sounds_fields(stage.key, page_state.collections())
+            extras += sounds_fields(stage.key, collection_names())
         elsewhere.append(box)
     return Form(subject, name, corpus, [*plain, *folded], fields, extras, elsewhere)
 
@@ -137,30 +139,30 @@ def _lay_out_controls(stage: Stage) -> Controls:
 def _wire(page_state: PageState, stage: Stage, form: Form, controls: Controls) -> None:
     """What each button does."""
 
-    def begin(which: str, called: str | None, values: Sequence[Any], **how: Any) -> str:
+    def begin(subject: str, name: str | None, values: Sequence[Any], **how: Any) -> str:
         knobs = form.knobs
         more: dict[str, Any] = dict(zip(stage.extras, values[len(knobs) :], strict=True))
         overrides = {} if how.get("resume") else overrides_from(knobs, values[: len(knobs)])
-        job = start(page_state, stage, TrainingRequest(which, called or "", overrides, **more, **how))
+        job = start(page_state, stage, TrainingRequest(subject, name or "", overrides, **more, **how))
         job.wait(0.05)
         return live_view(page_state, job).html
 
     @user_errors
-    def ask_or_begin(which: str | None, called: str, *values: Any) -> tuple[Any, Any, Any]:
-        if not which:
+    def ask_or_begin(subject: str | None, name: str, *values: Any) -> tuple[Any, Any, Any]:
+        if not subject:
             raise DistillError(f"Choose a {stage.subject.lower()} first.")
-        loss = stage.replaces(stage.target(which, called or ""))
+        loss = stage.replaces(stage.target(subject, name or ""))
         if loss:
             return gr.Column(visible=True), f"<p>{text(loss)}</p>", gr.skip()
-        return gr.Column(visible=False), "", begin(which, called, values)
+        return gr.Column(visible=False), "", begin(subject, name, values)
 
     @user_errors
-    def begin_anew(which: str, called: str, *values: Any) -> tuple[Any, Any]:
-        return gr.Column(visible=False), begin(which, called, values, replace=True)
+    def begin_anew(subject: str, name: str, *values: Any) -> tuple[Any, Any]:
+        return gr.Column(visible=False), begin(subject, name, values, replace=True)
 
     @user_errors
-    def go_on(which: str, called: str, *values: Any) -> str:
-        return begin(which, called, values, resume=True)
+    def go_on(subject: str, name: str, *values: Any) -> str:
+        return begin(subject, name, values, resume=True)
 
     def end() -> None:
         job = page_state.jobs.latest(stage.key)
@@ -183,15 +185,15 @@ def _looked_at(page_state: PageState, stage: Stage, seen: dict[str, Any], owner:
     if look is None or look.running or look.error or seen.get(f"{stage.key} offered") == look.number:
         return None
     seen[f"{stage.key} offered"] = look.number
-    return page_state.spoken(Path(look.about))
+    return folder_title(Path(look.about))
 
 
 def _subject_updates(
     page_state: PageState,
     stage: Stage,
     seen: dict[str, Any],
-    which: str | None,
-    called: str,
+    subject: str | None,
+    name: str,
     written: str | None,
     knobs: Sequence[Knob],
 ) -> list[Any]:
@@ -203,27 +205,27 @@ def _subject_updates(
     if seen.get(f"{stage.key} choices") != choices:
         seen[f"{stage.key} choices"] = changed["choices"] = choices
         new = [choice for choice in choices if choice not in known]
-        if not which or not (stage.named or which in choices):
-            which = next(iter(new or choices), None)
-    if which != written:  # else the field is left alone: someone may be typing in it
-        changed["value"] = which
+        if not subject or not (stage.named or subject in choices):
+            subject = next(iter(new or choices), None)
+    if subject != written:  # else the field is left alone: someone may be typing in it
+        changed["value"] = subject
     if changed:
         updates[0] = gr.Dropdown(**changed)
-    idle = page_state.training() is None
+    idle = page_state.jobs.training() is None
     look = page_state.jobs.latest(LOOK)
-    signature = (which, called, idle, library_signature() if idle else (), (look.number, look.state) if look else ())
+    signature = (subject, name, idle, library_signature() if idle else (), (look.number, look.state) if look else ())
     if seen.get(f"{stage.key} subject") == signature:
         return updates
     seen[f"{stage.key} subject"] = signature
     auto: dict[str, Any] = {}
     resumable = False
-    if not which:
+    if not subject:
         updates[1] = empty("Nothing chosen yet." if stage.named else "No model yet: train a codec first.")
     else:
         try:
-            updates[1] = stage.describe(which)
-            auto = stage.auto(which)
-            resumable = idle and studio.can_resume(stage.target(which, called or ""), stage.key)
+            updates[1] = stage.describe(subject)
+            auto = stage.auto(subject)
+            resumable = idle and studio.can_resume(stage.target(subject, name or ""), stage.key)
         except DistillError as error:
             updates[1] = failed(str(error))
     updates[2] = gr.Button(visible=resumable)
@@ -233,13 +235,13 @@ def _subject_updates(
     return updates
 
 
-def _elsewhere_update(stage: Stage, seen: dict[str, Any], which: str | None) -> Any:
+def _elsewhere_update(stage: Stage, seen: dict[str, Any], subject: str | None) -> Any:
     """The fields for sounds that are elsewhere open by themselves when a model is chosen whose sounds are gone."""
-    if seen.get(f"{stage.key} elsewhere") == which:
+    if seen.get(f"{stage.key} elsewhere") == subject:
         return gr.skip()
-    seen[f"{stage.key} elsewhere"] = which
+    seen[f"{stage.key} elsewhere"] = subject
     try:
-        return gr.Accordion(open=True) if which and stage.moved(which) else gr.skip()
+        return gr.Accordion(open=True) if subject and stage.moved(subject) else gr.skip()
     except DistillError:
         return gr.skip()
 
@@ -247,7 +249,7 @@ def _elsewhere_update(stage: Stage, seen: dict[str, Any], which: str | None) -> 
 def _job_updates(page_state: PageState, stage: Stage, seen: dict[str, Any]) -> list[Any]:
     """Updates for the live view, the banner, its reason, and the buttons."""
     job = page_state.jobs.latest(stage.key)
-    busy = page_state.training() is not None
+    busy = page_state.jobs.training() is not None
     updates = [gr.skip()] * 5
     if seen.get(f"{stage.key} busy") != busy:
         seen[f"{stage.key} busy"] = busy

@@ -69,11 +69,12 @@ def info(name: Name, as_json: Json = False) -> None:
     from distill.cli.card import show_card
     from distill.library.models import model_in_library
     from distill.modelfile.file import read_card
+    from distill.modelfile.migrate import lacks
 
     path = model_in_library(name)
     card = read_card(path)
     if as_json:
-        emit(model=str(path), **card.model_dump(mode="json"))
+        emit(model=str(path), **card.model_dump(mode="json"), lacks=lacks(card))
     else:
         show_card(path, card)
 

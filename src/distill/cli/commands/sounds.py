@@ -7,52 +7,35 @@ from typing import Annotated
 import typer
 
 from distill.cli.answer import Json, emit
-from distill.cli.options import Device, Model, Synthesiser
+from distill.cli.flags import settings_flags
+from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
-from distill.errors import Stopped
+from distill.errors import DistillError, Stopped
+from distill.settings.generation import GenerationSettings, generation_settings
 
 
+@settings_flags(GenerationSettings)
 def generate(
     model: Model,
-    count: Annotated[int, typer.Option("--count", help="How many sounds.")] = 8,
-    seconds: Annotated[float, typer.Option("--seconds", help="Longest duration of each.")] = 1.0,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Number that makes the same sounds again.", show_default="a new one")
-    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the sounds.")] = Path("generated"),
-    temperature: Annotated[float, typer.Option("--temperature", help="Above 1 more surprising, below 1 safer.")] = 1.0,
-    top_k: Annotated[int, typer.Option("--top-k", help="Draw from this many likeliest codes only; 0: all.")] = 0,
-    top_p: Annotated[
-        float, typer.Option("--top-p", help="Draw from the likeliest codes of this joint probability.")
-    ] = 1.0,
     exact: Annotated[
         bool | None,
-        typer.Option(
-            "--exact/--natural",
-            help="Fill the duration with further sounds, or let every sound end where it ends.",
-            show_default="natural up to the prior's window, exact above",
-        ),
+        typer.Option("--exact/--natural", help="In short for --ending exact and --ending natural.", show_default=False),
     ] = None,
-    audio_format: Annotated[str, typer.Option("--format", help="wav or flac.")] = "wav",
-    synthesiser: Synthesiser = "auto",
-    texture: Annotated[
-        float,
-        typer.Option("--texture", help="How much of the recordings' grain to add; 0: none, 1: as it was measured."),
-    ] = 1.0,
     device: Device = "auto",
     as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
     """Generate new sounds from a model."""
     from distill import studio
     from distill.events import GenerationCompleteEvent
-    from distill.instrument.request import GenerateOptions
-    from distill.models.sampling import SamplingOptions
 
-    options = GenerateOptions(
-        count, seconds, seed, SamplingOptions(temperature, top_k, top_p), exact, audio_format, synthesiser, texture
-    )  # fmt: skip
+    short = None if exact is None else "exact" if exact else "natural"
+    if short is not None and overrides.setdefault("ending", short) != short:
+        raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
+    settings = generation_settings(**overrides)
     stop = threading.Event()
-    done = last(run(studio.generate(model, out, options, device, stop), stop), GenerationCompleteEvent)
+    done = last(run(studio.generate(model, out, settings, device, stop), stop), GenerationCompleteEvent)
     if not done.sounds:
         raise Stopped("Stopped before a sound was written.")
     if as_json:
@@ -154,12 +137,13 @@ def info(
     """Show what a model's file says of itself."""
     from distill import studio
     from distill.cli.card import show_card
+    from distill.modelfile.migrate import lacks
 
     path, card = studio.info(model)
     if heatmap is not None:
         studio.draw_usage(card, heatmap)
     if as_json:
-        emit(model=str(path), **card.model_dump(mode="json"))
+        emit(model=str(path), **card.model_dump(mode="json"), lacks=lacks(card))
     else:
         show_card(path, card)
 

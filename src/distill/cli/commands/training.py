@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from distill.audio.formats import FORMATS
 from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import (
@@ -29,7 +30,7 @@ from distill.settings.synthesiser import SynthesiserSettings
 
 @settings_flags(CodecSettings)
 def train(
-    folder: Annotated[Path, typer.Argument(help="A folder of sounds: WAV, AIFF, FLAC, OGG, MP3.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help=f"A folder of sounds: {FORMATS}.", show_default=False)],
     name: Annotated[
         str | None, typer.Option("--name", help="The model's name.", show_default="the folder's name")
     ] = None,
@@ -63,8 +64,11 @@ def train(
             codebook_health=done.health.to_dict() if done.health else None,
             files_used=scanned.files_used,
             files_skipped=[{"name": name, "reason": reason} for name, reason in scanned.files_skipped],
+            notes=[{"name": name, "note": note} for name, note in scanned.notes],
             train_files=scanned.train_files,
             val_files=scanned.val_files,
+            recordings_cut=scanned.recordings,
+            split_by=scanned.split_by,
             seconds=done.seconds,
             stopped_early=done.stopped_early,
         )

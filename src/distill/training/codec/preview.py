@@ -11,7 +11,8 @@ from distill.audio.master import finish
 from distill.audio.pictures import Panel, spectrogram_sheet
 from distill.audio.writing import write_audio
 from distill.corpus.sounds import Corpus
-from distill.events import PreviewWritten
+from distill.errors import DistillError
+from distill.events import Event, PreviewWritten, Warned
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.places import preview_dir
@@ -34,25 +35,29 @@ class CodecPreviews:
         self.original = np.array(stored[: frames * self.config.hop_length], dtype=np.float32) * np.float32(peak)
         self.folder = preview_dir(model)
         self.synthesise = GriffinLim(self.config, ITERATIONS)
+        self._said = False
 
-    def begin(self) -> PreviewWritten:
-        """Empty the folder and write the sound itself, as epoch 0."""
+    def begin(self) -> list[Event]:
+        """Empty the folder and write the sound itself, as epoch 0 -> what is to be said of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
         return self._write(0, self.original)
 
-    def write(self, codec: ConvVQVAE, epoch: int, device: torch.device) -> PreviewWritten:
-        """The sound through the codec as it now is (in eval mode)."""
+    def write(self, codec: ConvVQVAE, epoch: int, device: torch.device) -> list[Event]:
+        """The sound through the codec as it now is (in eval mode) -> what is to be said of it."""
         level = level_of(self.mel)
         codes = encode_codes(codec, self.mel, level, device)
         mel = decode_codes(codec, codes, level)[:, : len(self.mel)].cpu()
         samples = self.synthesise(mel, torch.Generator().manual_seed(0))[: len(self.original)]
         return self._write(epoch, finish(samples, SAMPLE_RATE).numpy())
 
-    def _write(self, epoch: int, samples: np.ndarray) -> PreviewWritten:
+    def _write(self, epoch: int, samples: np.ndarray) -> list[Event]:
         name = "original" if epoch == 0 else f"epoch-{epoch:04d}"
         audio, picture = self.folder / f"{name}.wav", self.folder / f"{name}.png"
-        write_audio(audio, samples)
         title = f"{self.file.name}, " + ("original" if epoch == 0 else f"epoch {epoch}")
-        spectrogram_sheet([[Panel(title, audio)]], picture)
-        return PreviewWritten(self.stage, epoch, self.file.name, str(audio), str(picture))
+        try:
+            write_audio(audio, samples)
+            spectrogram_sheet([[Panel(title, audio)]], picture)
+        except DistillError as error:  # a cache that is full costs no training
+            first, self._said = not self._said, True
+            return [Warned(f"There are no previews. {error} The training goes on.")] if first else []
+        return [PreviewWritten(self.stage, epoch, self.file.name, str(audio), str(picture))]

@@ -24,6 +24,7 @@ from distill.events import (
 from distill.modelfile.card import LossPoint
 from distill.models.codec import SCALE_DB, ConvVQVAE, VQVAEOutput, valid_frames, valid_positions
 from distill.models.encoding import PIECE_COLUMNS, level_of
+from distill.settings.auto import epoch_crops
 from distill.settings.codec import CodecSettings
 from distill.settings.geometry import FRAMES_PER_COLUMN
 from distill.training.codec.crops import CropBatch, CropSource
@@ -105,14 +106,14 @@ class CodecTask:
         self,
         corpus: Corpus,
         settings: CodecSettings,
-        on_best: Callable[[Best], None],
+        on_best: Callable[[Best], Sequence[Event] | None],
         previews: CodecPreviews | None = None,
     ) -> None:
         self.corpus = corpus
         self.settings = settings
         self.on_best = on_best
         self.previews = previews
-        self.previewed: list[Event] = [self.previews.begin()] if self.previews is not None else []
+        self.previewed: list[Event] = self.previews.begin() if self.previews is not None else []
         self.warned = False
         self.epoch = 0
         self.source = CropSource(corpus)
@@ -125,7 +126,8 @@ class CodecTask:
         self.patience = settings.patience
         self.first_quantised_epoch = 1 + min(round(settings.epochs * settings.warmup_share), settings.epochs - 1)
         self.history = LossCurve()
-        self.steps_per_epoch = math.ceil(corpus.manifest.facts().crops / settings.batch_size)
+        crops = epoch_crops(corpus.manifest.facts().crops, settings.preset)
+        self.steps_per_epoch = math.ceil(crops / settings.batch_size)
         self.codec.set_codebook_decay(codebook_decay(self.steps_per_epoch))
 
     def optimizers(self) -> list[Optimizer]:
@@ -156,7 +158,7 @@ class CodecTask:
         self.objective.quantising = True
 
     def batches(self, epoch: int) -> Iterator[CropBatch]:
-        """As many crops as the corpus holds, newly drawn."""
+        """As many crops as the corpus holds, of a long one fewer, newly drawn."""
         rng = np.random.default_rng((self.settings.seed, epoch))
         for _ in range(self.steps_per_epoch):
             yield self.source.draw(self.settings.batch_size, rng)
@@ -172,7 +174,7 @@ class CodecTask:
         health = judge_health(self.objective.take_usage()).to_dict() if quantising else None
         every = self.settings.preview_every
         if self.previews is not None and quantising and self.epoch % every == 0:
-            self.previewed.append(self.previews.write(self.codec, self.epoch, device))
+            self.previewed += self.previews.write(self.codec, self.epoch, device)
         return Validation(score, {"health": health}, eligible=quantising)
 
     def step_event(self, progressed: Progressed) -> Event:
@@ -206,9 +208,9 @@ class CodecTask:
             news.append(Warned(f"Epoch {progressed.epoch}: {health.message}"))
         return news
 
-    def keep(self, best: Best) -> None:
+    def keep(self, best: Best) -> Sequence[Event] | None:
         """Put the best codec so far on the disk."""
-        self.on_best(best)
+        return self.on_best(best)
 
     def progress(self) -> dict[str, Any]:
         """Whether quantisation has begun, and the curve so far."""

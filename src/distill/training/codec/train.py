@@ -3,12 +3,11 @@
 import threading
 from collections.abc import Generator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
+
 import distill
-from distill.compute.fabric import launch_fabric
-from distill.compute.processes import ONE, Processes
 from distill.corpus.sounds import Corpus
 from distill.events import CodecTrainingCompleteEvent, Event
 from distill.modelfile.card import HealthSnapshot, ModelMetadata
@@ -16,36 +15,34 @@ from distill.settings.auto import Resolved
 from distill.settings.codec import CodecSettings
 from distill.training.codec.preview import CodecPreviews
 from distill.training.codec.task import CodecTask, health_of
-from distill.training.stage import Stage, Trained, train_stage
+from distill.training.stage import BestEpochs, ModelInTraining, Stage, Trained, train_stage
+from distill.training.unfinished import UnfinishedRun
 
 CODEC_STAGE = "codec"
 
 
 def train_codec(
+    model: ModelInTraining,
     corpus: Corpus,
     resolved: Resolved[CodecSettings],
-    path: Path,
-    name: str,
-    device: str = "auto",
+    fabric: Fabric,
     stop: threading.Event | None = None,
-    resume: bool = False,
-    processes: Processes = ONE,
+    resumed: UnfinishedRun | None = None,
 ) -> Generator[Event, None, None]:
-    """Train a codec and save it at `path`, the best epoch as it happens.
+    """Train a codec and save it, the best epoch as it happens.
 
     Args:
-        path: the `.distill` file to write.
-        name: the model's name, as shown in the library.
+        model: the `.distill` file to make.
         stop: set it to end the training after the current step, the best epoch kept.
-        resume: go on with the unfinished run of this model.
-        processes: how many train together.
+        resumed: the run to go on with.
 
     Raises:
-        DistillError: there is nothing to go on with, or the training was stopped before there was anything to keep.
+        DistillError: the run that is resumed is not one of this training, the training was stopped before there was
+            anything to keep, or that cannot be saved.
     """
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed, processes)
-    stage = Stage(CODEC_STAGE, path, resolved, corpus.manifest)
+    created = datetime.now(UTC).isoformat(timespec="seconds") if resumed is None else resumed.created
+    stage = Stage(CODEC_STAGE, model, resolved, corpus.manifest, resumed, created)
 
     def sections(trained: Trained) -> dict[str, Any]:
         return {
@@ -56,8 +53,8 @@ def train_codec(
             "codebook_health_snapshot": HealthSnapshot.model_validate(trained.best.validation.details["health"]),
             "corpus_manifest": corpus.manifest,
             "metadata": ModelMetadata(
-                name=name,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                name=model.path.stem,
+                created=created,
                 distill_version=distill.__version__,
                 epochs=trained.epochs,
                 best_epoch=trained.best.epoch,
@@ -66,11 +63,13 @@ def train_codec(
             ),
         }
 
-    previews = CodecPreviews(corpus, path, CODEC_STAGE) if fabric.is_global_zero and settings.preview_every else None
-    task = CodecTask(corpus, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best))), previews)
-    trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
+    shown = fabric.is_global_zero and settings.preview_every
+    previews = CodecPreviews(corpus, model.path, CODEC_STAGE) if shown else None
+    best_epochs = BestEpochs(stage, sections)
+    task = CodecTask(corpus, settings, lambda best: best_epochs.keep(task.history, best), previews)
+    trained = yield from train_stage(stage, task, fabric, sections, stop)
     yield CodecTrainingCompleteEvent(
-        model=str(path),
+        model=str(model.path),
         epochs=trained.epochs,
         best_epoch=trained.best.epoch,
         val_mel_l1_db=trained.best.validation.score,

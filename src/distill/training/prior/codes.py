@@ -1,6 +1,6 @@
 """From a corpus to sequences of codes: every file encoded through the frozen codec, once, before the prior trains."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +127,9 @@ def pack_codes(sequences: CodeSequences, manifest: CorpusManifest) -> dict[str, 
     return {file.name: next(train if file.split == "train" else val).short() for file in manifest.files}
 
 
-def unpack_codes(packed: dict[str, Tensor], manifest: CorpusManifest, codebook_size: int, levels: int) -> CodeSequences:
+def unpack_codes(
+    packed: Mapping[str, Tensor], manifest: CorpusManifest, codebook_size: int, levels: int
+) -> CodeSequences:
     """The inverse of `pack_codes`, without views.
 
     Raises:

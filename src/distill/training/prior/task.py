@@ -51,7 +51,11 @@ class PriorTask:
     average_decay = 0.0
 
     def __init__(
-        self, sequences: CodeSequences, codebooks: Tensor, settings: PriorSettings, on_best: Callable[[Best], None]
+        self,
+        sequences: CodeSequences,
+        codebooks: Tensor,
+        settings: PriorSettings,
+        on_best: Callable[[Best], Sequence[Event] | None],
     ) -> None:
         self.settings = settings
         self.on_best = on_best
@@ -141,9 +145,9 @@ class PriorTask:
         )
         return [metrics]
 
-    def keep(self, best: Best) -> None:
+    def keep(self, best: Best) -> Sequence[Event] | None:
         """Put the best prior so far on the disk."""
-        self.on_best(best)
+        return self.on_best(best)
 
     def progress(self) -> dict[str, Any]:
         """The curve so far."""

@@ -3,24 +3,22 @@
 import threading
 from collections.abc import Generator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
 from torch import Tensor
 
-from distill.compute.fabric import launch_fabric
-from distill.compute.processes import ONE, Processes
 from distill.corpus.manifest import CorpusManifest
 from distill.events import Event, PriorTrainingCompleteEvent, Warned
 from distill.modelfile.card import PriorMetadata
-from distill.modelfile.file import read_contents
 from distill.settings.auto import Resolved
 from distill.settings.prior import PriorSettings
 from distill.training.prior.codes import CodeSequences, pack_codes
 from distill.training.prior.memorization import check_memorization
 from distill.training.prior.task import PriorTask
 from distill.training.prior.validation import LN2, compute_perplexity, overfitting_gap
-from distill.training.stage import Stage, Trained, train_stage
+from distill.training.stage import BestEpochs, ModelInTraining, Stage, Trained, train_stage
+from distill.training.unfinished import UnfinishedRun
 
 PRIOR_STAGE = "prior"
 
@@ -30,39 +28,38 @@ SAID_BEFORE = {"training_date", "corpus_digest", "hidden_size", "num_layers", "n
 
 
 def train_prior(
-    path: Path,
+    model: ModelInTraining,
     codebooks: Tensor,
     sequences: CodeSequences,
     manifest: CorpusManifest,
     resolved: Resolved[PriorSettings],
-    device: str = "auto",
+    fabric: Fabric,
     stop: threading.Event | None = None,
     embed_codes: bool = True,
-    resume: bool = False,
-    processes: Processes = ONE,
+    resumed: UnfinishedRun | None = None,
     texture: Tensor | None = None,
 ) -> Generator[Event, None, None]:
-    """Train a prior for the codec in `path` and save it in the same file, the best epoch as it happens.
+    """Train a prior for the codec in a file and save it in the same file, the best epoch as it happens.
 
     Args:
-        path: a `.distill` file; its codec's weights are passed on to the bit.
+        model: an opened `.distill` file; its codec's weights are passed on to the bit.
         codebooks: [Q, K, D], the codec's.
         sequences: the codes of the files that the codec was trained on, with the same split.
         manifest: what those files are.
         stop: set it to end the training after the current step, the best epoch kept.
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
-        resume: go on with the unfinished run of this model.
-        processes: how many train together.
+        resumed: the run to go on with.
         texture: [M] dB, what decoded spectrograms lack of the recordings' grain; None: what the file says of it stays.
 
     Raises:
-        DistillError: there is nothing to go on with, or the training was stopped before its first epoch ended.
+        DistillError: the run that is resumed is not one of this training, the training was stopped before its first
+            epoch ended, or that cannot be saved.
     """
+    assert model.opened is not None
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed, processes)
-    contents = read_contents(path, mapped=False)
-    kept_codes = contents.get("codes", {})  # of files that are not there any more
-    stage = Stage(PRIOR_STAGE, path, resolved, manifest, contents)
+    fabric.seed_everything(settings.seed, verbose=False)  # whatever was drawn while the sounds were encoded
+    kept_codes = model.opened.codes  # of files that are not there any more
+    stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed)
 
     def sections(trained: Trained) -> dict[str, Any]:
         return {
@@ -76,15 +73,14 @@ def train_prior(
             **({} if texture is None else {"texture_db": texture.tolist()}),
         }
 
-    task = PriorTask(
-        sequences, codebooks, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best)))
-    )
-    trained = yield from train_stage(stage, task, fabric, sections, stop, resume)
+    best_epochs = BestEpochs(stage, sections)
+    task = PriorTask(sequences, codebooks, settings, lambda best: best_epochs.keep(task.history, best))
+    trained = yield from train_stage(stage, task, fabric, sections, stop)
     found = describe_prior(trained, task, manifest)
     if found.bits_per_code >= task.baselines.best:
         yield Warned(task.baselines.not_beaten(found.bits_per_code))
     yield PriorTrainingCompleteEvent(
-        model=str(path),
+        model=str(model.path),
         stopped_early=trained.stopped_early,
         **found.model_dump(exclude=SAID_BEFORE),
     )

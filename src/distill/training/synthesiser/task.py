@@ -147,7 +147,11 @@ class SynthesiserTask:
     average_decay = 0.99
 
     def __init__(
-        self, source: WaveformSource, held_out: HeldOut, settings: SynthesiserSettings, on_best: Callable[[Best], None]
+        self,
+        source: WaveformSource,
+        held_out: HeldOut,
+        settings: SynthesiserSettings,
+        on_best: Callable[[Best], Sequence[Event] | None],
     ) -> None:
         self.source = source
         self.held_out = held_out
@@ -218,10 +222,9 @@ class SynthesiserTask:
         )
         return [metrics]
 
-    def keep(self, best: Best) -> None:
+    def keep(self, best: Best) -> Sequence[Event] | None:
         """Put the best synthesiser so far on the disk, if it is better than the shipped one."""
-        if self.is_better(best):
-            self.on_best(best)
+        return self.on_best(best) if self.is_better(best) else None
 
     def is_better(self, best: Best) -> bool:
         """Whether it is better on the held-out files than the synthesiser that ships with the program."""

@@ -3,11 +3,10 @@
 import threading
 from collections.abc import Generator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from distill.compute.fabric import launch_fabric
-from distill.compute.processes import ONE, Processes
+from lightning_fabric import Fabric
+
 from distill.corpus.sounds import Corpus
 from distill.events import (
     Event,
@@ -15,42 +14,40 @@ from distill.events import (
     Warned,
 )
 from distill.modelfile.card import SynthesiserMetadata
-from distill.modelfile.file import read_contents
 from distill.settings.auto import Resolved
 from distill.settings.synthesiser import SynthesiserSettings
-from distill.training.stage import Stage, Trained, train_stage
+from distill.training.stage import BestEpochs, ModelInTraining, Stage, Trained, train_stage
 from distill.training.synthesiser.task import HeldOut, SynthesiserTask, held_out_sounds
 from distill.training.synthesiser.waveforms import WaveformSource, decoded_to, temporary_samples
+from distill.training.unfinished import UnfinishedRun
 
 SYNTHESISER_STAGE = "synthesiser"
 
 
 def train_synthesiser(
-    path: Path,
+    model: ModelInTraining,
     corpus: Corpus,
     resolved: Resolved[SynthesiserSettings],
-    device: str = "auto",
+    fabric: Fabric,
     stop: threading.Event | None = None,
-    resume: bool = False,
-    processes: Processes = ONE,
+    resumed: UnfinishedRun | None = None,
 ) -> Generator[Event, None, None]:
     """Fit a synthesiser to the corpus and save it in the same file, the best epoch as it happens.
 
     It is judged on the held-out files; if it is no better there than the shipped one, the file stays as it is.
 
     Args:
-        path: a `.distill` file; all else in it is passed on to the bit.
+        model: an opened `.distill` file; all else in it is passed on to the bit.
         corpus: the sounds that the codec was trained on, with the same split.
         stop: set it to end the training after the current step, the best epoch kept.
-        resume: go on with the unfinished run of this model.
-        processes: how many train together.
+        resumed: the run to go on with.
 
     Raises:
-        DistillError: a sound is gone, or the training was stopped before its first epoch ended.
+        DistillError: a sound is gone, the run that is resumed is not one of this training, the training was stopped
+            before its first epoch ended, or it cannot be saved.
     """
     settings = resolved.settings
-    fabric = launch_fabric(device, settings.seed, processes)
-    stage = Stage(SYNTHESISER_STAGE, path, resolved, corpus.manifest, read_contents(path, mapped=False))
+    stage = Stage(SYNTHESISER_STAGE, model, resolved, corpus.manifest, resumed)
 
     def sections(trained: Trained) -> dict[str, Any]:
         return {
@@ -72,19 +69,18 @@ def train_synthesiser(
     with temporary_samples() as stream:
         source = WaveformSource(decoded_to(stream, corpus), corpus.spectrogram)
         held_out = HeldOut(held_out_sounds(corpus), corpus.spectrogram)
-        task = SynthesiserTask(
-            source, held_out, settings, lambda best: stage.save(task.history, sections(Trained.so_far(best)))
-        )
-        trained = yield from train_stage(stage, task, fabric, sections, stop, resume, task.is_better)
+        best_epochs = BestEpochs(stage, sections)
+        task = SynthesiserTask(source, held_out, settings, lambda best: best_epochs.keep(task.history, best))
+        trained = yield from train_stage(stage, task, fabric, sections, stop, task.is_better)
     score, shipped = trained.best.validation.score, task.shipped_score
     kept = task.is_better(trained.best)
     if not kept:
         yield Warned(
             f"On the held-out sounds the synthesiser is no better after this training ({score:.3f}) than the one that "
-            f"every model has ({shipped:.3f}): {path.name} stays as it is."
+            f"every model has ({shipped:.3f}): {model.path.name} stays as it is."
         )
     yield SynthesiserTrainingCompleteEvent(
-        model=str(path),
+        model=str(model.path),
         epochs=trained.epochs,
         best_epoch=trained.best.epoch,
         val_mrstft=score,

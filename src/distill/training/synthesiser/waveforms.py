@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from distill.audio.mel import log_mel_blocks
 from distill.corpus.sounds import Corpus
+from distill.files import cannot_write
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 
 CROP_FRAMES = 64
@@ -77,14 +79,24 @@ def decoded_to(stream: IO[bytes], corpus: Corpus) -> list[Samples]:
     for file in corpus.manifest.train:
         lengths.append(0)
         for block in corpus.decoded(file):
-            stream.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+            _write(stream, np.ascontiguousarray(block, dtype=np.float32).tobytes())
             lengths[-1] += len(block)
-    stream.flush()
     whole = np.memmap(stream, dtype=np.float32, mode="r", shape=(sum(lengths),))
     ends = np.cumsum(lengths)
     return [whole[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
+def _write(stream: IO[bytes], content: bytes) -> None:
+    try:
+        stream.write(content)
+        stream.flush()
+    except OSError as error:
+        raise cannot_write(Path(tempfile.gettempdir(), "decoded sounds"), error) from error
+
+
 def temporary_samples() -> IO[bytes]:
     """A nameless file for decoded sound, so that memory does not grow with the corpus."""
-    return tempfile.TemporaryFile()
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise cannot_write(Path(tempfile.gettempdir(), "decoded sounds"), error) from error

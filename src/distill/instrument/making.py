@@ -1,0 +1,67 @@
+"""Sounds from a model, one by one: codes sampled in batches, then samples."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from distill.audio.griffin_lim import Synthesiser
+from distill.errors import DistillError
+from distill.events import Progress
+from distill.instrument.rendering import to_samples
+from distill.instrument.sampling import sample_pieces
+from distill.modelfile.opened import LoadedVQModel
+from distill.models.sampling import clip_generator
+from distill.settings.generation import GenerationSettings
+
+BATCH = 16
+"""Sounds sampled at once."""
+
+
+class MadeSound(NamedTuple):
+    """One sound."""
+
+    seed: int
+    samples: npt.NDArray[np.float32]  # [N] at 48 kHz
+    sampling_seconds: float  # what its codes took, its share of the batch's
+    synthesis_seconds: float
+
+
+def made_sounds(
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+    stop: threading.Event | None = None,
+) -> Iterator[Progress | MadeSound]:
+    """Sounds of a model, with what is under way between them.
+
+    Args:
+        settings: with a seed.
+        stop: set it to end before the next sound.
+
+    Raises:
+        DistillError: the model has no prior.
+    """
+    if loaded.prior is None:
+        raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
+    seeds = settings.seeds()
+    for first in range(0, settings.count, BATCH):
+        batch = seeds[first : first + BATCH]
+        generators = [clip_generator(seed) for seed in batch]
+        begun = time.monotonic()
+        codes: list[Tensor] = []
+        for done, total, codes in sample_pieces(loaded.prior, generators, loaded, settings):  # noqa: B007
+            if stop is not None and stop.is_set():
+                return
+            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
+        sampling_seconds = (time.monotonic() - begun) / len(batch)
+        for seed, generator, sequence in zip(batch, generators, codes, strict=True):
+            if stop is not None and stop.is_set():
+                return
+            begun = time.monotonic()
+            samples = to_samples(loaded, sequence, synthesise, generator, settings)
+            yield MadeSound(seed, samples, sampling_seconds, time.monotonic() - begun)

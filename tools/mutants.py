@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Small faults, put into the program one at a time: the tests named beside each must fail.
+
+    python tools/mutants.py                 # all of them, in a copy of the tree
+    python tools/mutants.py --some 12       # a dozen, another one for every commit
+    python tools/mutants.py --only seed     # those with "seed" in their name
+    python tools/mutants.py --list
+
+A mutation that survives means that a promise is not tested. One whose text is not found any more, or that keeps the
+program from being imported, is an error of this list. Before the mutations the named tests run on the tree as it is.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("src", "tests", "docs", "tools", "benchmarks")
+LONGEST_SECONDS = 240.0
+"""A mutation that makes the tests go on for ever is noticed too."""
+FAILED = 1
+"""pytest's exit status where tests failed; others mean that they could not run."""
+
+
+class Mutant(NamedTuple):
+    """One fault."""
+
+    name: str
+    file: str
+    """Under `src/distill`."""
+    old: str
+    """Stands there exactly once."""
+    new: str
+    tests: str
+    """What notices: pytest's arguments, under `tests`."""
+
+
+CODEC = "training/codec/task.py"
+PRIOR = "training/prior/task.py"
+WIRING = "training/test_wiring.py"
+MUTANTS = (
+    Mutant("codec validated on training files", CODEC, "self.corpus.manifest.val, device", "self.corpus.manifest.train, device", WIRING),
+    Mutant("codec trained on held-out files", "training/codec/crops.py", "self.files = corpus.manifest.train", "self.files = corpus.manifest.files", WIRING),
+    Mutant("typical level of nothing", CODEC, "self.codec.typical_level_db.fill_(statistics.median(self.source.levels))", "pass", WIRING),
+    Mutant("commitment without weight", CODEC, "return loss + self.commitment_weight * output.commitment_loss", "return loss + output.commitment_loss", WIRING),
+    Mutant("codebooks not started", CODEC, "self.codec.start_codebooks(torch.cat(latents), found / crops * self.settings.batch_size, self.settings.seed)", "pass", WIRING),
+    Mutant("quantising never begins", CODEC, "self.objective.quantising = True", "self.objective.quantising = False", WIRING),
+    Mutant("codec without averaging", CODEC, "average_decay = 0.99", "average_decay = 0.0", WIRING),
+    Mutant("codec's crops ignore the seed", CODEC, "rng = np.random.default_rng((self.settings.seed, epoch))", "rng = np.random.default_rng((0, epoch))", WIRING),
+    Mutant("every epoch the same crops", CODEC, "rng = np.random.default_rng((self.settings.seed, epoch))", "rng = np.random.default_rng((self.settings.seed, 0))", "training/test_codec.py"),
+    Mutant("padding counts in the loss", CODEC, "per_crop = weighed_difference(mel, made, valid)", "per_crop = weighed_difference(mel, made, valid | True)", "training/test_codec.py -k padding"),
+    Mutant("best epoch by another order", "training/run.py", "validation.score < self.best.validation.score", "validation.score > self.best.validation.score", "training/test_fit.py"),
+    Mutant("epochs that are not eligible are kept", "training/run.py", "if validation.eligible and", "if", "training/test_fit.py"),
+    Mutant("gradients not clipped", "training/run.py", "nn.utils.clip_grad_norm_(self.task.objective.parameters(), GRADIENT_NORM)", "pass", WIRING),
+    Mutant("average not taken for validation", "training/run.py", "        self.average.swap()\n        self.task.objective.eval()", "        self.task.objective.eval()", "training/test_fit.py"),
+    Mutant("validation in training mode", "training/run.py", "        self.task.objective.eval()\n", "        self.task.objective.train()\n", WIRING),
+    Mutant("learning rate stays", "training/run.py", 'group["lr"] = learning_rate_at(self.step, self.total_steps, highest)', "pass", "training/test_fit.py"),
+    Mutant("average without its start", "training/averaging.py", "min(self.decay, self.steps / (self.steps + 9.0))", "self.decay", "training/test_fit.py"),
+    Mutant("a stop is not heard", "training/run.py", "self.stopped = any_process(stop is not None and stop.is_set(), self.fabric.device)", "self.stopped = False", "training/test_fit.py"),
+    Mutant("resume forgets the best epoch", "training/run.py", 'self.best = None if best is None else', "self.best = None if True else", WIRING),
+    Mutant("resume forgets the randomness", "training/run.py", 'torch.set_rng_state(state["randomness"])', "pass", "training/test_prior.py -k resumed"),
+    Mutant("Fabric without a seed", "compute/fabric.py", "fabric.seed_everything(seed, verbose=False)", "fabric.seed_everything(0, verbose=False)", WIRING),
+    Mutant("batches rounded to bfloat16", "compute/fabric.py", "        return data", "        return super().convert_input(data)", "training/test_fit.py -k batch"),
+    Mutant("prior validated on training codes", PRIOR, "found = validate_prior_epoch(self.prior, self.sequences.val, device)", "found = validate_prior_epoch(self.prior, self.sequences.train_codes, device)", WIRING),
+    Mutant("known loss of held-out codes", PRIOR, "self.sequences.train_codes[:COMPARED_FILES], device", "self.sequences.val[:COMPARED_FILES], device", WIRING),
+    Mutant("no token masking", PRIOR, "yield made._replace(hidden=torch.from_numpy(masked))", "yield made", WIRING),
+    Mutant("one view only", PRIOR, "view = views[int(rng.integers(len(views)))]", "view = views[0]", WIRING),
+    Mutant("prior's windows ignore the seed", PRIOR, "rng = np.random.default_rng((self.settings.seed, epoch))", "rng = np.random.default_rng((0, epoch))", WIRING),
+    Mutant("every window begins a sound", PRIOR, "BOS if view.from_start else MID", "BOS", "training/test_prior.py"),
+    Mutant("windows never reach the end", PRIOR, "min(max(moved, 1), columns - self.window)", "min(max(moved, 1), columns - self.window - 1)", "training/test_prior.py"),
+    Mutant("an end after every window", "training/prior/windows.py", "if last == len(window.codes):", "if True:", "training/test_prior.py"),
+    Mutant("views are copies", "training/prior/codes.py", "_other_views(corpus, file, views - 1, rng)", "_other_views(corpus, file, 0, rng)", WIRING),
+    Mutant("views ignore the seed", "training/prior/codes.py", "rng = np.random.default_rng((seed, done))", "rng = np.random.default_rng((0, done))", WIRING),
+    Mutant("training codes of another view", "training/prior/codes.py", "return tuple(views[0].codes for views in self.train)", "return tuple(views[-1].codes for views in self.train)", WIRING),
+    Mutant("hidden codes are seen", "models/prior.py", "seen = codes if hidden is None else codes.masked_fill(hidden, self.hidden)", "seen = codes", WIRING),
+    Mutant("no dropout of the embedding", "models/prior.py", "        return F.dropout(x, self.config.dropout, self.training)", "        return x", WIRING),
+    Mutant("no dropout in blocks", "models/prior.py", "return x + self._drop(fed)", "return x + fed", WIRING),
+    Mutant("attention sees the future", "models/prior.py", "F.scaled_dot_product_attention(q, k, v, is_causal=True)", "F.scaled_dot_product_attention(q, k, v, is_causal=False)", "models/test_prior.py models/test_sampling.py"),
+    Mutant("an end inside a column", "models/prior.py", "may_not_end = inside if level == 0 else torch.ones_like(inside)", "may_not_end = torch.zeros_like(inside)", "models/test_prior.py models/test_sampling.py"),
+    Mutant("cache of another length", "models/stepping.py", "cache.keys[:, : at + 1].transpose(1, 2)", "cache.keys[:, : at + 1].transpose(1, 2) * 0.9", "models/test_prior.py models/test_sampling.py"),
+    Mutant("a slide keeps the oldest columns", "models/sampling.py", "prefix = codes[:, (column - kept) * bands : column * bands]", "prefix = codes[:, : kept * bands]", "instrument/test_wiring.py"),
+    Mutant("a slide begins the sound again", "models/sampling.py", "torch.full((batch,), MID, device=device)", "torch.full((batch,), BOS, device=device)", "instrument/test_wiring.py"),
+    Mutant("a seed for all", "models/sampling.py", "mixed = ((seed + 1) * 0x9E3779B97F4A7C15)", "mixed = ((0 + 1) * 0x9E3779B97F4A7C15)", "instrument/test_wiring.py"),
+    Mutant("top-k ignored", "models/sampling.py", "if 0 < settings.top_k < logits.shape[-1]:", "if False:", "models/test_sampling.py"),
+    Mutant("rounding decides a draw", "models/sampling.py", "if left_open is not None and _any(left_open):", "if False:", "models/test_sampling.py"),
+    Mutant("rounding decides top-k", "models/sampling.py", "left_open = best.values[:, -2] - best.values[:, -1] <= 2.0 * shift", "left_open = None", "models/test_sampling.py"),
+    Mutant("exact logits of level 0", "models/stepping.py", "levels.send(codes[:, at, below])", "levels.send(codes[:, at, 0])", "models/test_sampling.py"),
+    Mutant("a shorter sound draws on beside a longer one", "instrument/sampling.py", "sample_codes(prior, chosen, missing, settings, stepper=stepper)", "sample_codes(prior, chosen, max(missing), settings, stepper=stepper)", "instrument/test_sampling.py"),
+    Mutant("one thread is what others begin with", "compute/threads.py", "if count != _of_process:", "if False:", "compute/test_threads.py"),
+    Mutant("threads while something is in use", "compute/threads.py", "return _of_process if _in_use else _here().number()", "return torch.get_num_threads()", "compute/test_threads.py"),
+    Mutant("the first use to end ends all", "compute/threads.py", "_set(here.uses[-1].count if here.uses else here.before)", "_set(here.before)", "compute/test_threads.py"),
+    Mutant("a tag with another sound's seed", "settings/generation.py", 'alone = self.model_copy(update={"seed": seed, "count": 1})', 'alone = self.model_copy(update={"count": 1})', "settings/test_generation.py"),
+    Mutant("a record of 0.1 loses its model", "library/history.py", 'return {**record, "model": model, "settings": made}', "return record", "library/test_history.py"),
+    Mutant("padded latents decoded", "models/codec.py", "return self.decode(latents * valid[..., None])", "return self.decode(latents)", WIRING),
+    Mutant("louder than the level", "models/encoding.py", ".clamp_max(0.0)", "", "models/test_codec.py"),
+    Mutant("pieces without context", "models/encoding.py", "OVERLAP_COLUMNS = 8", "OVERLAP_COLUMNS = 0", "models/test_codec.py"),
+    Mutant("bytes not synced", "files.py", "            os.fsync(disk.fileno())\n", "", WIRING),
+    Mutant("unfinished run unpickled", "training/unfinished.py", "weights_only=True", "weights_only=False", WIRING),
+    Mutant("model unpickled", "modelfile/file.py", "weights_only=True, mmap", "weights_only=False, mmap", "modelfile/test_file.py"),
+    Mutant("resume with other sounds", "training/stage.py", '"corpus": self.corpus.digest,', '"corpus": "",', WIRING),
+    Mutant("resume with another codec", "training/stage.py", '"codec": None if self.model.opened is None else self.model.codec_digest,', '"codec": "",', "training/test_prior.py -k resume"),
+    Mutant("history without its lock", "library/history.py", "    with _changing:\n        generation = find_generation(identity)\n        grown", "    if True:\n        generation = find_generation(identity)\n        grown", "instrument/test_wiring.py"),
+    Mutant("synthesiser judged on training files", "training/synthesiser/task.py", "for file in corpus.manifest.val:", "for file in corpus.manifest.train:", WIRING),
+    Mutant("synthesiser trained on all files", "training/synthesiser/waveforms.py", "for file in corpus.manifest.train:", "for file in corpus.manifest.files:", WIRING),
+    Mutant("synthesiser's crops ignore the seed", "training/synthesiser/task.py", "rng = np.random.default_rng((self.settings.seed, epoch))", "rng = np.random.default_rng((0, epoch))", WIRING),
+    Mutant("a worse synthesiser is kept", "training/synthesiser/task.py", "return best.validation.score < self.shipped_score", "return True", "training/test_synthesiser.py"),
+    Mutant("near-copies on both sides", "corpus/split.py", "    for one, other in zip(*np.nonzero", "    for one, other in () and zip(*np.nonzero", "corpus/test_fingerprint.py corpus/test_scan.py"),
+    Mutant("the gap beside a held-out stretch is learned from", "corpus/split.py", "        if start < last + gap and stop > first - gap:\n            return None\n", "", "corpus/test_pieces.py"),
+    Mutant("inverted channels averaged", "audio/mixing.py", "if not (counts & (self._lost > LOST_SHARE * self._power)).any():", "if True:", "audio/test_mixing.py"),
+    Mutant("a model is written over another", "training/stage.py", "        if codec_digest(found.contents) != self.codec_digest:\n            return False\n", "", "training/test_model_in_training.py"),
+    Mutant("resume calls every setting default", "studio/opening.py", "dict(run.origin)", "{}", "training/test_unfinished.py"),
+    Mutant("a model file without checksums", "modelfile/opened.py", "checksums=True", "checksums=False", "modelfile/test_damage.py modelfile/test_file.py"),
+    Mutant("a sound of the page's own seed", "studio/model.py", "count=count, seconds=seconds, seed=seed, **settings", "count=count, seconds=seconds, seed=0, **settings", "studio/test_model.py"),
+    Mutant("a pitch an octave low", "audio/pitch.py", "return Pitch(rate / period,", "return Pitch(rate / period / 2,", "audio/test_pitch.py"),
+    Mutant("an epoch is the whole of a long corpus", "settings/auto.py", "return min(crops, CODEC_CROPS[preset] // LEAST_EPOCHS)", "return crops", "settings/test_settings.py"),
+    Mutant("commitment of one level only", "models/quantizer.py", "loss = loss + F.mse_loss(vectors, residual)", "loss = F.mse_loss(vectors, residual)", "models/test_quantizer.py"),
+    Mutant("dead codes stay dead", "models/quantizer.py", "        if len(dead):\n", "        if False:\n", "models/test_quantizer.py"),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Run what was asked for -> exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--some", type=int, default=0, help="only this many, chosen by the commit")
+    parser.add_argument("--only", default="", help="only those with this in their name")
+    parser.add_argument("--list", action="store_true", help="print them and run none")
+    given = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if given.only in mutant.name]
+    if given.some:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+        chosen = sorted(chosen, key=lambda mutant: _rank(mutant, commit.stdout.strip()))[: given.some]
+    if given.list:
+        for mutant in chosen:
+            print(f"{mutant.file}: {mutant.name} ({mutant.tests})")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="distill-mutants-") as room:
+        return run_all(chosen, Path(room))
+
+
+def _rank(mutant: Mutant, commit: str) -> str:
+    return hashlib.sha256(f"{commit} {mutant.name}".encode()).hexdigest()
+
+
+def run_all(chosen: list[Mutant], room: Path) -> int:
+    """Run mutants in a copy of the tree -> exit status."""
+    for part in ROOT.iterdir():
+        if part.is_dir() and part.name in FOLDERS:
+            shutil.copytree(part, room / part.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif part.is_file():
+            shutil.copy(part, room / part.name)
+    bad = [f"{mutant.name}: {problem}" for mutant in chosen if (problem := _misplaced(mutant))]
+    named = sorted({path for mutant in chosen for path in mutant.tests.split() if path.endswith(".py")})
+    if not bad and run_tests(room, " ".join(named), len(named) * LONGEST_SECONDS) != 0:
+        bad.append("the tests fail on the tree as it is")
+    killed = 0
+    for number, mutant in enumerate(chosen if not bad else [], start=1):
+        begun = time.monotonic()
+        outcome = run_mutant(room, mutant)
+        print(f"{number:3}/{len(chosen)} {outcome:9} {time.monotonic() - begun:5.1f} s  {mutant.name}", flush=True)
+        killed += outcome == "killed"
+        if outcome != "killed":
+            bad.append(f"{mutant.name}: {outcome}")
+    for line in bad:
+        print(line, file=sys.stderr)
+    print(f"{killed} of {len(chosen)} killed")
+    return 1 if bad else 0
+
+
+def _misplaced(mutant: Mutant) -> str:
+    """What is wrong with an entry of the list, if anything."""
+    path = ROOT / "src" / "distill" / mutant.file
+    if not path.is_file():
+        return f"there is no file {mutant.file}"
+    count = path.read_text(encoding="utf-8").count(mutant.old)
+    if count != 1:
+        return f"its text stands {count} times in {mutant.file}"
+    return "it changes nothing" if mutant.old == mutant.new else ""
+
+
+def run_mutant(room: Path, mutant: Mutant) -> str:
+    """Put one fault in, run its tests, take it out -> "killed", "survived", or why it could not be tried."""
+    path = room / "src" / "distill" / mutant.file
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        status = run_tests(room, mutant.tests)
+    except subprocess.TimeoutExpired:
+        return "killed"
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    if status == FAILED:
+        return "killed"
+    return "survived" if status == 0 else f"not tried: pytest ended with {status}"
+
+
+def run_tests(room: Path, tests: str, longest_seconds: float = LONGEST_SECONDS) -> int:
+    """pytest's exit status for tests of the copy."""
+    arguments = [f"tests/{each}" if each.endswith(".py") else each for each in tests.split()]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(room / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not corpus", *arguments]
+    done = subprocess.run(
+        command, cwd=room, env=environment, capture_output=True, timeout=longest_seconds, check=False
+    )  # fmt: skip
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

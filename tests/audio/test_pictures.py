@@ -1,13 +1,18 @@
 """Pictures: what they show is there."""
 
+import os
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.image import imread
 
-from distill.audio.pictures import usage_heatmap
+from distill.audio.pictures import MISSING_GLYPH, Panel, drawable, spectrogram_sheet, usage_heatmap
 from distill.training.codec.health import judge_health
+from tiny import write_sounds
 
 
 def test_a_heatmap_shows_which_codes_are_used(tmp_path: Path) -> None:
@@ -20,3 +25,30 @@ def test_a_heatmap_shows_which_codes_are_used(tmp_path: Path) -> None:
         pictures.append(imread(tmp_path / f"{name}.png"))
     assert pictures[0].shape == pictures[1].shape
     assert float(np.abs(pictures[0] - pictures[1]).max(axis=2).astype(bool).mean()) > 0.1
+
+
+def test_a_name_that_the_font_cannot_draw_is_drawn_as_boxes(tmp_path: Path) -> None:
+    """Guards against "Glyph missing" among the answers of a program, and against names read as formulas."""
+    sound = write_sounds(tmp_path / "in", 1) / "hit 0.wav"
+    assert drawable("hät $x_1$ 日本\t\udcff") == f"hät $x_1$ {4 * MISSING_GLYPH}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spectrogram_sheet([[Panel("日本 \udcff $x_{", sound)]], tmp_path / "sheet.png")
+    assert imread(tmp_path / "sheet.png").ndim == 3
+
+
+def test_a_home_that_cannot_be_written_is_no_news(tmp_path: Path) -> None:
+    """Guards against matplotlib's words on folders of its own, in a container without a home."""
+    (tmp_path / "file").write_text("")
+    program = (
+        "from pathlib import Path; from distill.audio.pictures import usage_heatmap\n"
+        "from distill.events import CodebookHealth, LevelHealth\n"
+        "health = CodebookHealth((LevelHealth(1, 1.0, 2.0, 0, (3, 4)),), 'healthy', '')\n"
+        f"usage_heatmap(health, Path({str(tmp_path / 'usage.png')!r}))\n"
+    )
+    env = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "file" / "matplotlib")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "usage.png").is_file()

@@ -85,8 +85,9 @@ def test_one_file_is_enough_to_measure_by(tiny_model: Path, manifest: CorpusMani
     assert measured(evaluate(new)) == ["hit 0.wav"]
     assert measured(evaluate(new.parent)) == ["hit 0.wav"]
     (tmp_path / "no sound.wav").write_text("text")
-    events = evaluate(new, trained, tmp_path / "no sound.wav", new.parent)
-    assert measured(events) == ["hit 0.wav", str(new)]  # two of one name
+    other = write_sounds(tmp_path / "other", 1, lambda _number: hit(78)) / "hit 0.wav"
+    events = evaluate(new, trained, tmp_path / "no sound.wav", new.parent, other)
+    assert measured(events) == ["hit 0.wav", str(other)]  # two of one name, and one that is given twice
     notes = [event.message for event in events if isinstance(event, Warned)]
     assert any(trained.name in note and "learned from it" in note for note in notes)
     assert any("no sound.wav" in note and "cannot be used" in note for note in notes)

@@ -1,5 +1,6 @@
 """Which sounds a model has not learned from: no training file, no copy of one, and none that is nearly one."""
 
+import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from distill.audio.reading import UnusableSound
-from distill.corpus.cache import SoundCache, SoundFacts, file_sha256
+from distill.corpus.cache import SoundCache, file_sha256
 from distill.corpus.fingerprint import SAME_BELOW_DB, Fingerprint, distances_db
-from distill.corpus.manifest import CorpusFile, CorpusManifest
+from distill.corpus.manifest import CorpusManifest
 from distill.corpus.sounds import has_content
 from distill.events import Event, Progress
 from distill.settings.geometry import SpectrogramConfig
@@ -56,13 +57,15 @@ def unseen_sounds(
     train = {file.sha256 for file in manifest.train}
     val = {file.sha256 for file in manifest.val}
     hashes: dict[str, str] = {}
-    strangers: dict[str, SoundFacts] = {}
+    strangers: list[str] = []
     unusable: dict[str, str] = {}
     for done, (name, path) in enumerate(candidates.items(), start=1):
         try:
             sha256 = file_sha256(path)
             if sha256 not in train | val:
-                strangers[name] = cache.facts(sha256) or cache.store(sha256, path)
+                if cache.facts(sha256) is None:
+                    cache.store(sha256, path)
+                strangers.append(name)
             hashes[name] = sha256
         except UnusableSound as reason:
             unusable[name] = str(reason)
@@ -73,11 +76,9 @@ def unseen_sounds(
     unchecked = 0
     if strangers:
         places = {sha256: candidates[name] for name, sha256 in hashes.items()}
-        known = yield from _facts_of_training_files(manifest, cache, places)
+        known = yield from _training_files(manifest, cache, places)
         unchecked = len(train) - len(known)
-        heard = {facts.audio_sha256 for facts in known.values()}
-        copies = {name for name, facts in strangers.items() if facts.audio_sha256 in heard}
-        copies |= _near(cache, [*known], {name: hashes[name] for name in strangers if name not in copies})
+        copies = _near(cache, known, {name: hashes[name] for name in strangers})
     known_names = tuple(name for name, sha256 in hashes.items() if sha256 in train and sha256 not in val)
     return Unseen(
         held_out={sha256: candidates[name] for name, sha256 in hashes.items() if sha256 in val},
@@ -89,29 +90,22 @@ def unseen_sounds(
     )
 
 
-def _facts_of_training_files(
+def _training_files(
     manifest: CorpusManifest, cache: SoundCache, places: Mapping[str, Path]
-) -> Generator[Event, None, dict[str, SoundFacts]]:
-    """Content hash -> facts of every training file that the cache has or can be given. `places`: where some are now."""
-    found: dict[str, SoundFacts] = {}
+) -> Generator[Event, None, list[str]]:
+    """The content hashes of the training files that the cache has or can be given. `places`: where some are now."""
+    found: list[str] = []
     files = {file.sha256: file for file in manifest.train}
-    for done, file in enumerate(files.values(), start=1):
-        facts = cache.facts(file.sha256)
-        path = None if facts is not None else _place(manifest, file, places)
-        if path is not None:
-            try:
-                facts = cache.store(file.sha256, path)
-            except UnusableSound:
-                facts = None
-        if facts is not None:
-            found[file.sha256] = facts
+    for done, (sha256, file) in enumerate(files.items(), start=1):
+        with contextlib.suppress(UnusableSound):
+            if cache.facts(sha256) is None:
+                path = places.get(sha256, Path(manifest.folder) / file.source)
+                if has_content(path, sha256):
+                    cache.store(sha256, path)
+            if cache.facts(sha256) is not None:
+                found.append(sha256)
         yield Progress("reading the model's own sounds", done, len(files), file.source)
     return found
-
-
-def _place(manifest: CorpusManifest, file: CorpusFile, places: Mapping[str, Path]) -> Path | None:
-    path = places.get(file.sha256, Path(manifest.folder) / file.source)
-    return path if has_content(path, file.sha256) else None
 
 
 def _near(cache: SoundCache, known: Sequence[str], strangers: Mapping[str, str]) -> set[str]:

@@ -70,8 +70,9 @@ def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:
 
 
 def _sounds_in(places: Sequence[Path]) -> dict[str, Path]:
-    """Name -> file, of folders and files."""
+    """Name -> file, of folders and files; each once."""
     sounds: dict[str, Path] = {}
+    files: set[Path] = set()
     for place in places:
         if place.is_dir():
             inside = SoundFolder(place).sounds
@@ -82,7 +83,9 @@ def _sounds_in(places: Sequence[Path]) -> dict[str, Path]:
         else:
             raise DistillError(f"There is no file or folder {place}: check the name.")
         for name, path in inside.items():
-            sounds[name if name not in sounds else str(path)] = path
+            if path.resolve() not in files:
+                files.add(path.resolve())
+                sounds[name if name not in sounds else str(path)] = path
     return sounds
 
 

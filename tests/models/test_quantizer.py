@@ -133,6 +133,8 @@ quantizer.load_state_dict(torch.load(f"{folder}/start.pt"))
 torch.manual_seed(number)  # processes draw differently
 quantizer(torch.load(f"{folder}/latents.pt")[[slice(13), slice(13, None)][number]])
 torch.save(quantizer.state_dict(), f"{folder}/{number}.pt")
+group.barrier()
+group.destroy_process_group()
 """
 
 

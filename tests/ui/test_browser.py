@@ -52,7 +52,7 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
     found.get_by_text("usable sounds", exact=True).wait_for()
     assert found.get_by_role("region", name="Usable sounds").locator("tbody tr").count() == 9
     assert "notes.txt" in found.get_by_role("region", name="Skipped files").inner_text()
-    assert "not an audio file" in found.inner_text()
+    assert "not a sound" in found.inner_text()
     assert found.get_by_text("like copy.wav").count() == 1
     assert heard(page, found.locator("audio").first) == pytest.approx(0.25, abs=0.02)
     shown = found.locator("img").first

@@ -147,7 +147,9 @@ def test_two_processes_hold_the_codebooks_that_one_would(tmp_path: Path) -> None
     torch.save(x, tmp_path / "latents.pt")
     lines = [[sys.executable, "-c", PROCESS, str(number), str(tmp_path)] for number in range(2)]
     running = [subprocess.Popen(line, stderr=subprocess.PIPE, text=True) for line in lines]
-    one(x)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # of which latents are drawn, some are of each share
+        one(x)
     for process in running:
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from distill.errors import DistillError
 from distill.files import replacing
 
 
-@pytest.fixture
-def full() -> Iterator[None]:
-    """A disk with room for 2,000 bytes of every file."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """A disk with room for 2,000 bytes of every file, that of pytest's own output too: no longer than it has to be."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def written(path: Path, how: str) -> None:
@@ -37,7 +40,6 @@ def written(path: Path, how: str) -> None:
                 stream.write(b"0" * 10_000)
 
 
-@pytest.mark.usefixtures("full")
 @pytest.mark.parametrize("how", ["torch", "sound", "plain"])
 def test_a_full_disk_is_one_sentence_whoever_writes(
     tmp_path: Path, how: str, capfd: pytest.CaptureFixture[str]
@@ -45,7 +47,10 @@ def test_a_full_disk_is_one_sentence_whoever_writes(
     """Guards against torch's RuntimeError, which passed as a traceback, and against libsndfile's on the screen."""
     path = tmp_path / "kept"
     path.write_bytes(b"before")
-    with pytest.raises(DistillError, match=r"Cannot write .*kept: there is no space left.*Free some space"):
+    with (
+        full_disk(),
+        pytest.raises(DistillError, match=r"Cannot write .*kept: there is no space left.*Free some space"),
+    ):
         written(path, how)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]

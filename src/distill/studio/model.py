@@ -28,9 +28,11 @@ import numpy.typing as npt
 import soxr
 import torch
 
+from distill.audio.decoders import RATE_LIMITS_HZ
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
+from distill.audio.reading import MIN_SECONDS
 from distill.compute.device import choose_device
 from distill.errors import DistillError
 from distill.events import Event, Progress
@@ -47,8 +49,6 @@ from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.synthesiser_training import train_synth_for
 
 Place = str | os.PathLike[str]
-LEAST_SAMPLES = 0.02 * SAMPLE_RATE
-RATES_HZ = (1_000, 768_000)
 
 
 class Sounds(NamedTuple):
@@ -235,12 +235,14 @@ def _mono(samples: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.float3
         raise DistillError(f"samples of shape {given.shape}: give [samples] or [channels, samples].")
     if not np.isfinite(given).all():
         raise DistillError("samples hold NaN or infinite values: give finite ones, full scale 1.")
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
-        raise DistillError(f"rate {rate}: give the samples' rate in Hz, from {RATES_HZ[0]} to {RATES_HZ[1]}.")
+    if not RATE_LIMITS_HZ[0] <= rate <= RATE_LIMITS_HZ[1]:
+        raise DistillError(
+            f"rate {rate}: give the samples' rate in Hz, from {RATE_LIMITS_HZ[0]} to {RATE_LIMITS_HZ[1]}."
+        )
     mono = given if given.ndim == 1 else given.mean(axis=0, dtype=np.float32)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
-    if len(mono) < LEAST_SAMPLES:
+    if len(mono) < MIN_SECONDS * SAMPLE_RATE:
         raise DistillError("samples are shorter than 20 ms: give a longer sound, as [samples] or [channels, samples].")
     return np.ascontiguousarray(mono, dtype=np.float32)
 

@@ -3,6 +3,7 @@
 A training that is wired wrongly still runs and still learns something, so each of these looks at what is asked for.
 """
 
+import copy
 import os
 import statistics
 from collections.abc import Iterator
@@ -207,6 +208,14 @@ def test_dropout_is_on_in_training_and_off_in_validation() -> None:
         assert torch.equal(prior(codes, start), prior(codes, start))
 
 
+def silenced(block: nn.Module, layer: str) -> nn.Module:
+    """A block of which one layer says nothing."""
+    alone = copy.deepcopy(block)
+    for parameter in getattr(alone, layer).parameters():
+        parameter.data.zero_()
+    return alone
+
+
 def test_every_part_of_the_prior_drops() -> None:
     """Guards against dropout that one of embedding, blocks and heads does without."""
     prior = prior_task(dropout=0.5).prior
@@ -215,7 +224,8 @@ def test_every_part_of_the_prior_drops() -> None:
         "embedding": lambda: prior._embed(
             prior._surroundings(sequence(2, 3)[None], torch.arange(6)), torch.tensor([0])
         ),
-        "block": lambda: prior.blocks[0](states),
+        "attention": lambda: silenced(prior.blocks[0], "feed_out")(states),
+        "feed-forward": lambda: silenced(prior.blocks[0], "attention_out")(states),
         "head": lambda: prior.heads[0](states, prior.vectors[0, :10], around, torch.zeros(1, 6, 3, 4), around.float()),
     }
     for name, part in parts.items():

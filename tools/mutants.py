@@ -116,6 +116,8 @@ MUTANTS = (
     Mutant("inverted channels averaged", "audio/mixing.py", "if not (counts & (self._lost > LOST_SHARE * self._power)).any():", "if True:", "audio/test_mixing.py"),
     Mutant("a model is written over another", "training/stage.py", "        if codec_digest(found.contents) != self.codec_digest:\n            return False\n", "", "training/test_model_in_training.py"),
     Mutant("resume calls every setting default", "studio/opening.py", "dict(run.origin)", "{}", "training/test_unfinished.py"),
+    Mutant("a file replaced while it is read is damaged", "modelfile/file.py", "            if stamp(path) == before:\n                raise\n", "            raise\n", "modelfile/test_file.py"),
+    Mutant("a file replaced while it is read is believed", "modelfile/file.py", "            if stamp(path) == before:\n                return contents", "            return contents", "modelfile/test_file.py"),
     Mutant("a model file without checksums", "modelfile/opened.py", "checksums=True", "checksums=False", "modelfile/test_damage.py modelfile/test_file.py"),
     Mutant("a sound of the page's own seed", "studio/model.py", "count=count, seconds=seconds, seed=seed, **settings", "count=count, seconds=seconds, seed=0, **settings", "studio/test_model.py"),
     Mutant("a pitch an octave low", "audio/pitch.py", "return Pitch(rate / period,", "return Pitch(rate / period / 2,", "audio/test_pitch.py"),

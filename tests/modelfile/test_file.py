@@ -258,3 +258,42 @@ def test_the_page_on_the_format_names_every_key(tiny_model: Path) -> None:
     named |= {name for section in (*inner, SpectrogramConfig, SynthesiserConfig) for name in section.model_fields}
     named |= {*CorpusManifest.model_fields, *CorpusFile.model_fields}
     assert {name for name in named if f"`{name}`" not in page} == set()
+
+
+@pytest.mark.parametrize("moment", ["before it is loaded", "after it is loaded"])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Guards against a model called damaged because a training saved it between a look and a reading, and against
+    contents that are not those that were looked at."""
+    path = tmp_path / "m.distill"
+    shutil.copy(tiny_model, path)
+    other = {key: value for key, value in read_contents(path, mapped=False).items() if not key.startswith("prior")}
+    other |= {"has_prior": False, "has_codes": False, "codes": {}}
+    real, times = torch.load, []
+
+    def load(*given: object, **named: object) -> object:
+        times.append(1)
+        early = moment == "before it is loaded"
+        if early and len(times) == 1:
+            write_model(path, other)
+        contents = real(*given, **named)
+        if not early and len(times) == 1:
+            write_model(path, other)
+        return contents
+
+    monkeypatch.setattr(torch, "load", load)
+    assert not read_card(path).has_prior
+    assert len(times) == 2
+
+
+def test_a_file_that_is_never_the_same_is_a_sentence(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.distill"
+    shutil.copy(tiny_model, path)
+    numbers = iter(range(1000))
+    monkeypatch.setattr("distill.modelfile.file.stamp", lambda _: (next(numbers), 0, 0, 0))
+    monkeypatch.setattr("distill.modelfile.file._read_contents", lambda *_: {})
+    with pytest.raises(DistillError, match="being replaced again and again"):
+        read_card(path)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from distill.errors import DistillError
-from distill.files import NO_PERMISSION, replacing
+from distill.files import NO_PERMISSION, replacing, stamp
 from distill.modelfile.card import FORMAT, VERSION, ModelCard
 from distill.modelfile.migrate import migrated
 from distill.settings.knobs import Frozen
@@ -23,6 +23,8 @@ from distill.settings.knobs import Frozen
 TENSORS = "/data/"
 """What the names of the parts hold that are tensors."""
 MOST_PARTS = 100_000
+MOST_READINGS = 20
+"""How often a file is read again because another took its place meanwhile, as a training does at every best epoch."""
 DEEPEST, LARGEST = 32, 2**63
 """How deep values may lie in each other, and how large a number may be: what nothing that was written exceeds."""
 
@@ -62,6 +64,21 @@ def read_contents(path: Path, mapped: bool = True, checksums: bool = False) -> d
     Raises:
         DistillError: the file is missing, damaged, not a distill model, or newer than this program.
     """
+    for _ in range(MOST_READINGS):
+        before = stamp(path)
+        try:
+            contents = _read_contents(path, mapped, checksums)
+        except DistillError:
+            if stamp(path) == before:
+                raise
+        else:
+            if stamp(path) == before:
+                return contents
+    raise DistillError(f"{path} is being replaced again and again. Try again when that is over.")
+
+
+def _read_contents(path: Path, mapped: bool, checksums: bool) -> dict[str, Any]:
+    """As `read_contents`; what is looked at first and what is read then may be two files where one took the other's place."""
     sizes = check_archive(path, checksums)
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

@@ -73,8 +73,21 @@ def drop(page: Any, where: str, paths: list[Path]) -> None:
     middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    for event in ("dragEnter", "dragOver", "drop"):
+
+    def drag(event: str) -> None:
         devtools.send("Input.dispatchDragEvent", {"type": event, **middle, "data": data})
+
+    page.evaluate(TAKEN)
+    drag("dragEnter")
+    while not page.evaluate("window.taken"):  # as a person hovers: a page that is still starting would refuse the drop
+        drag("dragOver")
+        page.wait_for_timeout(50)
+    drag("drop")
+
+
+TAKEN = """() => document.addEventListener('dragover', event => {
+  setTimeout(() => { window.taken = event.defaultPrevented; });
+}, true)"""
 
 
 def heard(page: Any, audio: Any) -> float:

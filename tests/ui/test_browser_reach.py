@@ -178,6 +178,7 @@ def test_the_trash_after_a_reload(open_page: Callable[..., Any], server: Server)
     page.get_by_role("button", name="Remove them for good").click()
     page.get_by_text("1 deleted model will be gone for good").wait_for()
     page.get_by_role("button", name="Keep them").click()
+    page.get_by_text("1 deleted model will be gone for good").wait_for(state="hidden")
     assert len(list((server.library / ".trash").iterdir())) == 1
     page.get_by_role("button", name="Remove them for good").click()
     page.get_by_role("button", name="Remove for good", exact=True).click()

@@ -41,9 +41,14 @@ def trash_section() -> Section:
         return gr.Column(visible=False), gr.Button(visible=False), trash_html()
 
     listed.click(clicked, None, listed, **HIDDEN)
-    ask.click(asked, None, [confirm, question], **HIDDEN)
-    remove.click(removed, None, [confirm, ask, listed], **HIDDEN)
-    cancel.click(lambda: gr.Column(visible=False), None, confirm, **HIDDEN)
+    in_turn: dict[str, Any] = {
+        **HIDDEN,
+        "concurrency_id": "trash",
+        "concurrency_limit": 1,
+    }  # "keep" may not overtake "ask"
+    ask.click(asked, None, [confirm, question], **in_turn)
+    remove.click(removed, None, [confirm, ask, listed], **in_turn)
+    cancel.click(lambda: gr.Column(visible=False), None, confirm, **in_turn)
 
     def refresh(_owner: str, seen: dict[str, Any]) -> list[Any]:
         signature = [each.path.name for each in deleted_models()]

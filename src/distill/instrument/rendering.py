@@ -50,4 +50,4 @@ def _levelled(
         return normalised(samples)
     if loaded.loudness is None:
         return samples
-    return loaded.loudness.applied(samples, loaded.loudness.decibels(loaded.codec, codes, point))
+    return loaded.loudness.applied(samples, loaded.loudness.wanted(loaded.codec, codes, point))

@@ -1,27 +1,38 @@
 """How loud a sound is: what the codec leaves beside the codes, learned for sounds that have none yet.
 
-A ridge regression from the latents that the codes stand for to the loudness of the training files, in dB, and what it
-leaves open, drawn from what it leaves open of files that it does not know. Loudness is the root mean square or the peak,
-whichever the codes say more exactly: one-shots from a sample library mostly have one peak and any root mean square,
-speech the other way round.
+Ridge regressions from the latents that the codes stand for to the root mean square and to the peak of the training files,
+in dB, and what they leave open, drawn from what they leave open of files that they do not know: of one file for both,
+since the two belong together. What counts is the one that the codes say more exactly: one-shots from a sample library
+mostly have one peak and any root mean square, speech the other way round. Where it is the peak, the root mean square is
+brought as near as a limiter may.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from distill.audio.loudness import with_peak, with_rms
+from distill.audio.loudness import HIGHEST_DB, as_loud, peak_db, rms_db
 from distill.models.codec import ConvVQVAE
 from distill.settings.geometry import BANDS
 
-QUANTILES = 33
-"""Of what the regression leaves open."""
+RESIDUALS = 64
+"""Pairs that are kept of what the regressions leave open."""
+GENERATED_LIMITED_DB = 3.0
+"""How far peaks of generated sounds are turned down at most: none of them has to be as loud as a certain recording."""
 PENALTIES = tuple(10.0 ** (step / 2) for step in range(-6, 9))
 """Tried for the ridge, as shares of the mean squared length of a sound's features."""
 MOST_FILES = 2_000
+
+
+class Wanted(NamedTuple):
+    """How loud a sound shall be."""
+
+    rms_db: float
+    peak_db: float
 
 
 class Loudness(nn.Module):
@@ -35,29 +46,30 @@ class Loudness(nn.Module):
 
     def __init__(self, codebook_dim: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(2 * BANDS * codebook_dim))
-        self.register_buffer("bias", torch.tensor(0.0))
-        self.register_buffer("left_open", torch.zeros(QUANTILES))
-        self.register_buffer("bounds", torch.zeros(2))
+        self.register_buffer("weight", torch.zeros(2 * BANDS * codebook_dim, 2))  # of root mean square and peak
+        self.register_buffer("bias", torch.zeros(2))
+        self.register_buffer("left_open", torch.zeros(RESIDUALS, 2))
+        self.register_buffer("bounds", torch.zeros(2, 2))  # lowest, highest
         self.register_buffer("is_peak", torch.tensor(False))
 
     @torch.no_grad()
-    def decibels(self, codec: ConvVQVAE, codes: Tensor, point: float) -> float:
-        """The loudness of a sound of codes [S, Q], within the corpus's.
+    def wanted(self, codec: ConvVQVAE, codes: Tensor, point: float) -> Wanted:
+        """How loud a sound of codes [S, Q] shall be, within what there is in the corpus.
 
         Args:
-            point: in [0, 1), where the distribution of what the codes leave open is inverted.
+            point: in [0, 1), which of the things that the codes leave open it is.
         """
-        expected = float(loudness_features(codec, codes) @ self.weight.cpu() + self.bias.cpu())
-        place = point * (QUANTILES - 1)
-        low = min(int(place), QUANTILES - 2)
-        below, above = self.left_open[low : low + 2].tolist()
-        lowest, highest = self.bounds.tolist()
-        return float(min(max(expected + below + (place - low) * (above - below), lowest), highest))
+        expected = loudness_features(codec, codes) @ self.weight + self.bias
+        drawn = expected + self.left_open[min(int(point * RESIDUALS), RESIDUALS - 1)]
+        return Wanted(*drawn.clamp(self.bounds[0], self.bounds[1]).tolist())
 
-    def applied(self, samples: Tensor, decibels: float) -> Tensor:
+    def applied(self, samples: Tensor, wanted: Wanted) -> Tensor:
         """Samples [..., N] as loud as that."""
-        return with_peak(samples, decibels) if bool(self.is_peak) else with_rms(samples, decibels)
+        if not bool(self.is_peak):
+            return as_loud(samples, wanted.rms_db, most_db=GENERATED_LIMITED_DB)
+        ceiling_db = min(wanted.peak_db, HIGHEST_DB)
+        at_ceiling_db = ceiling_db - peak_db(samples) + rms_db(samples)
+        return as_loud(samples, max(wanted.rms_db, at_ceiling_db), ceiling_db, GENERATED_LIMITED_DB)
 
 
 @torch.no_grad()
@@ -76,15 +88,17 @@ def fit_loudness(codec: ConvVQVAE, sounds: Sequence[tuple[Tensor, float, float]]
     """
     sounds = sounds[:: -(-len(sounds) // MOST_FILES)]
     features = torch.stack([loudness_features(codec, codes) for codes, _, _ in sounds]).double().numpy()
-    fits = [_ridge(features, np.array([each[1 + kind] for each in sounds])) for kind in range(2)]
-    is_peak = fits[1].error_db < fits[0].error_db
-    found, values = fits[is_peak], [each[1 + is_peak] for each in sounds]
+    decibels = np.array([each[1:] for each in sounds])  # [N, 2]
+    fits = [_ridge(features, wanted) for wanted in decibels.T]
+    left_open = np.stack([fit.left_out for fit in fits], axis=1)
+    order = np.argsort(left_open[:, 0], kind="stable")
+    kept = order[np.arange(RESIDUALS) * len(order) // RESIDUALS]
     loudness = Loudness(codec.config.codebook_dim)
-    loudness.weight.copy_(torch.from_numpy(found.weight))
-    loudness.bias.fill_(found.bias)
-    loudness.left_open.copy_(torch.from_numpy(np.quantile(found.left_out, np.linspace(0.0, 1.0, QUANTILES))))
-    loudness.bounds.copy_(torch.tensor([min(values), max(values)]))
-    loudness.is_peak.fill_(is_peak)
+    loudness.weight.copy_(torch.from_numpy(np.stack([fit.weight for fit in fits], axis=1)))
+    loudness.bias.copy_(torch.tensor([fit.bias for fit in fits]))
+    loudness.left_open.copy_(torch.from_numpy(left_open[kept]))
+    loudness.bounds.copy_(torch.from_numpy(np.stack([decibels.min(0), decibels.max(0)])))
+    loudness.is_peak.fill_(fits[1].error_db < fits[0].error_db)
     return loudness
 
 

@@ -18,10 +18,10 @@ from distill.settings.geometry import SAMPLE_RATE
 SILENT_DB = -120.0
 """What is softer counts as silence, which no gain makes louder."""
 HIGHEST_DB = 20.0 * math.log10(PEAK)
-LIMITED_DB = 9.0
+LIMITED_DB = 12.0
 """How far peaks are turned down at most."""
-REACH_SAMPLES = round(0.01 * SAMPLE_RATE)
-"""How long before and after a peak the limiter acts: a period of 50 Hz in all, so that a bass keeps its shape."""
+REACH_SAMPLES = round(0.001 * SAMPLE_RATE)
+"""How long before and after a peak the limiter acts. Longer takes more of the sound with it, and is heard more."""
 APPROACHES = 5
 
 

@@ -21,7 +21,7 @@ from distill.settings.geometry import BANDS
 
 RESIDUALS = 64
 """Pairs that are kept of what the regressions leave open."""
-GENERATED_LIMITED_DB = 3.0
+GENERATED_LIMITED_DB = 6.0
 """How far peaks of generated sounds are turned down at most: none of them has to be as loud as a certain recording."""
 PENALTIES = tuple(10.0 ** (step / 2) for step in range(-6, 9))
 """Tried for the ridge, as shares of the mean squared length of a sound's features."""

@@ -262,6 +262,8 @@ class SoundWritten(Event):
     seed: int | None = None
     source: str | None = None
     mel_l1_db: float | None = None
+    fidelity: float | None = None
+    """Of a reconstruction: how much of the recording is left, 0: as much as in silence, 100: all."""
 
 
 @dataclass(frozen=True)

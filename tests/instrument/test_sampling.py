@@ -39,9 +39,10 @@ def prior() -> CodePrior:
 def made(prior: CodePrior, seeds: range, settings: GenerationSettings) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """For each seed its codes, and the state that its generator is left in."""
     generators = [clip_generator(seed) for seed in seeds]
-    *_, (done, total, codes) = sample_pieces(prior, generators, LOADED, settings)
+    *_, (done, total, sampled) = sample_pieces(prior, generators, LOADED, settings)
     assert done == total
-    return [(each, generator.get_state()) for each, generator in zip(codes, generators, strict=True)]
+    assert not any(each.ended for each in sampled if settings.ending != "natural")
+    return [(each.codes, generator.get_state()) for each, generator in zip(sampled, generators, strict=True)]
 
 
 @pytest.mark.parametrize(

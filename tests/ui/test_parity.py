@@ -32,7 +32,7 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--seed": "generate-seed", "--temperature": "generate-temperature", "--top-k": "generate-top-k",
                  "--top-p": "generate-top-p", "--ending": "generate-ending", "--exact": "generate-ending",
                  "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
-                 "--device": "generate-device"},
+                 "--level": "generate-level", "--device": "generate-device"},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
     "evaluate": {"model": "generate-model", "files": "evaluate-corpus", "--dataset": "evaluate-corpus",

@@ -20,6 +20,8 @@ INAUDIBLE_WEIGHT = 0.1
 """What differences further down still count for the codec, so that its silence is silent."""
 AMPLITUDE_WEIGHT = 0.3
 """What differences of amplitude count for the codec: they put the loudest cells right, by which all others are heard."""
+LOUDNESS_POWER = 0.3
+"""Loudness grows with this power of the intensity (Stevens, 1955): 10 dB more are twice as loud."""
 DB_PER_NEPER = 20.0 / math.log(10.0)
 QUIETEST_AMPLITUDE = 10.0 ** (-50.0 / 20.0)
 """Mean amplitude from which on differences of amplitude count less, so that what cannot be heard does not dominate the codec."""
@@ -87,6 +89,27 @@ def audible_mel_distance(original: Tensor, made: Tensor, config: SpectrogramConf
     """Mean |difference| in dB of log-mels of samples [N], both floored `AUDIBLE_DB` under the original's loudest cell."""
     a, b = log_mel(original, config), log_mel(made, config)
     return float(audible_difference(a, b, float(a.max())).mean())
+
+
+def mel_fidelity(original: Tensor, made: Tensor) -> float:
+    """How much of a sound is left, from 0 (silence, or as far from it as silence is) to 100 (the sound itself).
+
+    Log-mels [M, T] in dB become the loudness of each cell, none `AUDIBLE_DB` under the original's loudest cell; what differs
+    is taken off as a share of all there is. A sound that comes back 10 dB too soft has 50 left.
+    """
+    floor = float(original.max()) - AUDIBLE_DB
+    a, b = (_loudness(mel, floor) for mel in (original, made))
+    total = float(a.sum())
+    return 100.0 * max(0.0, 1.0 - float((a - b).abs().sum()) / total) if total > 0.0 else 100.0
+
+
+def _loudness(mel: Tensor, floor_db: float) -> Tensor:
+    return 10.0 ** (LOUDNESS_POWER / 10.0 * (mel.double().clamp_min(floor_db) - floor_db)) - 1.0
+
+
+def fidelity(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float:
+    """`mel_fidelity` of samples [N]."""
+    return mel_fidelity(log_mel(original, config), log_mel(made, config))
 
 
 def onset_correlation(original: Tensor, made: Tensor, config: SpectrogramConfig) -> float | None:

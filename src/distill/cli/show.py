@@ -82,8 +82,8 @@ class Screen:
             case ev.PreviewWritten():
                 self.say(f"Preview of {event.source}: {event.audio}", "dim")
             case ev.SoundWritten():
-                error = "" if event.mel_l1_db is None else f", {event.mel_l1_db:.1f} dB from the original"
-                self.say(f"{event.path} ({event.seconds:.2f} s{error})")
+                left = "" if event.fidelity is None else f", {event.fidelity:.0f} of 100 of the original"
+                self.say(f"{event.path} ({event.seconds:.2f} s{left})")
             case ev.CodecTrainingCompleteEvent():
                 self._codec_done(event)
             case ev.PriorTrainingCompleteEvent():

@@ -117,6 +117,11 @@ class CorpusManifest(Frozen):
         return tuple(file for file in self.files if file.split == "val")
 
     @property
+    def highest_rate(self) -> int:
+        """The highest sample rate, in Hz, that a training file was recorded at: nothing above half of it was ever there."""
+        return max(file.native_rate for file in self.train)
+
+    @property
     def seconds(self) -> float:
         """Duration of all files."""
         return sum(file.seconds for file in self.files)

@@ -15,13 +15,16 @@ from torch import Tensor
 from distill.audio.distance import (
     audible_difference,
     audible_mel_distance,
+    fidelity,
+    mel_fidelity,
     multi_resolution_stft_distance,
     onset_correlation,
 )
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.master import finish
+from distill.audio.loudness import rms_db
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
+from distill.audio.returning import returned
 from distill.errors import Stopped
 from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
@@ -30,16 +33,25 @@ from distill.models.refining import refined_codes
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
 
-Decoded = Callable[[], npt.NDArray[np.float32]]
-"""Gives the samples [N] of a sound at 48 kHz."""
+Decoded = Callable[[], tuple[npt.NDArray[np.float32], int]]
+"""Gives the samples [N] of a sound at 48 kHz, and the rate in Hz that it was recorded at."""
 
 
 @dataclass(frozen=True)
 class SoundScores:
-    """One sound. Mel distances are in dB, of what lies at most 60 dB under the sound's loudest cell."""
+    """One sound. Mel distances are in dB, of what lies at most 60 dB under the sound's loudest cell.
+
+    Fidelity says how much of the sound is left: 0 is silence, 100 the sound itself.
+    """
 
     name: str
     seconds: float
+    fidelity: float
+    """Codec and synthesis."""
+    codec_fidelity: float
+    synthesis_fidelity: float
+    loudness_db: float
+    """How much louder than the original the reconstruction is."""
     mel_l1_db: float
     """Codec alone: reconstructed mel against the original's."""
     mel_l1_db_per_levels: tuple[float, ...]
@@ -106,11 +118,12 @@ def evaluate_sounds(
             break
         if isinstance(source, Path):
             samples, info = read_audio(source)
+            native_rate = info.native_rate
             for note in info.notes:
                 yield Warned(f"{name}: {note}.")
         else:
-            samples = source()
-        scores.append(_score(loaded, name, torch.from_numpy(samples), synthesise, device))
+            samples, native_rate = source()
+        scores.append(_score(loaded, name, torch.from_numpy(samples), native_rate, synthesise, device))
         yield Progress("measuring", done, len(sounds), name)
     if not scores:
         raise Stopped("Stopped before a sound was measured.")
@@ -123,7 +136,7 @@ def evaluate_sounds(
 
 @torch.no_grad()
 def _score(
-    loaded: LoadedVQModel, name: str, samples: Tensor, synthesise: Synthesiser, device: torch.device
+    loaded: LoadedVQModel, name: str, samples: Tensor, native_rate: int, synthesise: Synthesiser, device: torch.device
 ) -> SoundScores:
     codec, config = loaded.codec, loaded.card.spectrogram_config
     mel = torch.cat(list(log_mel_blocks(samples.numpy(), config)), dim=1)
@@ -143,11 +156,15 @@ def _score(
         fewer[:, count:] = -1
         per_levels.append(error(decode_codes(codec, fewer, level)))
     unquantised = codec.decode(latents)[0, 0].clamp_max(0.0) + level
-    wave = finish(synthesise(made, clip_generator(0))[: len(samples)], SAMPLE_RATE)
-    alone = finish(synthesise(mel, clip_generator(0))[: len(samples)], SAMPLE_RATE)
+    wave = returned(synthesise(made, clip_generator(0)), samples, native_rate)
+    alone = returned(synthesise(mel, clip_generator(0)), samples, native_rate)
     return SoundScores(
         name=name,
         seconds=len(samples) / SAMPLE_RATE,
+        fidelity=fidelity(samples, wave, config),
+        codec_fidelity=mel_fidelity(mel, made),
+        synthesis_fidelity=fidelity(samples, alone, config),
+        loudness_db=rms_db(wave) - rms_db(samples),
         mel_l1_db=error(made),
         mel_l1_db_per_levels=tuple(per_levels),
         mel_l1_db_unquantised=error(unquantised),

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
 from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.rendering import to_samples
-from distill.instrument.sampling import sample_pieces
+from distill.instrument.sampling import Sampled, sample_pieces
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
@@ -53,13 +52,13 @@ def made_sounds(
         batch = seeds[first : first + BATCH]
         generators = [clip_generator(seed) for seed in batch]
         begun = time.monotonic()
-        codes: list[Tensor] = []
-        for done, total, codes in sample_pieces(loaded.prior, generators, loaded, settings):  # noqa: B007
+        sampled: list[Sampled] = []
+        for done, total, sampled in sample_pieces(loaded.prior, generators, loaded, settings):  # noqa: B007
             if stop is not None and stop.is_set():
                 return
             yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
         sampling_seconds = (time.monotonic() - begun) / len(batch)
-        for seed, generator, sequence in zip(batch, generators, codes, strict=True):
+        for seed, generator, sequence in zip(batch, generators, sampled, strict=True):
             if stop is not None and stop.is_set():
                 return
             begun = time.monotonic()

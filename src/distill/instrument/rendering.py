@@ -6,8 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import Synthesiser
+from distill.audio.loudness import normalised
 from distill.audio.master import finish
+from distill.instrument.sampling import Sampled
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
 from distill.models.texture import textured
@@ -17,15 +20,34 @@ from distill.settings.geometry import SAMPLE_RATE
 
 def to_samples(
     loaded: LoadedVQModel,
-    codes: Tensor,
+    sampled: Sampled,
     synthesise: Synthesiser,
     generator: torch.Generator,
     settings: GenerationSettings,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Codes [S, Q] -> samples [N], at most as long as wanted, safe to play."""
+    codes = sampled.codes
+    # Both are drawn first, and always: the noise that follows is the same whatever becomes of end and loudness.
+    end, loudness = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
     level = loaded.codec.typical_level_db
     mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
     if loaded.card.texture_db is not None and settings.texture:
         mel = textured(mel, settings.texture * torch.tensor(loaded.card.texture_db), float(level), generator)
-    samples = synthesise(mel, generator)[: round(settings.seconds * SAMPLE_RATE)]
-    return finish(samples, SAMPLE_RATE).numpy()
+    wanted = round(settings.seconds * SAMPLE_RATE)
+    if sampled.ended and loaded.endings is not None:
+        length = loaded.endings.samples(loaded.codec, codes, end)
+        wanted = min(wanted, length)
+        mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
+    samples = below_nyquist(synthesise(mel, generator)[:wanted], loaded.card.corpus_manifest.highest_rate)
+    return finish(_levelled(loaded, codes, samples, loudness, settings), SAMPLE_RATE).numpy()
+
+
+def _levelled(
+    loaded: LoadedVQModel, codes: Tensor, samples: Tensor, point: float, settings: GenerationSettings
+) -> Tensor:
+    """Samples as loud as was asked for; models that have not learned it make all alike, at the typical level."""
+    if settings.level == "normalise":
+        return normalised(samples)
+    if loaded.loudness is None:
+        return samples
+    return loaded.loudness.applied(samples, loaded.loudness.wanted(loaded.codec, codes, point))

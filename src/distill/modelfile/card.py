@@ -114,6 +114,10 @@ class ModelCard(Frozen):
     """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
     texture_db: tuple[Annotated[float, Field(ge=0.0, le=20.0)], ...] | None = None
     """For each mel band, what decoded spectrograms lack of the recordings' grain (`distill.models.texture`)."""
+    has_endings: bool = False
+    """Whether it was learned where in their last column sounds end (`distill.models.endings`)."""
+    has_loudness: bool = False
+    """Whether it was learned how loud sounds are (`distill.models.loudness`)."""
     has_synthesiser: bool = False
     """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
     synthesiser_config: SynthesiserConfig | None = None

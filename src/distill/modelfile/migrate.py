@@ -51,4 +51,14 @@ def lacks(card: ModelCard) -> tuple[str, ...]:
             "The grain of the recordings was not measured, so sounds are made without it: train the prior again with "
             "--overwrite."
         )
+    if prior is not None and not card.has_endings:
+        missing.append(
+            "Where sounds end was not learned, so they are whole columns of 0.17 s long: train the prior again with "
+            "--overwrite."
+        )
+    if prior is not None and not card.has_loudness:
+        missing.append(
+            "How loud sounds are was not learned, so all have the recordings' typical level: train the prior again, with "
+            "the recordings and --overwrite."
+        )
     return tuple(missing)

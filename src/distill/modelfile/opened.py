@@ -13,6 +13,8 @@ from distill.files import Stamp, stamp
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
+from distill.models.endings import Endings
+from distill.models.loudness import Loudness
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
 
@@ -56,6 +58,17 @@ class OpenedModel:
             return None
         return self._network(lambda: SpectrumNetwork(config, spectrogram), "synthesiser_state_dict", device)
 
+    def endings(self, device: torch.device | str = "cpu") -> Endings | None:
+        """Where sounds end in their last column, if that was learned."""
+        return self._network(Endings, "endings_state_dict", device) if self.card.has_endings else None
+
+    def loudness(self, device: torch.device | str = "cpu") -> Loudness | None:
+        """How loud sounds are, if that was learned."""
+        if not self.card.has_loudness:
+            return None
+        dim = self.card.vqvae_config.codebook_dim
+        return self._network(lambda: Loudness(dim), "loudness_state_dict", device)
+
     def _network(self, build: Callable[[], ModuleT], key: str, device: torch.device | str) -> ModuleT:
         return _with_weights(self.path, build, self.contents.get(key)).to(device).eval()
 
@@ -69,6 +82,8 @@ class LoadedVQModel:
     card: ModelCard
     path: Path
     synthesiser: SpectrumNetwork | None = None
+    endings: Endings | None = None
+    loudness: Loudness | None = None
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:
@@ -92,7 +107,15 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
         DistillError: as `read_contents`, or weights do not fit what the file says of itself.
     """
     opened = open_model(path, mapped=True)
-    return LoadedVQModel(opened.codec(device), opened.prior(device), opened.card, path, opened.synthesiser(device))
+    return LoadedVQModel(
+        opened.codec(device),
+        opened.prior(device),
+        opened.card,
+        path,
+        opened.synthesiser(device),
+        opened.endings(),
+        opened.loudness(),
+    )
 
 
 def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> ModuleT:

@@ -7,7 +7,7 @@ logits leaves open is made again from logits of that row alone in float64, as ge
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -125,7 +125,8 @@ def sample_codes(
     settings: GenerationSettings = PLAIN,
     may_end: bool = True,
     stepper: Stepper | None = None,
-) -> Iterator[list[Tensor]]:
+    may_end_at_limit: bool = False,
+) -> Generator[list[Tensor], None, list[bool]]:
     """Draw one sequence of codes for each generator.
 
     Windows longer than the prior's context slide on by columns: the newest columns are read again as the beginning
@@ -136,9 +137,13 @@ def sample_codes(
             its generator.
         may_end: let a sequence end by EOS; without, EOS is never drawn.
         stepper: one made before for this prior, where many batches are drawn; without, a new one.
+        may_end_at_limit: where all have one limit, ask those that reach it whether they are over just there.
 
     Yields:
         After every column, the sequences so far: for each generator codes [S, Q] (int64, on the prior's device).
+
+    Returns:
+        For each, whether it has ended by EOS.
     """
     config = prior.config
     prior.eval()
@@ -153,7 +158,7 @@ def sample_codes(
     for column in range(max(limits)):
         going_on = length > column
         if not bool(going_on.any()):
-            return
+            break
         if state.length == config.seq_len:
             kept = max(1, window * 2 // 3) if window > 1 else 0
             prefix = codes[:, (column - kept) * bands : column * bands]
@@ -171,12 +176,23 @@ def sample_codes(
                     ended = drawn == prior.eos
                     length = torch.where(ended, length.clamp(max=column), length)
                     if bool((length <= column).all()):
-                        return
+                        return _ended(length, limits)
                     drawn = drawn.masked_fill(ended, 0)
                 logits = levels.send(drawn)
         codes[:, column * bands : (column + 1) * bands] = state.codes[:, state.length - bands : state.length]
         ends = length.clamp(max=column + 1).tolist()
         yield [row[: end * bands].clone() for row, end in zip(codes, ends, strict=True)]
+    going_on = length == max(limits)
+    if may_end_at_limit and state.length and bool(going_on.any()):
+        logits = next(stepper.step(state))
+        (point,) = _points_of_column(generators, going_on, 1)
+        over = _decided(stepper, state, 0, logits, settings, point, going_on) == prior.eos
+        length = length - (over & going_on).long()
+    return _ended(length, limits)
+
+
+def _ended(length: Tensor, limits: Sequence[int]) -> list[bool]:
+    return [end < limit for end, limit in zip(length.tolist(), limits, strict=True)]
 
 
 def _decided(

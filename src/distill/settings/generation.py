@@ -14,6 +14,7 @@ from distill.settings.knobs import LARGEST_SEED, Frozen, knob
 
 SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
+Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac"]
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
@@ -44,6 +45,9 @@ class GenerationSettings(Frozen):
     )
     texture: float = knob(
         1.0, "How much of the recordings' grain to add; 0: none, 1: as it was measured.", ge=0.0, le=2.0
+    )
+    level: Level = knob(
+        "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."
     )
     format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
 

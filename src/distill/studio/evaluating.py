@@ -5,9 +5,12 @@ from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from distill.compute.device import choose_device
 from distill.corpus.folder import SoundFolder
-from distill.corpus.manifest import CorpusManifest
+from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.corpus.sounds import Corpus
 from distill.corpus.unseen import Unseen, unseen_sounds
 from distill.errors import DistillError
@@ -53,9 +56,13 @@ def evaluate(
     held_out = [file for file in manifest.val if file.sha256 in found.held_out]
     places = {file.source: found.held_out[file.sha256] for file in held_out}
     corpus = Corpus(manifest, loaded.card.spectrogram_config, places)
-    sounds: list[tuple[str, Path | Decoded]] = [(file.name, partial(corpus.samples, file)) for file in held_out]
+    sounds: list[tuple[str, Path | Decoded]] = [(file.name, partial(_decoded, corpus, file)) for file in held_out]
     synthesise = choose_synthesiser(loaded, synthesiser, chosen)
     yield from evaluate_sounds(loaded, [*sounds, *found.strangers.items()], synthesise, chosen, stop)
+
+
+def _decoded(corpus: Corpus, file: CorpusFile) -> tuple[npt.NDArray[np.float32], int]:
+    return corpus.samples(file), file.native_rate
 
 
 def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:

@@ -30,11 +30,12 @@ import torch
 
 from distill.audio.decoders import RATE_LIMITS_HZ
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
+from distill.audio.returning import returned
 from distill.compute.device import choose_device
 from distill.errors import DistillError
+from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import Event, Progress
 from distill.instrument.making import made_sounds
 from distill.instrument.synthesisers import choose_synthesiser
@@ -44,6 +45,7 @@ from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.settings.generation import generation_settings
 from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
+from distill.studio.evaluating import evaluate
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.synthesiser_training import train_synth_for
@@ -93,7 +95,7 @@ class Model:
         Args:
             seconds: the longest that each may be.
             seed: None: a new one each time.
-            settings: those of `distill generate`: temperature, top_k, top_p, ending, texture, synthesiser.
+            settings: those of `distill generate`: temperature, top_k, top_p, ending, level, texture, synthesiser.
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -122,7 +124,7 @@ class Model:
             refine: choose codes by what they decode to, which takes most of the time.
 
         Returns:
-            float32 samples [channels, samples] at 48 kHz, as long as what was given.
+            float32 samples [channels, samples] at 48 kHz, as long and as loud as what was given.
 
         Raises:
             DistillError: it is no sound, or shorter than 20 ms.
@@ -131,7 +133,25 @@ class Model:
         mel = torch.cat(list(log_mel_blocks(mono, self.card.spectrogram_config)), dim=1)
         made, _ = _result(through_the_codec(self._loaded, mel, refine, self._device, "samples"))
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
-        return Sounds(finish(waveform[: len(mono)], SAMPLE_RATE).numpy()[None], SAMPLE_RATE)
+        return Sounds(returned(waveform, torch.from_numpy(mono), rate).numpy()[None], SAMPLE_RATE)
+
+    def evaluate(self, *sounds: Place, synthesiser: str = "auto") -> dict[str, Any]:
+        """What is lost in the codec and in synthesis, as `distill evaluate --json` says it.
+
+        Args:
+            sounds: files and folders; none: the model's own held-out recordings. Those it has learned from are left out.
+
+        Returns:
+            Means, and under "sounds" the figures of each; `fidelity` is 0 for silence and 100 for the recording itself.
+
+        Raises:
+            DistillError: there is no sound to measure it by.
+        """
+        given = [Path(sound) for sound in sounds]
+        for event in evaluate(os.fspath(self.path), given, self._device.type, synthesiser):
+            if isinstance(event, EvaluationCompleteEvent):
+                return event.to_dict()
+        raise AssertionError
 
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from distill.audio.distance import audible_difference
+from distill.audio.distance import audible_difference, fidelity
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.master import finish
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
+from distill.audio.returning import returned
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
 from distill.errors import Stopped
@@ -60,9 +60,13 @@ def reconstruct(
         made, error = yield from through_the_codec(loaded, mel, refine, chosen, source.name)
         waveform = yield from as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.wav")
-        write_audio(target, finish(waveform[: len(samples)], SAMPLE_RATE).numpy())
-        seconds = len(samples) / SAMPLE_RATE
-        sound = SoundWritten(str(target), seconds, number, len(files), source=str(source), mel_l1_db=error)
+        original = torch.from_numpy(samples)
+        back = returned(waveform, original, info.native_rate)
+        write_audio(target, back.numpy())
+        seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, back, loaded.card.spectrogram_config)
+        sound = SoundWritten(
+            str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left
+        )
         sounds.append(sound)
         yield sound
     if not sounds:

@@ -100,9 +100,9 @@ def heard_html(page_state: PageState, job: Job) -> str:
     cards = []
     for sound in written:
         source = Path(sound.source or sound.path)
-        error = "" if sound.mel_l1_db is None else f"{sound.mel_l1_db:.2f} dB from the original"
+        left = "" if sound.fidelity is None else f"{sound.fidelity:.0f} of 100 of the original"
         cards.append(sound_card(page_state.offers, source, f"Original: {source.name}", length(sound.seconds)))
-        cards.append(sound_card(page_state.offers, Path(sound.path), f"Through the codec: {source.name}", error))
+        cards.append(sound_card(page_state.offers, Path(sound.path), f"Through the codec: {source.name}", left))
     if cards:
         parts.append(f'<div class="d-cards">{"".join(cards)}</div>')
     return "".join(parts)
@@ -133,20 +133,24 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
     ]
     said = [
         ("sounds measured", f"{mean['files']}"),
+        ("left of the sounds, of 100", f"{mean['fidelity']:.0f}"),
         ("lost in the codec", f"{mean['mel_l1_db']:.2f} dB"),
         ("lost in codec and synthesiser", f"{mean['wave_mel_l1_db']:.2f} dB"),
         ("lost in the synthesiser alone", f"{mean['synthesis_mel_l1_db']:.2f} dB"),
         ("bits for each second", f"{mean['bits_per_second']:,.0f}"),
     ]
     notes = (
-        "Means of all sounds; lower is better, and 0 dB would be the sound itself. With the codes that the encoder gives at "
-        f"once the codec loses {', '.join(coarse)}, without codes {mean['mel_l1_db_unquantised']:.2f} dB; codes are then "
+        "Means of all sounds. Silence would leave 0, the sound itself 100; the codec alone leaves "
+        f"{mean['codec_fidelity']:.0f}. In dB lower is better, and 0 is the sound itself. With the codes that the "
+        "encoder gives at once "
+        f"the codec loses {', '.join(coarse)}, without codes {mean['mel_l1_db_unquantised']:.2f} dB; codes are then "
         "chosen anew by what they sound like. The STFT distance compares the waveforms' "
         "spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
     )
     titles = [
         "Sound",
         "Length",
+        "Left of 100",
         "Codec",
         "Codec and synthesiser",
         "STFT distance",
@@ -172,6 +176,7 @@ def _cells(value_of: Callable[[str], float | None]) -> list[str]:
         return "–" if value is None else f"{value:.2f}"
 
     return [
+        f"{value_of('fidelity') or 0.0:.0f}",
         f"{distance('mel_l1_db')} dB",
         f"{distance('wave_mel_l1_db')} dB",
         distance("wave_mrstft"),

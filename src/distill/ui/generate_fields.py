@@ -55,7 +55,7 @@ def lay_out_what(models: list[str]) -> What:
 
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
-    less_usual = ("ending", "synthesiser", "texture")
+    less_usual = ("ending", "level", "synthesiser", "texture")
     placed = {"seconds", "count", "seed", *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
     with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():

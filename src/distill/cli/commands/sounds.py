@@ -75,7 +75,7 @@ def reconstruct(
         emit(
             model=done.model,
             files=[
-                {"source": sound.source, "path": sound.path, "seconds": sound.seconds, "mel_l1_db": sound.mel_l1_db}
+                {name: getattr(sound, name) for name in ("source", "path", "seconds", "fidelity", "mel_l1_db")}
                 for sound in done.sounds
             ],
             stopped_early=done.stopped_early,
@@ -118,6 +118,10 @@ def evaluate(
         levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
         print(
             f"{done['files']} sound{'s' if done['files'] > 1 else ''} at {done['bits_per_second']:.0f} bits per second"
+        )
+        print(
+            f"left of the sounds, where 0 is silence and 100 the recording: {done['fidelity']:.0f} (codec alone "
+            f"{done['codec_fidelity']:.0f}, synthesis alone {done['synthesis_fidelity']:.0f})"
         )
         print(
             f"codec: {done['mel_l1_db']:.2f} dB (its encoder alone, by levels 1, 1-2, ...: {levels}; "

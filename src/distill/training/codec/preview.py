@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import GriffinLim
+from distill.audio.loudness import as_loud, rms_db
 from distill.audio.master import finish
 from distill.audio.pictures import Panel, spectrogram_sheet
 from distill.audio.writing import write_audio
@@ -48,7 +50,8 @@ class CodecPreviews:
         codes = encode_codes(codec, self.mel, level, device)
         mel = decode_codes(codec, codes, level)[:, : len(self.mel)].cpu()
         samples = self.synthesise(mel, torch.Generator().manual_seed(0))[: len(self.original)]
-        return self._write(epoch, finish(samples, SAMPLE_RATE).numpy())
+        made = as_loud(below_nyquist(samples, self.file.native_rate), rms_db(torch.from_numpy(self.original)))
+        return self._write(epoch, finish(made, SAMPLE_RATE).numpy())
 
     def _write(self, epoch: int, samples: np.ndarray) -> list[Event]:
         name = "original" if epoch == 0 else f"epoch-{epoch:04d}"

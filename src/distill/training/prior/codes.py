@@ -19,7 +19,7 @@ from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.texture import texture_of
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE, columns
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 
 VIEW_SEMITONES = 1.0
 """A view may be this much higher and faster, or lower and slower."""
@@ -36,6 +36,8 @@ class CodeView:
     codes: Tensor  # [S, Q] int64
     from_start: bool = True
     """Whether the codes begin where the file begins."""
+    frames: int | None = None
+    """How many frames they describe, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,11 @@ def extract_code_sequences(
     for done, file in share(list(enumerate(files, start=1))):
         mel = corpus.mel(file)
         level = level_of(mel)
-        found = [CodeView(encode_codes(codec, mel, level, device).cpu())]
+        found = [CodeView(encode_codes(codec, mel, level, device).cpu(), frames=len(mel))]
         if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
             rng = np.random.default_rng((seed, done))
             for other, from_start in _other_views(corpus, file, views - 1, rng):
-                found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start))
+                found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start, len(other)))
         mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
     every = list(zip(files, gathered(mine, len(files)), strict=True))
@@ -146,7 +148,7 @@ def unpack_codes(
         if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
             raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
         if file.split == "train":
-            train.append((CodeView(codes.long()),))
+            train.append((CodeView(codes.long(), frames=-(-file.samples // HOP_LENGTH)),))
         else:
             val.append(codes.long())
     return CodeSequences(tuple(train), tuple(val))

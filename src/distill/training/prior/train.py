@@ -1,7 +1,7 @@
 """Stage 2: training the prior and saving it. The codec is only read."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ def train_prior(
     embed_codes: bool = True,
     resumed: UnfinishedRun | None = None,
     texture: Tensor | None = None,
+    beside: Mapping[str, Any] = {},
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in a file and save it in the same file, the best epoch as it happens.
 
@@ -50,6 +51,7 @@ def train_prior(
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resumed: the run to go on with.
         texture: [M] dB, what decoded spectrograms lack of the recordings' grain; None: what the file says of it stays.
+        beside: further keys of the file, learned from the same codes (`training.prior.beside`).
 
     Raises:
         DistillError: the run that is resumed is not one of this training, the training was stopped before its first
@@ -71,6 +73,7 @@ def train_prior(
             "has_codes": embed_codes,
             "codes": {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {},
             **({} if texture is None else {"texture_db": texture.tolist()}),
+            **beside,
         }
 
     best_epochs = BestEpochs(stage, sections)

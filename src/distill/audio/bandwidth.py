@@ -1,0 +1,39 @@
+"""Nothing above what a recording's own sample rate can hold."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+import torch
+from torch import Tensor
+
+from distill.settings.geometry import SAMPLE_RATE
+
+PASSED = 0.95
+"""Share of the Nyquist frequency up to which everything passes, as where recordings were resampled."""
+STOPPED_DB = 100.0
+
+
+def below_nyquist(samples: Tensor, rate: int) -> Tensor:
+    """Samples [..., N] at 48 kHz without what a sound at `rate` Hz cannot hold (a linear-phase low-pass, no delay)."""
+    if rate >= SAMPLE_RATE or not samples.shape[-1]:
+        return samples
+    taps = _low_pass(rate).reshape((1,) * (samples.ndim - 1) + (-1,))
+    passed = scipy.signal.oaconvolve(samples.cpu().double().numpy(), taps, axes=-1)
+    late = taps.shape[-1] // 2
+    kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]], dtype=np.float32)
+    return torch.from_numpy(kept).to(samples.device)
+
+
+@lru_cache(maxsize=8)
+def _low_pass(rate: int) -> npt.NDArray[np.float64]:
+    nyquist = rate / 2
+    width = (1.0 - PASSED) * nyquist
+    count, beta = scipy.signal.kaiserord(STOPPED_DB, width / (SAMPLE_RATE / 2))
+    middle = (1.0 + PASSED) / 2 * nyquist
+    taps: npt.NDArray[np.float64] = scipy.signal.firwin(
+        2 * math.ceil(count / 2) + 1, middle, window=("kaiser", beta), fs=SAMPLE_RATE
+    )
+    return taps

@@ -1,0 +1,39 @@
+"""What is learned with the prior, from the same sounds, beside their codes: where they end, and how loud they are."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill.audio.loudness import peak_db, rms_db
+from distill.corpus.sounds import Corpus
+from distill.models.codec import ConvVQVAE
+from distill.models.endings import fit_endings
+from distill.models.loudness import fit_loudness
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
+from distill.training.prior.codes import CodeSequences
+
+LOUDNESS_SAMPLES = 2**22
+"""Samples of a file that its loudness is measured on at most (87 s)."""
+
+
+def learned_endings(codec: ConvVQVAE, sequences: CodeSequences) -> dict[str, Any]:
+    """Keys of the model's file: where in their last column the training files and their views end."""
+    ends = []
+    for view in (view for views in sequences.train for view in views):
+        frames = 0 if view.frames is None else view.frames - (len(view.codes) // BANDS - 1) * FRAMES_PER_COLUMN
+        if 0 < frames <= FRAMES_PER_COLUMN:
+            ends.append((view.codes, frames))
+    if not ends:
+        return {}
+    return {"has_endings": True, "endings_state_dict": dict(fit_endings(codec, ends).state_dict())}
+
+
+def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences) -> dict[str, Any]:
+    """Keys of the model's file: how loud the training files are."""
+    sounds = []
+    for file, codes in zip(corpus.manifest.train, sequences.train_codes, strict=True):
+        stored, peak = corpus.audio(file)
+        samples = torch.from_numpy(np.array(stored[:LOUDNESS_SAMPLES], dtype=np.float32)) * peak
+        sounds.append((codes, rms_db(samples), peak_db(samples)))
+    return {"has_loudness": True, "loudness_state_dict": dict(fit_loudness(codec, sounds).state_dict())}

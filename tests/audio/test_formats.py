@@ -71,13 +71,13 @@ def test_reconstruct_gives_each_kind_its_length(tmp_path: Path, tiny_model: Path
     for number, make in enumerate(KINDS.values()):
         files.append(tmp_path / f"{number:02d}.sound")
         files[-1].write_bytes(make(sound))
-    events = list(reconstruct(str(tiny_model), files, tmp_path / "out", "cpu", "griffin-lim", refine=False))
+    events = list(reconstruct(str(tiny_model), files, tmp_path / "out", "cpu", "griffin-lim"))
     written = [event for event in events if isinstance(event, SoundWritten)]
     assert [Path(each.source or "") for each in written] == files
     assert all(abs(each.seconds - 0.25) <= UNSAID_PADDING_SECONDS for each in written)
     assert not [event for event in events if isinstance(event, Warned)]
     files[0].write_bytes(KINDS["WAV"](sound)[:-10_000])
-    events = list(reconstruct(str(tiny_model), files[:1], tmp_path / "out", "cpu", "griffin-lim", refine=False))
+    events = list(reconstruct(str(tiny_model), files[:1], tmp_path / "out", "cpu", "griffin-lim"))
     (warned,) = [event.message for event in events if isinstance(event, Warned)]
     assert warned == f"{files[0]}: its header promises 0.25 s, 0.19 s can be read: what is there is used."
 

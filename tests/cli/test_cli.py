@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from distill import __version__, studio
 from distill.corpus.manifest import CorpusManifest
@@ -70,7 +71,7 @@ def test_a_seed_decides_its_sound_alone(distill: Run, tiny_model: Path, tmp_path
     """Guards against sound i of seed s that is not sound 0 of seed s + i, sample by sample: what fills a sound up, the
     noise of texture and synthesis and the format of the file may depend on nothing else that is made."""
     grainy = tmp_path / "grainy.distill"
-    write_model(grainy, {**read_contents(tiny_model, mapped=False), "texture_db": 128 * [2.0]})
+    write_model(grainy, {**read_contents(tiny_model, mapped=False), "has_grain": False, "texture_db": 128 * [2.0]})
     for length in (["--seconds", "1", "--exact"], ["--seconds", "1"]):
         places = [tmp_path / f"{len(length)}-{name}" for name in "abc"]
         for flags, place in zip(
@@ -128,11 +129,12 @@ def test_the_synthesiser_can_be_chosen(distill: Run, tiny_model: Path, tmp_path:
 
 def test_texture_is_measured_with_the_prior_and_can_be_left_out(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
     """Guards against grain that is never measured, never added, or cannot be switched off."""
-    measured = read_card(tiny_model).texture_db
-    assert measured is not None
-    assert len(measured) == 128
+    contents = read_contents(tiny_model, mapped=False)
+    assert contents["has_grain"]
+    measured = contents["grain_state_dict"]
     grainy = tmp_path / "grainy.distill"
-    write_model(grainy, {**read_contents(tiny_model, mapped=False), "texture_db": 128 * [2.0]})
+    stronger = {**measured, "deviation_db": torch.full_like(measured["deviation_db"], 2.0)}
+    write_model(grainy, {**contents, "grain_state_dict": stronger})
     sounds = []
     for name, flags in (("none", ["--texture", "0"]), ("auto", []), ("one", ["--texture", "1"])):
         place = tmp_path / name
@@ -157,7 +159,7 @@ def test_evaluate_says_what_is_lost_where(distill: Run, tiny_model: Path, tmp_pa
     held_out = {file.name for file in read_card(tiny_model).corpus_manifest.val}
     assert {sound["name"] for sound in own["sounds"]} == held_out
     assert len(own["mel_l1_db_per_levels"]) == 3
-    assert 0.0 < own["mel_l1_db"] < own["mel_l1_db_per_levels"][-1]  # refined codes against the encoder's
+    assert 0.0 < own["mel_l1_db"] < own["mel_l1_db_per_levels"][-1]  # with grain against without
     assert own["bits_per_second"] == pytest.approx(8 * 48_000 / 512 / 16 * 3 * 4)
     assert own["synthesis_mrstft"] < own["wave_mrstft"]
     other = write_sounds(tmp_path / "other", 6, lambda number: hit(40 + number))

@@ -43,7 +43,14 @@ def test_a_round_trip_keeps_every_bit(tiny_model: Path, tmp_path: Path) -> None:
     write_model(tmp_path / "copy.distill", contents)
     again = read_contents(tmp_path / "copy.distill")
     assert set(again) == set(contents)
-    weights = ("model_state_dict", "prior_state_dict", "codes", "endings_state_dict", "loudness_state_dict")
+    weights = (
+        "model_state_dict",
+        "prior_state_dict",
+        "codes",
+        "endings_state_dict",
+        "loudness_state_dict",
+        "grain_state_dict",
+    )
     assert set(weights) <= set(contents)
     for section in weights:
         assert all(torch.equal(again[section][name], tensor) for name, tensor in contents[section].items())

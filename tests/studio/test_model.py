@@ -78,7 +78,7 @@ def test_a_sound_comes_back_as_long_as_it_was(model: distill.Model) -> None:
     given = hit(3, 0.7)
     mono = model.reconstruct(given, 48_000)
     assert mono.samples.shape == (1, len(given))
-    both = model.reconstruct(np.stack([given, given]), 48_000, refine=False)
+    both = model.reconstruct(np.stack([given, given]), 48_000)
     assert both.samples.shape == (1, len(given))
     slower = model.reconstruct(given, 24_000)
     assert slower.samples.shape == (1, 2 * len(given))

@@ -61,7 +61,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
-    ("reconstruct", "--refine"): "the page takes the time: it shows what the codec can do",
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",

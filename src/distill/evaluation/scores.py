@@ -1,5 +1,6 @@
 """How good a model's codec is, measured on sounds: what quantisation, each level and synthesis cost."""
 
+import math
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +30,7 @@ from distill.errors import Stopped
 from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes, encode_mel, level_of
-from distill.models.refining import refined_codes
+from distill.models.grain import bits_of_grain, code_recording
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
 
@@ -53,11 +54,11 @@ class SoundScores:
     loudness_db: float
     """How much louder than the original the reconstruction is."""
     mel_l1_db: float
-    """Codec alone: reconstructed mel against the original's."""
+    """Codec alone: the mel that codes and grain decode to against the original's."""
     mel_l1_db_per_levels: tuple[float, ...]
-    """From the codes that the encoder gives at once, before they are refined: the first level only, the first two, ..."""
+    """Without the grain: from the first level of codes only, the first two, ..."""
     mel_l1_db_unquantised: float
-    """From the encoder's latents as they are."""
+    """Without the grain, from the encoder's latents as they are."""
     wave_mel_l1_db: float
     """Codec and synthesis: mel of the waveform against the original's."""
     wave_mrstft: float
@@ -75,6 +76,9 @@ class EvaluationCompleteEvent(Event):
     model: str
     sounds: tuple[SoundScores, ...]
     bits_per_second: float
+    """Of the codes."""
+    grain_bits_per_second: float
+    """What the numbers of the grain would take, each coded by how often its values occur in these sounds."""
     stopped_early: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +90,7 @@ class EvaluationCompleteEvent(Event):
             "files": len(self.sounds),
             "stopped_early": self.stopped_early,
             "bits_per_second": self.bits_per_second,
+            "grain_bits_per_second": self.grain_bits_per_second,
             **{name: _mean([getattr(sound, name) for sound in self.sounds]) for name in names},
             "mel_l1_db_per_levels": [mean(level) for level in levels],
             "sounds": [asdict(sound) for sound in self.sounds],
@@ -113,6 +118,7 @@ def evaluate_sounds(
         Stopped: before the first one.
     """
     scores: list[SoundScores] = []
+    grain: list[Tensor] = []
     for done, (name, source) in enumerate(sounds, start=1):
         if stop is not None and stop.is_set():
             break
@@ -123,42 +129,44 @@ def evaluate_sounds(
                 yield Warned(f"{name}: {note}.")
         else:
             samples, native_rate = source()
-        scores.append(_score(loaded, name, torch.from_numpy(samples), native_rate, synthesise, device))
+        score, own_grain = _score(loaded, name, torch.from_numpy(samples), native_rate, synthesise, device)
+        scores.append(score)
+        grain.append(own_grain)
         yield Progress("measuring", done, len(sounds), name)
     if not scores:
         raise Stopped("Stopped before a sound was measured.")
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config
-    columns_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN
-    bits = columns_per_second * BANDS * config.rvq_levels * torch.tensor(config.codebook_size).log2().item()
-    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits, len(scores) < len(sounds))
+    positions_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN * BANDS
+    bits = positions_per_second * config.rvq_levels * math.log2(config.codebook_size)
+    grain_bits = positions_per_second * bits_of_grain(torch.cat(grain))
+    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits, grain_bits, len(scores) < len(sounds))
 
 
 @torch.no_grad()
 def _score(
     loaded: LoadedVQModel, name: str, samples: Tensor, native_rate: int, synthesise: Synthesiser, device: torch.device
-) -> SoundScores:
+) -> tuple[SoundScores, Tensor]:
     codec, config = loaded.codec, loaded.card.spectrogram_config
     mel = torch.cat(list(log_mel_blocks(samples.numpy(), config)), dim=1)
     frames = mel.T.contiguous().numpy()
     level = level_of(frames)
-    codes = refined_codes(codec, frames, level, device)
+    coded = code_recording(codec, frames, level, device)
 
     def error(made: Tensor) -> float:
         return float(audible_difference(mel, made.cpu()[:, : mel.shape[1]], level).mean())
 
-    made = decode_codes(codec, codes, level).cpu()[:, : mel.shape[1]]
+    made = coded.mel
     latents = encode_mel(codec, frames, level, device)[None]
-    encoded = codec.latents_to_codes(latents)[0]
     per_levels = []
-    for count in range(1, encoded.shape[1] + 1):
-        fewer = encoded.clone()
+    for count in range(1, coded.codes.shape[1] + 1):
+        fewer = coded.codes.to(device, copy=True)
         fewer[:, count:] = -1
         per_levels.append(error(decode_codes(codec, fewer, level)))
     unquantised = codec.decode(latents)[0, 0].clamp_max(0.0) + level
     wave = returned(synthesise(made, clip_generator(0)), samples, native_rate)
     alone = returned(synthesise(mel, clip_generator(0)), samples, native_rate)
-    return SoundScores(
+    scores = SoundScores(
         name=name,
         seconds=len(samples) / SAMPLE_RATE,
         fidelity=fidelity(samples, wave, config),
@@ -174,3 +182,4 @@ def _score(
         synthesis_mel_l1_db=audible_mel_distance(samples, alone, config),
         synthesis_mrstft=multi_resolution_stft_distance(samples, alone),
     )
+    return scores, coded.grain

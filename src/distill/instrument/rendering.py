@@ -13,7 +13,6 @@ from distill.audio.master import finish
 from distill.instrument.sampling import Sampled
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
-from distill.models.texture import textured
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
 
@@ -31,8 +30,8 @@ def to_samples(
     end, loudness = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
     level = loaded.codec.typical_level_db
     mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
-    if loaded.card.texture_db is not None and settings.texture:
-        mel = textured(mel, settings.texture * torch.tensor(loaded.card.texture_db), float(level), generator)
+    if loaded.grain is not None and settings.texture:
+        mel = loaded.grain.draw(mel - float(level), generator, settings.texture) + float(level)
     wanted = round(settings.seconds * SAMPLE_RATE)
     if sampled.ended and loaded.endings is not None:
         length = loaded.endings.samples(loaded.codec, codes, end)

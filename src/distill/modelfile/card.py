@@ -112,8 +112,10 @@ class ModelCard(Frozen):
     prior_metadata: PriorMetadata | None = None
     has_codes: bool = False
     """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
+    has_grain: bool = False
+    """Whether the grain of the recordings was measured (`distill.models.grain`)."""
     texture_db: tuple[Annotated[float, Field(ge=0.0, le=20.0)], ...] | None = None
-    """For each mel band, what decoded spectrograms lack of the recordings' grain (`distill.models.texture`)."""
+    """The grain as versions before 0.2 measured it: one deviation for each mel band."""
     has_endings: bool = False
     """Whether it was learned where in their last column sounds end (`distill.models.endings`)."""
     has_loudness: bool = False

@@ -46,7 +46,11 @@ def lacks(card: ModelCard) -> tuple[str, ...]:
             "recordings: train the model again."
         )
         missing.append("How far counting patterns gets was not measured: train the prior again with --overwrite.")
-    if prior is not None and card.texture_db is None:
+    if prior is not None and card.texture_db is not None:
+        missing.append(
+            "The grain of the recordings was measured more coarsely than now: train the prior again with --overwrite."
+        )
+    elif prior is not None and not card.has_grain:
         missing.append(
             "The grain of the recordings was not measured, so sounds are made without it: train the prior again with "
             "--overwrite."

@@ -14,6 +14,7 @@ from distill.modelfile.card import ModelCard
 from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
 from distill.models.endings import Endings
+from distill.models.grain import DrawnGrain
 from distill.models.loudness import Loudness
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
@@ -69,6 +70,14 @@ class OpenedModel:
         dim = self.card.vqvae_config.codebook_dim
         return self._network(lambda: Loudness(dim), "loudness_state_dict", device)
 
+    def grain(self, device: torch.device | str = "cpu") -> DrawnGrain | None:
+        """How strong the recordings' grain is, if that was measured."""
+        bands = self.card.spectrogram_config.n_mels
+        if self.card.has_grain:
+            return self._network(lambda: DrawnGrain(bands), "grain_state_dict", device)
+        texture_db = self.card.texture_db
+        return None if texture_db is None else DrawnGrain.of_texture(texture_db).to(device)
+
     def _network(self, build: Callable[[], ModuleT], key: str, device: torch.device | str) -> ModuleT:
         return _with_weights(self.path, build, self.contents.get(key)).to(device).eval()
 
@@ -84,6 +93,7 @@ class LoadedVQModel:
     synthesiser: SpectrumNetwork | None = None
     endings: Endings | None = None
     loudness: Loudness | None = None
+    grain: DrawnGrain | None = None
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:
@@ -115,6 +125,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
         opened.synthesiser(device),
         opened.endings(),
         opened.loudness(),
+        opened.grain(),
     )
 
 

@@ -44,7 +44,10 @@ class GenerationSettings(Frozen):
         "auto", "What makes the waveform: neural (fitted by train-synth, or as shipped) or griffin-lim; auto: the best."
     )
     texture: float = knob(
-        1.0, "How much of the recordings' grain to add; 0: none, 1: as it was measured.", ge=0.0, le=2.0
+        1.0,
+        "How much fine structure (grain) to draw, as the recordings have it; 0: none, 1: as it was measured.",
+        ge=0.0,
+        le=2.0,
     )
     level: Level = knob(
         "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."

@@ -113,15 +113,12 @@ class Model:
             np.stack([np.pad(samples, (0, longest - len(samples))) for samples in made])[:, None], SAMPLE_RATE
         )
 
-    def reconstruct(
-        self, samples: npt.NDArray[np.floating], rate: int, *, refine: bool = True, synthesiser: str = "auto"
-    ) -> Sounds:
-        """A sound through the codec and back: the best that anything generated can sound like.
+    def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:
+        """A sound through the codec and back.
 
         Args:
             samples: [samples] or [channels, samples], full scale 1; channels are mixed.
             rate: their rate in Hz.
-            refine: choose codes by what they decode to, which takes most of the time.
 
         Returns:
             float32 samples [channels, samples] at 48 kHz, as long and as loud as what was given.
@@ -131,7 +128,7 @@ class Model:
         """
         mono = _mono(samples, rate)
         mel = torch.cat(list(log_mel_blocks(mono, self.card.spectrogram_config)), dim=1)
-        made, _ = _result(through_the_codec(self._loaded, mel, refine, self._device, "samples"))
+        made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
         return Sounds(returned(waveform, torch.from_numpy(mono), rate).numpy()[None], SAMPLE_RATE)
 

@@ -16,8 +16,8 @@ from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
-from distill.training.prior.beside import learned_endings, learned_loudness
-from distill.training.prior.codes import extract_code_sequences, measure_texture, unpack_codes
+from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
+from distill.training.prior.codes import extract_code_sequences, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
 
@@ -44,7 +44,7 @@ def train_prior_for(
             resolved = resumed_settings(PriorSettings, resumed, begun.file.path, PRIOR_STAGE)
         fabric = launch_fabric(device, resolved.settings.seed, processes)  # processes share the encoding too
         codec = begun.opened.codec(fabric.device)
-        texture, beside = None, {}
+        beside = {}
         if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
             manifest = card.corpus_manifest
             yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
@@ -57,8 +57,7 @@ def train_prior_for(
             views, seed = resolved.settings.views, resolved.settings.seed
             extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed)
             sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
-            texture = measure_texture(codec, corpus, sequences)
-            beside = learned_loudness(codec, corpus, sequences)
+            beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
         beside |= learned_endings(codec, sequences)
         yield from train_prior(
             begun.file,
@@ -70,7 +69,6 @@ def train_prior_for(
             stop,
             embed_codes,
             resumed,
-            texture,
             beside,
         )
 

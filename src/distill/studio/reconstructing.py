@@ -20,10 +20,10 @@ from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
-from distill.models.encoding import Mel, decode_codes, encode_codes, level_of, pieces
-from distill.models.refining import refined_pieces
+from distill.models.encoding import Mel, level_of
+from distill.models.grain import code_recording
 from distill.models.sampling import clip_generator
-from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE, columns
+from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE
 
 
 def reconstruct(
@@ -32,13 +32,11 @@ def reconstruct(
     out: Path,
     device: str = "auto",
     synthesiser: str = "auto",
-    refine: bool = True,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
     """Write what the codec makes of sounds, each as long as its source.
 
     Args:
-        refine: choose codes by what they decode to, which costs most of the time, instead of taking the encoder's.
         stop: set it to end before the next sound; those that are written stay.
 
     Raises:
@@ -57,7 +55,7 @@ def reconstruct(
         for note in info.notes:
             yield Warned(f"{source}: {note}.")
         mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
-        made, error = yield from through_the_codec(loaded, mel, refine, chosen, source.name)
+        made, error = through_the_codec(loaded, mel, chosen)
         waveform = yield from as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.wav")
         original = torch.from_numpy(samples)
@@ -74,22 +72,11 @@ def reconstruct(
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
 
 
-def through_the_codec(
-    loaded: LoadedVQModel, mel: Tensor, refine: bool, device: torch.device, name: str
-) -> Generator[Event, None, tuple[Tensor, float]]:
-    """Log-mel [M, T] in dB -> what its codes decode to, [M, T], and how far that is from it in dB."""
+def through_the_codec(loaded: LoadedVQModel, mel: Tensor, device: torch.device) -> tuple[Tensor, float]:
+    """Log-mel [M, T] in dB -> what its codes and its grain decode to, [M, T], and how far that is from it in dB."""
     frames: Mel = mel.T.numpy()
     level = level_of(frames)
-    if refine:
-        total = len(list(pieces(columns(len(frames)))))
-        found: list[Tensor] = []
-        for codes in refined_pieces(loaded.codec, frames, level, device):
-            found.append(codes)
-            yield Progress("choosing codes", len(found), total, name)
-        chosen = torch.cat(found)
-    else:
-        chosen = encode_codes(loaded.codec, frames, level, device)
-    made = decode_codes(loaded.codec, chosen, level).cpu()[:, : mel.shape[1]]
+    made = code_recording(loaded.codec, frames, level, device).mel
     return made, float(audible_difference(mel, made, level).mean())
 
 

@@ -137,15 +137,15 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
         ("lost in the codec", f"{mean['mel_l1_db']:.2f} dB"),
         ("lost in codec and synthesiser", f"{mean['wave_mel_l1_db']:.2f} dB"),
         ("lost in the synthesiser alone", f"{mean['synthesis_mel_l1_db']:.2f} dB"),
-        ("bits for each second", f"{mean['bits_per_second']:,.0f}"),
+        ("bits for each second of codes", f"{mean['bits_per_second']:,.0f}"),
+        ("and of grain", f"{mean['grain_bits_per_second']:,.0f}"),
     ]
     notes = (
         "Means of all sounds. Silence would leave 0, the sound itself 100; the codec alone leaves "
-        f"{mean['codec_fidelity']:.0f}. In dB lower is better, and 0 is the sound itself. With the codes that the "
-        "encoder gives at once "
-        f"the codec loses {', '.join(coarse)}, without codes {mean['mel_l1_db_unquantised']:.2f} dB; codes are then "
-        "chosen anew by what they sound like. The STFT distance compares the waveforms' "
-        "spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
+        f"{mean['codec_fidelity']:.0f}. In dB lower is better, and 0 is the sound itself. With its codes "
+        f"alone, which are what the prior learns, the codec loses {', '.join(coarse)}, with numbers in place of codes "
+        f"{mean['mel_l1_db_unquantised']:.2f} dB; the grain is the fine structure below them. The STFT distance compares the "
+        "waveforms' spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
     )
     titles = [
         "Sound",

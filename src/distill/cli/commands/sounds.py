@@ -52,14 +52,6 @@ def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reconstructed"),
-    refine: Annotated[
-        bool,
-        typer.Option(
-            "--refine/--no-refine",
-            help="Choose codes by what they decode to, as everywhere else, or take those that the encoder gives at once: "
-            "faster, a little further from the original.",
-        ),
-    ] = True,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -69,7 +61,7 @@ def reconstruct(
     from distill.events import ReconstructionCompleteEvent
 
     stop = threading.Event()
-    work = studio.reconstruct(model, files, out, device, synthesiser, refine, stop)
+    work = studio.reconstruct(model, files, out, device, synthesiser, stop)
     done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(
@@ -117,14 +109,15 @@ def evaluate(
     else:
         levels = ", ".join(f"{error:.2f}" for error in done["mel_l1_db_per_levels"])
         print(
-            f"{done['files']} sound{'s' if done['files'] > 1 else ''} at {done['bits_per_second']:.0f} bits per second"
+            f"{done['files']} sound{'s' if done['files'] > 1 else ''} at {done['bits_per_second']:.0f} bits per second of codes "
+            f"and {done['grain_bits_per_second']:.0f} of grain"
         )
         print(
             f"left of the sounds, where 0 is silence and 100 the recording: {done['fidelity']:.0f} (codec alone "
             f"{done['codec_fidelity']:.0f}, synthesis alone {done['synthesis_fidelity']:.0f})"
         )
         print(
-            f"codec: {done['mel_l1_db']:.2f} dB (its encoder alone, by levels 1, 1-2, ...: {levels}; "
+            f"codec: {done['mel_l1_db']:.2f} dB (without grain, by levels of codes 1, 1-2, ...: {levels}; "
             f"unquantised {done['mel_l1_db_unquantised']:.2f})"
         )
         print(f"codec and synthesis: {done['wave_mel_l1_db']:.2f} dB, STFT distance {done['wave_mrstft']:.2f}")

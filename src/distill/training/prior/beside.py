@@ -1,4 +1,4 @@
-"""What is learned with the prior, from the same sounds, beside their codes: where they end, and how loud they are."""
+"""What is learned with the prior, from the same sounds, beside their codes: where they end, how loud they are, their grain."""
 
 from typing import Any
 
@@ -8,11 +8,15 @@ import torch
 from distill.audio.loudness import peak_db, rms_db
 from distill.corpus.sounds import Corpus
 from distill.models.codec import ConvVQVAE
+from distill.models.encoding import decode_codes, level_of
 from distill.models.endings import fit_endings
+from distill.models.grain import Difference, DrawnGrain, residual
 from distill.models.loudness import fit_loudness
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, columns
 from distill.training.prior.codes import CodeSequences
 
+GRAIN_FRAMES, GRAIN_FILE_FRAMES = 60_000, 4_000
+"""Frames that the grain is measured on: of all files (11 minutes), and of each at most."""
 LOUDNESS_SAMPLES = 2**22
 """Samples of a file that its loudness is measured on at most (87 s)."""
 
@@ -37,3 +41,25 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
         samples = torch.from_numpy(np.array(stored[:LOUDNESS_SAMPLES], dtype=np.float32)) * peak
         sounds.append((codes, rms_db(samples), peak_db(samples)))
     return {"has_loudness": True, "loudness_state_dict": dict(fit_loudness(codec, sounds).state_dict())}
+
+
+@torch.no_grad()
+def measured_grain(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences) -> dict[str, Any]:
+    """Keys of the model's file: what is left of the training files when their codes are decoded."""
+    device = codec.typical_level_db.device
+    differences, left = [], GRAIN_FRAMES
+    for file, codes in zip(corpus.manifest.train, sequences.train_codes, strict=True):
+        stored = corpus.mel(file)
+        frames = min(len(stored), GRAIN_FILE_FRAMES, left)
+        level = level_of(stored)
+        mel = codec.pad_to_columns(torch.from_numpy(np.array(stored[:frames], dtype=np.float32)).T - level)
+        decoded = decode_codes(codec, codes[: columns(frames) * BANDS].to(device), level).cpu() - level
+        differences.append(Difference(decoded, residual(mel, decoded)))
+        left -= frames
+        if left <= 0:
+            break
+    return {
+        "has_grain": True,
+        "grain_state_dict": dict(DrawnGrain.measured(differences).state_dict()),
+        "texture_db": None,
+    }

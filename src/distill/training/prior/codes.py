@@ -17,16 +17,13 @@ from distill.corpus.sounds import Corpus
 from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
-from distill.models.encoding import decode_codes, encode_codes, level_of
-from distill.models.texture import texture_of
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
+from distill.models.encoding import encode_codes, level_of
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
 VIEW_SEMITONES = 1.0
 """A view may be this much higher and faster, or lower and slower."""
 LONGEST_VIEW_SECONDS = 60.0
 """Longer files need no further views: they have windows enough."""
-TEXTURE_FRAMES, TEXTURE_FILE_FRAMES = 60_000, 4_000
-"""Frames that the texture is measured on: of all files (11 minutes), and of each at most."""
 
 
 @dataclass(frozen=True)
@@ -101,26 +98,6 @@ def _other_views(
         samples = np.asarray(stored, dtype=np.float32) * np.float32(peak)
         other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
         yield torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy(), True
-
-
-@torch.no_grad()
-def measure_texture(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences) -> Tensor:
-    """What the codec's spectrograms lack of the training files' grain, [M] dB, over `TEXTURE_FRAMES` frames of them."""
-
-    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        left = TEXTURE_FRAMES
-        device = codec.typical_level_db.device
-        for file, codes in zip(corpus.manifest.train, sequences.train_codes, strict=True):
-            frames = min(len(codes) // BANDS * FRAMES_PER_COLUMN, TEXTURE_FILE_FRAMES, left)
-            mel = torch.from_numpy(np.array(corpus.mel(file)[:frames], dtype=np.float32)).T
-            level = level_of(corpus.mel(file))
-            wanted = columns(mel.shape[1]) * BANDS
-            yield mel, decode_codes(codec, codes[:wanted].to(device), level).cpu()[:, : mel.shape[1]]
-            left -= mel.shape[1]
-            if left <= 0:
-                break
-
-    return texture_of(pairs())
 
 
 def pack_codes(sequences: CodeSequences, manifest: CorpusManifest) -> dict[str, Tensor]:

@@ -37,7 +37,6 @@ def train_prior(
     stop: threading.Event | None = None,
     embed_codes: bool = True,
     resumed: UnfinishedRun | None = None,
-    texture: Tensor | None = None,
     beside: Mapping[str, Any] = {},
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in a file and save it in the same file, the best epoch as it happens.
@@ -50,7 +49,6 @@ def train_prior(
         stop: set it to end the training after the current step, the best epoch kept.
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resumed: the run to go on with.
-        texture: [M] dB, what decoded spectrograms lack of the recordings' grain; None: what the file says of it stays.
         beside: further keys of the file, learned from the same codes (`training.prior.beside`).
 
     Raises:
@@ -72,7 +70,6 @@ def train_prior(
             "prior_metadata": describe_prior(trained, task, manifest),
             "has_codes": embed_codes,
             "codes": {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {},
-            **({} if texture is None else {"texture_db": texture.tolist()}),
             **beside,
         }
 

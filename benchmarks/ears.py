@@ -42,7 +42,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 import torch
-from scipy import stats
+from scipy import signal, stats
 
 from distill.audio.master import PEAK
 from distill.audio.mel import log_mel_blocks
@@ -210,8 +210,9 @@ def above_nyquist(pairs: Pairs, generated: list[Path], rates: dict[Path, int]) -
     """What lies above the recordings' Nyquist frequencies, where those are low enough to be heard."""
 
     def share_db(path: Path, rate: int) -> float:
-        power = np.abs(np.fft.rfft(mono(path))) ** 2
-        above = power[np.fft.rfftfreq(2 * len(power) - 1, 1 / SAMPLE_RATE) > rate / 2].sum()
+        samples = mono(path)  # Hann windows: a sound that begins at once is no sound above its Nyquist frequency
+        hz, power = signal.welch(samples, SAMPLE_RATE, nperseg=min(2048, len(samples)), scaling="spectrum")
+        above = power[hz > rate / 2].sum()
         return float(10 * np.log10(max(above, 1e-30) / max(power.sum(), 1e-30)))
 
     found: dict[str, float] = {}

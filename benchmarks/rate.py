@@ -7,8 +7,7 @@ from distill.audio.distance import audible_difference
 from distill.compute.fabric import launch_fabric
 from distill.corpus.sounds import Corpus
 from distill.models.codec import ConvVQVAE
-from distill.models.encoding import decode_codes, level_of
-from distill.models.refining import refined_codes
+from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.settings.auto import codec_auto, resolve
 from distill.settings.codec import CodecSettings
 from distill.settings.geometry import POSITIONS_PER_SECOND
@@ -38,13 +37,13 @@ class PlainAutoencoder(CodecTask):
         return Validation(score, {"health": None})
 
 
-def refined_error(codec: ConvVQVAE, corpus: Corpus) -> float:
-    """Mean audible mel error in dB of the held-out files through their refined codes."""
+def codes_error(codec: ConvVQVAE, corpus: Corpus) -> float:
+    """Mean audible mel error in dB of the held-out files through their codes, without grain."""
     errors = []
     for file in corpus.manifest.val:
         mel = np.array(corpus.mel(file), dtype=np.float32)
         level = level_of(mel)
-        made = decode_codes(codec, refined_codes(codec, mel, level, CPU), level)[:, : len(mel)]
+        made = decode_codes(codec, encode_codes(codec, mel, level, CPU), level)[:, : len(mel)]
         errors.append(float(audible_difference(torch.from_numpy(mel).T, made, level).mean()))
     return sum(errors) / len(errors)
 
@@ -64,12 +63,12 @@ def quantisation_cost(corpus: Corpus, preset: str) -> dict[str, float]:
     """What quantisation adds to the error of a plain autoencoder of the same size, start and training."""
     task, encoder = trained(CodecTask, corpus, preset)
     _, plain = trained(PlainAutoencoder, corpus, preset)
-    refined = refined_error(task.codec, corpus)
+    quantised = codes_error(task.codec, corpus)
     return {
-        "mel_l1_db": refined,
+        "mel_l1_db": quantised,
         "encoder_mel_l1_db": encoder,
         "plain_autoencoder_mel_l1_db": plain,
-        "quantisation_cost": refined / plain,
+        "quantisation_cost": quantised / plain,
         "encoder_quantisation_cost": encoder / plain,
     }
 
@@ -84,7 +83,7 @@ def rate_curve(corpus: Corpus, preset: str) -> list[dict[str, float]]:
                 "levels": levels,
                 "codebook_size": size,
                 "bits_per_second": POSITIONS_PER_SECOND * levels * float(np.log2(size)),
-                "mel_l1_db": refined_error(task.codec, corpus),
+                "mel_l1_db": codes_error(task.codec, corpus),
                 "encoder_mel_l1_db": encoder,
             }
         )

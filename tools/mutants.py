@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant("rounding decides a draw", "models/sampling.py", "if left_open is not None and _any(left_open):", "if False:", "models/test_sampling.py"),
     Mutant("rounding decides top-k", "models/sampling.py", "left_open = best.values[:, -2] - best.values[:, -1] <= 2.0 * shift", "left_open = None", "models/test_sampling.py"),
     Mutant("exact logits of level 0", "models/stepping.py", "levels.send(codes[:, at, below])", "levels.send(codes[:, at, 0])", "models/test_sampling.py"),
-    Mutant("a shorter sound draws on beside a longer one", "instrument/sampling.py", "sample_codes(prior, chosen, missing, settings, stepper=stepper)", "sample_codes(prior, chosen, max(missing), settings, stepper=stepper)", "instrument/test_sampling.py"),
+    Mutant("a shorter sound draws on beside a longer one", "instrument/sampling.py", "sample_codes(prior, chosen, missing, settings, stepper=stepper, may", "sample_codes(prior, chosen, max(missing), settings, stepper=stepper, may", "instrument/test_sampling.py"),
     Mutant("one thread is what others begin with", "compute/threads.py", "if count != _of_process:", "if False:", "compute/test_threads.py"),
     Mutant("threads while something is in use", "compute/threads.py", "return _of_process if _in_use else _here().number()", "return torch.get_num_threads()", "compute/test_threads.py"),
     Mutant("the first use to end ends all", "compute/threads.py", "_set(here.uses[-1].count if here.uses else here.before)", "_set(here.before)", "compute/test_threads.py"),
@@ -124,6 +124,16 @@ MUTANTS = (
     Mutant("an epoch is the whole of a long corpus", "settings/auto.py", "return min(crops, CODEC_CROPS[preset] // LEAST_EPOCHS)", "return crops", "settings/test_settings.py"),
     Mutant("commitment of one level only", "models/quantizer.py", "loss = loss + F.mse_loss(vectors, residual)", "loss = F.mse_loss(vectors, residual)", "models/test_quantizer.py"),
     Mutant("dead codes stay dead", "models/quantizer.py", "        if len(dead):\n", "        if False:\n", "models/test_quantizer.py"),
+    Mutant("ends of whole columns", "instrument/rendering.py", "wanted = min(wanted, length)", "pass", "instrument/test_rendering.py"),
+    Mutant("every sound ends in its last column", "instrument/rendering.py", "if sampled.ended and", "if", "instrument/test_rendering.py"),
+    Mutant("nobody asks whether it ends at the limit", "instrument/sampling.py", "may_end_at_limit=not fill", "may_end_at_limit=False", "instrument/test_sampling.py"),
+    Mutant("ends of another frame", "training/prior/codes.py", "from_start, len(other))", "from_start, len(mel))", "training/test_beside.py"),
+    Mutant("all sounds equally loud", "instrument/rendering.py", "return loaded.loudness.applied(samples, loaded.loudness.wanted(loaded.codec, codes, point))", "return samples", "instrument/test_rendering.py"),
+    Mutant("loudness of the levelled sounds in the cache", "training/prior/beside.py", "dtype=np.float32)) * peak", "dtype=np.float32))", "training/test_beside.py"),
+    Mutant("a reconstruction as loud as it comes", "audio/returning.py", "as_loud(samples, rms_db(original))", "samples", "studio/test_reconstructing.py"),
+    Mutant("a limiter without a limit", "audio/loudness.py", "gain_db = min(gain_db, room_db + most_db)", "pass", "audio/test_loudness.py"),
+    Mutant("nothing is too high for a corpus of 8 kHz", "corpus/manifest.py", "max(file.native_rate for file in self.train)", "max(file.native_rate for file in self.files)", "instrument/test_rendering.py"),
+    Mutant("silence has fidelity", "audio/distance.py", "(mel.double().clamp_min(floor_db) - floor_db)) - 1.0", "(mel.double().clamp_min(floor_db) - floor_db))", "audio/test_distance.py"),
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import torch
 
 from distill.audio.distance import (
     audible_mel_distance,
+    fidelity,
     multi_resolution_stft_distance,
     onset_correlation,
     weighed_difference,
@@ -76,3 +77,17 @@ def test_frames_after_the_end_weigh_nothing() -> None:
     cells = weighed_difference(original, made, sound)
     assert float(cells[1, ..., 32:].abs().max()) == 0.0
     assert torch.allclose(cells[1, ..., :32], cells[0, ..., :32])
+
+
+def test_fidelity_is_0_for_silence_and_100_for_the_sound() -> None:
+    """Guards against an error of 0.15 dB for a kick that is 7 dB too soft: what is lost of loudness is lost."""
+    config = SpectrogramConfig()
+    sound = torch.randn(24_000, generator=torch.Generator().manual_seed(0)) * torch.exp(-torch.arange(24_000) / 4_000)
+    assert fidelity(sound, sound, config) == pytest.approx(100.0)
+    assert fidelity(sound, torch.zeros_like(sound), config) == 0.0
+    assert fidelity(torch.zeros_like(sound), torch.zeros_like(sound), config) == 100.0
+    softer = [fidelity(sound, sound * 10 ** (-db / 20), config) for db in (1, 3, 7, 10)]
+    assert softer == sorted(softer, reverse=True)
+    assert softer[2] == pytest.approx(60.0, abs=4.0)
+    assert softer[3] == pytest.approx(48.0, abs=4.0)
+    assert fidelity(sound, 20 * sound, config) == 0.0

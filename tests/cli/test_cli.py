@@ -162,6 +162,10 @@ def test_evaluate_says_what_is_lost_where(distill: Run, tiny_model: Path, tmp_pa
     assert 0.0 < own["mel_l1_db"] < own["mel_l1_db_per_levels"][-1]  # with grain against without
     assert own["bits_per_second"] == pytest.approx(8 * 48_000 / 512 / 16 * 3 * 4)
     assert own["synthesis_mrstft"] < own["wave_mrstft"]
+    assert 0.0 <= own["fidelity"] < own["synthesis_fidelity"] < 100.0
+    assert all(abs(sound["loudness_db"]) < 1.0 for sound in own["sounds"])
+    _, out, _ = distill("evaluate", tiny_model)
+    assert f"where 0 is silence and 100 the recording: {own['fidelity']:.0f} " in out
     other = write_sounds(tmp_path / "other", 6, lambda number: hit(40 + number))
     known = read_card(tiny_model).corpus_manifest
     shutil.copy(Path(known.folder) / known.train[0].name, other / "known.wav")

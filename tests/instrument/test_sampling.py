@@ -9,7 +9,7 @@ import torch
 from distill.instrument.sampling import sample_pieces
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.prior import CodePrior
-from distill.models.sampling import clip_generator
+from distill.models.sampling import clip_generator, sample_codes
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
 from distill.settings.prior import PriorConfig
@@ -70,3 +70,20 @@ def test_a_sound_is_the_same_whatever_is_made_with_it(
         for (codes, state), (expected, left) in zip(together, alone, strict=True):
             assert torch.equal(codes, expected)
             assert torch.equal(state, left)
+
+
+def test_a_sound_may_end_just_where_it_would_be_cut(prior: CodePrior) -> None:
+    """Guards against sounds that end with the last column wanted and count as cut; the oracle asks for one more column."""
+    seeds = range(40)
+
+    def drawn(columns: int) -> list[int]:
+        generators = [clip_generator(seed) for seed in seeds]
+        return [len(codes) // 4 for codes in list(sample_codes(prior, generators, columns))[-1]]
+
+    settings = GenerationSettings(seconds=3 * COLUMN_SECONDS, ending="natural")
+    *_, (_, total, sampled) = sample_pieces(prior, [clip_generator(seed) for seed in seeds], LOADED, settings)
+    assert total == 3
+    at_limit = [each.ended for each in sampled if len(each.codes) == 12]
+    assert any(at_limit)
+    assert not all(at_limit)
+    assert [each.ended for each in sampled] == [length <= 3 for length in drawn(4)]

@@ -44,3 +44,22 @@ def test_the_grain_is_part_of_what_is_written(
     monkeypatch.setattr(grain, "coded_grain", lambda mel, _decoded: torch.zeros(mel.shape[1] // 2, 128))
     codes_alone = error_of(list(studio.reconstruct(str(tiny_model), [source], tmp_path, "cpu", "griffin-lim")))
     assert whole < 0.7 * codes_alone
+
+
+def test_what_comes_back_is_as_loud_and_holds_no_more(tiny_model: Path, tmp_path: Path) -> None:
+    """Guards against a kick that came back 7 dB softer, against a hiss above the file's own Nyquist frequency, and
+    against a figure that says nothing of either."""
+    time = np.arange(8_000) / 8_000
+    kick = np.sin(2 * np.pi * 60 * time * (1 + np.exp(-time * 30))) * np.exp(-time * 4)
+    source = tmp_path / "kick.wav"
+    soundfile.write(source, 0.98 * kick, 8_000)  # as loud as samples from a library are
+    done = list(studio.reconstruct(str(tiny_model), [source], tmp_path / "out", "cpu", "neural"))[-1]
+    assert isinstance(done, ReconstructionCompleteEvent)
+    (sound,) = done.sounds
+    assert sound.fidelity is not None
+    assert 0.0 <= sound.fidelity < 100.0
+    back, rate = soundfile.read(sound.path)
+    original, _ = soundfile.read(source)
+    assert 10 * np.log10((back**2).mean() / (original**2).mean()) == pytest.approx(0.0, abs=0.5)
+    power = np.abs(np.fft.rfft(back * np.hanning(len(back)))) ** 2
+    assert power[np.fft.rfftfreq(len(back), 1 / rate) > 4_000].sum() < 1e-6 * power.sum()

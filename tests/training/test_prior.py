@@ -203,7 +203,11 @@ def test_the_prior_can_be_trained_again_without_the_recordings(tmp_path: Path) -
     list(train(folder, out=path, overrides=TINY_CODEC, device="cpu"))
     list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu"))
     shutil.rmtree(folder)
+    loudness = read_contents(path, mapped=False)["loudness_state_dict"]
     events = list(train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", overwrite=True, embed_codes=False))
+    again = read_contents(path, mapped=False)
+    assert again["has_endings"]
+    assert torch.equal(again["loudness_state_dict"]["weight"], loudness["weight"])  # which needs the recordings
     assert any(isinstance(event, Warned) and "codes" in event.message for event in events)
     assert not load_model(path).card.has_codes
     with pytest.raises(DistillError, match="--dataset DIR"):

@@ -120,6 +120,7 @@ def test_what_is_shown_is_what_was_measured(page_state: PageState, library: Path
         assert sound.name in html
         assert f"{sound.mel_l1_db:.2f} dB" in html
     assert f"<b>{measured.to_dict()['wave_mel_l1_db']:.2f} dB</b>" in html
+    assert f"<b>{measured.to_dict()['fidelity']:.0f}</b>" in html
 
 
 def test_measuring_ends_when_it_is_stopped(page_state: PageState, tmp_path: Path) -> None:

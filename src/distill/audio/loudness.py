@@ -52,6 +52,7 @@ def as_loud(samples: Tensor, loudness_db: float, ceiling_db: float = HIGHEST_DB,
     has_db, room_db = rms_db(samples), ceiling_db - peak_db(samples)
     if has_db <= SILENT_DB:
         return samples
+    loudness_db = min(loudness_db, HIGHEST_DB)
     gain_db = loudness_db - has_db
     if gain_db <= room_db:
         return _turned(samples, gain_db)

@@ -19,4 +19,5 @@ def returned(made: Tensor, original: Tensor, native_rate: int) -> Tensor:
         native_rate: what the original was recorded at, in Hz.
     """
     samples = below_nyquist(made[: len(original)], native_rate)
-    return finish(as_loud(samples, rms_db(original)), SAMPLE_RATE)
+    samples = below_nyquist(as_loud(samples, rms_db(original)), native_rate)  # a limiter makes higher frequencies
+    return finish(samples, SAMPLE_RATE)

@@ -37,8 +37,10 @@ def to_samples(
         length = loaded.endings.samples(loaded.codec, codes, end)
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
-    samples = below_nyquist(synthesise(mel, generator)[:wanted], loaded.card.corpus_manifest.highest_rate)
-    return finish(_levelled(loaded, codes, samples, loudness, settings), SAMPLE_RATE).numpy()
+    rate = loaded.card.corpus_manifest.highest_rate
+    samples = below_nyquist(synthesise(mel, generator)[:wanted], rate)
+    samples = below_nyquist(_levelled(loaded, codes, samples, loudness, settings), rate)  # a limiter makes higher ones
+    return finish(samples, SAMPLE_RATE).numpy()
 
 
 def _levelled(

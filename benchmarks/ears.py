@@ -202,7 +202,7 @@ def compared(folder: list[Path], generated: list[Path]) -> dict[str, float]:
         "ends_loud_generated": 100 * statistics.mean(map(ends_loud, both[1])),
         "lengths_ks": apart(len),
         "loudness_ks": apart(level_db),
-        "peaks_ks": apart(lambda samples: min(float(np.abs(samples).max()), PEAK)),
+        "peaks_ks": apart(lambda samples: round(min(float(np.abs(samples).max()), PEAK), 3)),
     }
 
 

@@ -26,3 +26,12 @@ def test_a_full_rate_is_left_alone_and_channels_are_alike() -> None:
     assert torch.allclose(made[1], below_nyquist(noise[1], 16_000), atol=1e-6)
     assert below_nyquist(noise[:, :0], 8_000).shape == (2, 0)
     assert below_nyquist(noise[0, :7], 8_000).shape == (7,)
+
+
+def test_a_sound_that_has_nothing_up_there_is_left_alone() -> None:
+    """Guards against ringing before the beginning of recordings that need no filter."""
+    time = torch.arange(24_000) / 48_000
+    low = torch.sin(2 * np.pi * 1_000 * time)
+    assert below_nyquist(low, 8_000) is low
+    faint = low + 1e-3 * torch.sin(2 * np.pi * 9_000 * time)
+    assert float((below_nyquist(faint, 8_000) - low)[4_000:-4_000].abs().max()) < 5e-4

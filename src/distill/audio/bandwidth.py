@@ -14,17 +14,27 @@ from distill.settings.geometry import SAMPLE_RATE
 PASSED = 0.95
 """Share of the Nyquist frequency up to which everything passes, as where recordings were resampled."""
 STOPPED_DB = 100.0
+UNHEARD_DB = -80.0
+"""What lies above is left there where it is this far under the whole: a filter would only blur the beginnings of sounds."""
 
 
 def below_nyquist(samples: Tensor, rate: int) -> Tensor:
     """Samples [..., N] at 48 kHz without what a sound at `rate` Hz cannot hold (a linear-phase low-pass, no delay)."""
-    if rate >= SAMPLE_RATE or not samples.shape[-1]:
+    if rate >= SAMPLE_RATE or not samples.shape[-1] or _above_db(samples, rate) <= UNHEARD_DB:
         return samples
     taps = _low_pass(rate).reshape((1,) * (samples.ndim - 1) + (-1,))
     passed = scipy.signal.oaconvolve(samples.cpu().double().numpy(), taps, axes=-1)
     late = taps.shape[-1] // 2
     kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]], dtype=np.float32)
     return torch.from_numpy(kept).to(samples.device)
+
+
+def _above_db(samples: Tensor, rate: int) -> float:
+    """Energy above half of `rate`, in dB under all of it."""
+    window = torch.hann_window(samples.shape[-1], periodic=False, dtype=torch.float64, device=samples.device)
+    energy = torch.fft.rfft(samples.double() * window).abs().square().reshape(-1, samples.shape[-1] // 2 + 1).sum(0)
+    first = math.floor(energy.numel() * rate / SAMPLE_RATE) + 1
+    return 10.0 * math.log10(max(float(energy[first:].sum()), 1e-30) / max(float(energy.sum()), 1e-30))
 
 
 @lru_cache(maxsize=8)

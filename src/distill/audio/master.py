@@ -16,5 +16,10 @@ def finish(samples: Tensor, sample_rate: int) -> Tensor:
     fade_out = min(len(samples), round(FADE_OUT_SECONDS * sample_rate))
     samples[:fade_in] *= torch.linspace(0.0, 1.0, fade_in, device=samples.device)
     samples[len(samples) - fade_out :] *= torch.linspace(1.0, 0.0, fade_out, device=samples.device)
-    peak = float(samples.abs().max()) if len(samples) else 0.0
+    return not_clipped(samples)
+
+
+def not_clipped(samples: Tensor) -> Tensor:
+    """Samples [..., N], turned down as a whole where one is beyond `PEAK`."""
+    peak = float(samples.abs().max()) if samples.numel() else 0.0
     return samples * (PEAK / peak) if peak > PEAK else samples

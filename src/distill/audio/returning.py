@@ -5,8 +5,7 @@ from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
 from distill.audio.loudness import as_loud, rms_db
-from distill.audio.master import finish
-from distill.settings.geometry import SAMPLE_RATE
+from distill.audio.master import not_clipped
 
 
 def returned(made: Tensor, original: Tensor, native_rate: int) -> Tensor:
@@ -20,4 +19,4 @@ def returned(made: Tensor, original: Tensor, native_rate: int) -> Tensor:
     """
     samples = below_nyquist(made[: len(original)], native_rate)
     samples = below_nyquist(as_loud(samples, rms_db(original)), native_rate)  # a limiter makes higher frequencies
-    return finish(samples, SAMPLE_RATE)
+    return not_clipped(samples)  # without fades: it begins and ends as the recording does

@@ -34,6 +34,8 @@ DEAD_ZONE = 0.1
 """What rounding takes off a number's size, in steps: noise below half a step is mostly not worth a number."""
 DEEPEST_DB = -90.0
 """Cells under this have no grain."""
+MARGIN_DB = 6.0
+"""What rounding puts this little over it is nothing."""
 BIN_DB = 6.0
 BINS = round(-DEEPEST_DB / BIN_DB)
 """Levels of decoded cells that are told apart."""
@@ -105,7 +107,7 @@ def residual(mel: Tensor, decoded: Tensor) -> Tensor:
 
 def _put(decoded: Tensor, grain: Tensor) -> Tensor:
     made = (decoded.clamp_min(DEEPEST_DB) + grain).clamp_max(0.0)
-    return torch.where(made > DEEPEST_DB, made, decoded.clamp_max(DEEPEST_DB))
+    return torch.where(made > DEEPEST_DB + MARGIN_DB, made, decoded.clamp_max(DEEPEST_DB))
 
 
 class DrawnGrain(nn.Module):

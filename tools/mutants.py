@@ -134,6 +134,13 @@ MUTANTS = (
     Mutant("a limiter without a limit", "audio/loudness.py", "gain_db = min(gain_db, room_db + most_db)", "pass", "audio/test_loudness.py"),
     Mutant("nothing is too high for a corpus of 8 kHz", "corpus/manifest.py", "max(file.native_rate for file in self.train)", "max(file.native_rate for file in self.files)", "instrument/test_rendering.py"),
     Mutant("silence has fidelity", "audio/distance.py", "(mel.double().clamp_min(floor_db) - floor_db)) - 1.0", "(mel.double().clamp_min(floor_db) - floor_db))", "audio/test_distance.py"),
+    Mutant("grain of another band", "models/grain.py", ".permute(2, 0, 1, 3).reshape(-1, PATCH * PATCH)", ".permute(0, 2, 1, 3).reshape(-1, PATCH * PATCH)", "models/test_grain.py"),
+    Mutant("a reconstruction without its grain", "models/grain.py", "made = with_grain(decoded, grain)", "made = decoded", "studio/test_reconstructing.py"),
+    Mutant("grain in silence", "models/grain.py", "return torch.where(decoded > DEEPEST_DB, grained, decoded)", "return grained", "models/test_grain.py"),
+    Mutant("attacks taken for grain", "models/grain.py", "within = around.cumsum(-1) < QUANTILE * total", "within = around.cumsum(-1) < 0.999 * total", "models/test_grain.py"),
+    Mutant("white grain whatever was measured", "models/grain.py", "PATCH * PATCH) * self.shape", "PATCH * PATCH)", "models/test_grain.py"),
+    Mutant("grain compared with other files", "training/prior/beside.py", "stored = corpus.mel(file)\n", "stored = corpus.mel(corpus.manifest.train[0])\n", "training/test_grain.py"),
+    Mutant("texture 0 is texture 1", "instrument/rendering.py", "generator, settings.texture)", "generator)", "cli/test_cli.py"),
 )  # fmt: skip
 
 

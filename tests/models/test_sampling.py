@@ -1,5 +1,7 @@
 """Sampling: the seed decides, not the batch; the options do what they say; windows slide."""
 
+import math
+
 import pytest
 import torch
 
@@ -82,7 +84,15 @@ def test_a_sequence_ends_where_eos_is_drawn(prior: CodePrior) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"temperature": 0.7}, {"temperature": 1e-310}, {"temperature": 0.0}, {"top_k": 4}, {"top_p": 0.8}],
+    [
+        {},
+        {"temperature": 0.7},
+        {"temperature": 1e-310},
+        {"temperature": 0.0},
+        {"top_k": 4},
+        {"top_p": 0.8},
+        {"min_p": 0.2},
+    ],
     ids=str,
 )
 def test_rounding_of_logits_decides_nothing(
@@ -119,6 +129,7 @@ def test_rounding_of_logits_decides_nothing(
         ({"temperature": 0.0}, [4.0, 3.0, 0.0, -6.0], [4.0, 4.0 - 1e-6, 0.0, -6.0]),
         ({"top_k": 2}, [4.0, 3.0, 0.0, -6.0], [4.0, 3.0, 3.0 - 1e-6, -6.0]),
         ({"top_p": 0.5}, [4.0, 3.0, 0.0, -6.0], [4.0, 4.0 + 1e-6, -5.0, -6.0]),
+        ({"min_p": 0.25}, [4.0, 3.0, 0.0, -6.0], [4.0, 4.0 + math.log(0.25) + 1e-7, -5.0, -6.0]),
         ({}, [4.0, 3.0, 0.0, -6.0], [4.0, 4.0, -60.0, -61.0]),
     ],
     ids=str,
@@ -168,7 +179,7 @@ def test_each_row_has_its_own_end(prior: CodePrior) -> None:
 
 
 def test_probabilities_follow_the_options() -> None:
-    """Guards against swapped or ignored temperature, top-k and top-p."""
+    """Guards against swapped or ignored temperature, top-k, min-p and top-p."""
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
     plain = logits.double().softmax(-1)
     torch.testing.assert_close(probabilities(logits, GenerationSettings()), plain)
@@ -177,6 +188,10 @@ def test_probabilities_follow_the_options() -> None:
     kept = probabilities(logits, GenerationSettings(top_p=0.65)) > 0
     assert kept.tolist() == [[True, True, False, False]]  # 0.64 alone is not enough
     assert probabilities(logits, GenerationSettings(temperature=1e-310)).tolist() == [[1, 0, 0, 0]]  # no NaN
+    kept = probabilities(logits, GenerationSettings(min_p=0.2))  # e^-2 is under it, e^-1 over
+    torch.testing.assert_close(kept[0, :2], logits[0, :2].double().softmax(-1))
+    assert kept[0, 2:].tolist() == [0, 0]
+    assert (probabilities(logits, GenerationSettings(min_p=0.2, temperature=2.0)) > 0).sum() == 4
     sharp = probabilities(logits, GenerationSettings(temperature=0.5))
     assert sharp[0, 0] > plain[0, 0]
 

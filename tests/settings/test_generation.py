@@ -18,6 +18,7 @@ from distill.settings.knobs import LARGEST_SEED
         ("temperature", [-0.1, 10.5, float("nan"), float("inf")], "--temperature"),
         ("top_k", [-1, 4097], "--top-k"),
         ("top_p", [0.0, 1.1, float("nan")], "--top-p"),
+        ("min_p", [-0.1, 1.0, float("nan")], "--min-p"),
         ("texture", [-1.0, 2.5, float("inf"), float("nan")], "--texture"),
         ("ending", ["loud"], "--ending"),
         ("synthesiser", ["vocos"], "--synthesiser"),

@@ -58,7 +58,7 @@ class Chances(NamedTuple):
 
 
 def chances(logits: Tensor, settings: GenerationSettings) -> Chances:
-    """Logits [B, V] -> the distribution that temperature, top-k and top-p make of them."""
+    """Logits [B, V] -> the distribution that temperature, then top-k, min-p (Nguyen et al., 2024) and top-p make of them."""
     lowest, highest = (each.item() for each in logits[:, :-1].aminmax())  # EOS, the last, is often ruled out
     if lowest == -math.inf:
         lowest = logits[logits.isfinite()].min().item()
@@ -75,6 +75,11 @@ def chances(logits: Tensor, settings: GenerationSettings) -> Chances:
         best = logits.topk(settings.top_k + 1, dim=-1)
         left_open = best.values[:, -2] - best.values[:, -1] <= 2.0 * shift
         logits = logits.masked_fill(logits < best.values[:, -2:-1], float("-inf"))
+    if settings.min_p > 0.0:
+        over = logits.double() - logits.amax(-1, keepdim=True).double() - math.log(settings.min_p)
+        unclear = (over.abs() <= 2.0 * shift).any(-1)
+        left_open = unclear if left_open is None else left_open | unclear
+        logits = logits.masked_fill(over < 0.0, float("-inf"))
     each = logits.softmax(-1, dtype=torch.float64)
     if settings.top_p < 1.0:
         ranked, order = each.sort(dim=-1, descending=True, stable=True)

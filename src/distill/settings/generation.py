@@ -36,6 +36,9 @@ class GenerationSettings(Frozen):
     top_p: float = knob(
         1.0, "Draw from the likeliest codes of this joint probability only; 1: from all.", gt=0.0, le=1.0
     )
+    min_p: float = knob(
+        0.0, "Draw from codes at least this share as likely as the likeliest only; 0: from all.", ge=0.0, le=0.99
+    )
     ending: Ending = knob(
         "auto",
         "natural: each ends where it ends; exact: filled with further sounds; auto: exact above the prior's window.",

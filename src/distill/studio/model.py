@@ -95,7 +95,7 @@ class Model:
         Args:
             seconds: the longest that each may be.
             seed: None: a new one each time.
-            settings: those of `distill generate`: temperature, top_k, top_p, ending, level, texture, synthesiser.
+            settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser.
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.

@@ -54,12 +54,19 @@ def corpus(originals: Path, decoded: Path) -> Tensor:
     return torch.stack([found[i] for i in chosen])
 
 
+def seen(mel: Tensor) -> Tensor:
+    """[B, M, 24] dB -> [B, 3, M, 24]: the levels, and how each cell differs from those beside it in time and over bands."""
+    over_time = nn.functional.pad(mel.diff(dim=2), (1, 0))
+    over_bands = nn.functional.pad(mel.diff(dim=1), (0, 0, 1, 0))
+    return torch.stack([(mel + 35.0) / 20.0, over_time / 5.0, over_bands / 5.0], dim=1)
+
+
 def network() -> nn.Sequential:
-    """[B, 1, M, 24] -> [B, 1] log-odds of being a recording."""
+    """[B, 3, M, 24] -> [B, 1] log-odds of being a recording."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.GELU(), nn.AvgPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1), nn.GELU(), nn.AvgPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.GELU(), nn.AdaptiveAvgPool2d((4, 1)),
+        nn.Conv2d(3, 24, 4, stride=2, padding=1), nn.GELU(),
+        nn.Conv2d(24, 48, 4, stride=2, padding=1), nn.GELU(), nn.Dropout2d(0.1),
+        nn.Conv2d(48, 64, 3, padding=1), nn.GELU(), nn.AdaptiveAvgPool2d((4, 1)),
         nn.Flatten(), nn.Dropout(0.2), nn.Linear(256, 1),
     )  # fmt: skip
 
@@ -69,11 +76,10 @@ def judged(others: list[Tensor], own: Tensor, seed: int) -> float:
     torch.manual_seed(seed)
     net, rng = network(), np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.01)
-    scaled = [(each + 35.0) / 20.0 for each in others]
     for step in range(STEPS):
-        drawn = [group[rng.integers(0, len(group), BATCH // len(scaled) + 1)] for group in scaled]
-        pairs = torch.cat(drawn) + 0.2 * torch.from_numpy(rng.standard_normal((sum(map(len, drawn)), 1, 1, 1))).float()
-        odds = torch.cat([net(pairs[:, i : i + 1])[:, 0] for i in range(2)])
+        drawn = [group[rng.integers(0, len(group), BATCH // len(others) + 1)] for group in others]
+        pairs = torch.cat(drawn) + 4.0 * torch.from_numpy(rng.standard_normal((sum(map(len, drawn)), 1, 1, 1))).float()
+        odds = net(seen(torch.cat([pairs[:, 0], pairs[:, 1]])))[:, 0]
         truth = torch.cat([torch.ones(len(pairs)), torch.zeros(len(pairs))])
         for group in optimiser.param_groups:
             group["lr"] = 1e-3 * (1.0 - step / STEPS)
@@ -82,8 +88,7 @@ def judged(others: list[Tensor], own: Tensor, seed: int) -> float:
         optimiser.step()
     net.eval()
     with torch.no_grad():
-        tested = (own + 35.0) / 20.0
-        right = [(net(tested[:, i : i + 1])[:, 0] > 0) == (i == 0) for i in range(2)]
+        right = [(net(seen(own[:, i]))[:, 0] > 0) == (i == 0) for i in range(2)]
     return float(torch.cat(right).float().mean())
 
 

@@ -10,11 +10,11 @@ FADE_OUT_SECONDS = 0.005
 
 
 def finish(samples: Tensor, sample_rate: int) -> Tensor:
-    """Make a sound [N] safe to play: no click at either end, no sample beyond `PEAK`. Silence stays silent."""
+    """Make a sound [..., N] safe to play: no click at either end, no sample beyond `PEAK`. Silence stays silent."""
     samples = samples.clone()
-    fade_in = min(len(samples), round(FADE_IN_SECONDS * sample_rate))
-    fade_out = min(len(samples), round(FADE_OUT_SECONDS * sample_rate))
-    samples[:fade_in] *= torch.linspace(0.0, 1.0, fade_in, device=samples.device)
-    samples[len(samples) - fade_out :] *= torch.linspace(1.0, 0.0, fade_out, device=samples.device)
-    peak = float(samples.abs().max()) if len(samples) else 0.0
+    fade_in = min(samples.shape[-1], round(FADE_IN_SECONDS * sample_rate))
+    fade_out = min(samples.shape[-1], round(FADE_OUT_SECONDS * sample_rate))
+    samples[..., :fade_in] *= torch.linspace(0.0, 1.0, fade_in, device=samples.device)
+    samples[..., samples.shape[-1] - fade_out :] *= torch.linspace(1.0, 0.0, fade_out, device=samples.device)
+    peak = float(samples.abs().max()) if samples.numel() else 0.0
     return samples * (PEAK / peak) if peak > PEAK else samples

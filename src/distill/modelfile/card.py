@@ -114,6 +114,8 @@ class ModelCard(Frozen):
     """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
     texture_db: tuple[Annotated[float, Field(ge=0.0, le=20.0)], ...] | None = None
     """For each mel band, what decoded spectrograms lack of the recordings' grain (`distill.models.texture`)."""
+    image_size: int | None = Field(None, ge=2, le=4096)
+    """How many codes the level of the stereo image has (`distill.models.image`); None: the model is mono."""
     has_synthesiser: bool = False
     """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
     synthesiser_config: SynthesiserConfig | None = None

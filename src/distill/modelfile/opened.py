@@ -13,6 +13,7 @@ from distill.files import Stamp, stamp
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
+from distill.models.image import ImageCodebook
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
 
@@ -49,6 +50,11 @@ class OpenedModel:
         config = self.card.prior_config
         return None if config is None else self._network(lambda: CodePrior(config), "prior_state_dict", device)
 
+    def image(self) -> ImageCodebook | None:
+        """The codebook of the stereo image, if the model is stereo; it stays on the processor."""
+        size = self.card.image_size
+        return None if size is None else self._network(lambda: ImageCodebook(size), "image_state_dict", "cpu")
+
     def synthesiser(self, device: torch.device | str = "cpu") -> SpectrumNetwork | None:
         """The synthesiser of its own, if there is one, in eval mode."""
         config, spectrogram = self.card.synthesiser_config, self.card.spectrogram_config
@@ -69,6 +75,8 @@ class LoadedVQModel:
     card: ModelCard
     path: Path
     synthesiser: SpectrumNetwork | None = None
+    image: ImageCodebook | None = None
+    """None: the model is mono."""
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:
@@ -92,7 +100,9 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
         DistillError: as `read_contents`, or weights do not fit what the file says of itself.
     """
     opened = open_model(path, mapped=True)
-    return LoadedVQModel(opened.codec(device), opened.prior(device), opened.card, path, opened.synthesiser(device))
+    return LoadedVQModel(
+        opened.codec(device), opened.prior(device), opened.card, path, opened.synthesiser(device), opened.image()
+    )
 
 
 def _with_weights(path: Path, build: Callable[[], ModuleT], state: object) -> ModuleT:

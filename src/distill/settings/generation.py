@@ -45,6 +45,7 @@ class GenerationSettings(Frozen):
     texture: float = knob(
         1.0, "How much of the recordings' grain to add; 0: none, 1: as it was measured.", ge=0.0, le=2.0
     )
+    mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
 
     @model_validator(mode="after")

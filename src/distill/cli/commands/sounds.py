@@ -60,6 +60,9 @@ def reconstruct(
             "faster, a little further from the original.",
         ),
     ] = True,
+    mono: Annotated[
+        bool, typer.Option("--mono/--no-mono", help="One channel, the mix of both, where model and sound are stereo.")
+    ] = False,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -69,7 +72,7 @@ def reconstruct(
     from distill.events import ReconstructionCompleteEvent
 
     stop = threading.Event()
-    work = studio.reconstruct(model, files, out, device, synthesiser, refine, stop)
+    work = studio.reconstruct(model, files, out, device, synthesiser, refine, stop, mono)
     done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(

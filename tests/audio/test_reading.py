@@ -63,7 +63,7 @@ def test_streamed_decoding_equals_resampling_in_one_go(tmp_path: Path, rate: int
     samples, info = decoded(path)
     whole = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE, quality="VHQ")
     np.testing.assert_allclose(samples, whole, atol=1e-6)
-    assert info == SoundInfo(rate, 2, len(whole), pytest.approx(np.abs(whole).max(), rel=1e-5))
+    assert info == SoundInfo(rate, 2, len(whole), pytest.approx(np.abs(whole).max(), rel=1e-5), stereo=True)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

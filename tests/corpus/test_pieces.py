@@ -188,8 +188,8 @@ def test_a_recording_is_decoded_once_for_all_its_pieces(folder: Path, monkeypatc
     """Against an hour that is decoded a thousand times when a synthesiser is fitted."""
     corpus, _ = finished(scan(folder))
     decoded: list[Path] = []
-    original = sounds.decode_blocks
-    monkeypatch.setattr(sounds, "decode_blocks", lambda path: decoded.append(path) or original(path))
+    original = sounds.decode_planes
+    monkeypatch.setattr(sounds, "decode_planes", lambda path: decoded.append(path) or original(path))
     for file in corpus.manifest.files:
         list(corpus.decoded(file))
     assert len(decoded) == 1

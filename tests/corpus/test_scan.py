@@ -212,7 +212,7 @@ def test_notes_reach_the_manifest_and_survive_the_cache(folder: Path, monkeypatc
         noted = {file.name: file.notes for file in manifest.files if file.notes}
         assert noted == {"hit 4.wav": ("its header promises 0.25 s, 0.12 s can be read: what is there is used",)}
         assert scanned_event(manifest).notes == (("hit 4.wav", noted["hit 4.wav"][0]),)
-        monkeypatch.setattr("distill.corpus.cache.decode_blocks", lambda path: pytest.fail(f"decoded {path} again"))
+        monkeypatch.setattr("distill.corpus.cache.decode_planes", lambda path: pytest.fail(f"decoded {path} again"))
     old = manifest.model_dump()
     for file in old["files"]:
         del file["notes"]
@@ -268,7 +268,7 @@ def test_a_folder_that_will_not_do_gets_one_sentence(tmp_path: Path, folder: Pat
 
 def test_an_unchanged_folder_is_not_decoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = finished(scan(folder))[0].manifest
-    monkeypatch.setattr("distill.corpus.cache.decode_blocks", lambda path: pytest.fail(f"decoded {path} again"))
+    monkeypatch.setattr("distill.corpus.cache.decode_planes", lambda path: pytest.fail(f"decoded {path} again"))
     assert finished(scan(folder))[0].manifest == first
 
 

@@ -10,12 +10,12 @@ FADE_OUT_SECONDS = 0.005
 
 
 def finish(samples: Tensor, sample_rate: int) -> Tensor:
-    """Make a sound [N] safe to play: no click at either end, no sample beyond `PEAK`. Silence stays silent."""
+    """Make a sound [..., N] safe to play: no click at either end, no sample beyond `PEAK`. Silence stays silent."""
     samples = samples.clone()
-    fade_in = min(len(samples), round(FADE_IN_SECONDS * sample_rate))
-    fade_out = min(len(samples), round(FADE_OUT_SECONDS * sample_rate))
-    samples[:fade_in] *= torch.linspace(0.0, 1.0, fade_in, device=samples.device)
-    samples[len(samples) - fade_out :] *= torch.linspace(1.0, 0.0, fade_out, device=samples.device)
+    fade_in = min(samples.shape[-1], round(FADE_IN_SECONDS * sample_rate))
+    fade_out = min(samples.shape[-1], round(FADE_OUT_SECONDS * sample_rate))
+    samples[..., :fade_in] *= torch.linspace(0.0, 1.0, fade_in, device=samples.device)
+    samples[..., samples.shape[-1] - fade_out :] *= torch.linspace(1.0, 0.0, fade_out, device=samples.device)
     return not_clipped(samples)
 
 

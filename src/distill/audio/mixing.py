@@ -1,4 +1,5 @@
-"""From many channels to one, without losing the sound where channels cancel each other. No torch."""
+"""From many channels to one, without losing the sound where channels cancel each other, and to two: that one is their
+middle, and beside it is the side, half of what the left has more than the right. No torch."""
 
 from dataclasses import dataclass
 
@@ -22,6 +23,12 @@ INVERTED = -0.98
 AS_LOUD = 0.9
 """Of channels with this share of the loudest one's power the first is taken, whose polarity the mix keeps."""
 PASSAGE_SECONDS = 0.25
+LAYOUTS = {
+    2: (1, -1), 3: (1, -1, 0), 4: (1, -1, 1, -1), 5: (1, -1, 0, 1, -1), 6: (1, -1, 0, 0, 1, -1),
+    7: (1, -1, 0, 0, 0, 1, -1), 8: (1, -1, 0, 0, 1, -1, 1, -1),
+}  # fmt: skip
+"""By their number, which channels are left (1), right (-1) and neither, in the order of WAV and FLAC (quadraphonic, 5.1, 7.1);
+other numbers tell nothing of where a channel is."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,20 @@ class Mix:
     """One a channel; None: the mean."""
     note: str = ""
     """What the user should know of it."""
+
+    alone: bool = False
+    """Whether one channel is used and the others are not."""
+
+    def side(self, samples: Samples) -> Samples:
+        """[n, channels] -> [n]: with the mix m, the left is m + side and the right m - side."""
+        channels = samples.shape[1]
+        places = np.array(LAYOUTS.get(channels, (0,) * channels)) * (not self.alone)
+        weights = np.array(self.weights) if self.weights is not None else np.full(channels, 1.0 / channels)
+        with np.errstate(all="ignore"):
+            if len(weights) != channels:
+                weights = np.full(channels, 1.0 / channels)
+            side: Samples = (samples.astype(np.float64) @ (places * weights)).astype(np.float32)
+            return side
 
     def __call__(self, samples: Samples) -> Samples:
         """[n, channels] -> [n]. In float64: loud float files must not overflow before they are judged."""
@@ -100,7 +121,7 @@ class ChannelPower:
             )
         alone = tuple(float(channel == loudest) for channel in range(channels))
         name = ("left", "right")[loudest] if channels == 2 else f"number {loudest + 1}"
-        return Mix(alone, f"its channels cancel each other: only the louder one ({name}) is used")
+        return Mix(alone, f"its channels cancel each other: only the louder one ({name}) is used", alone=True)
 
 
 def _powers(covariance: npt.NDArray[np.float64]) -> tuple[float, float]:

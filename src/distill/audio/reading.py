@@ -1,4 +1,4 @@
-"""Sound files in: any kind, rate and channel count to mono 48 kHz. No torch.
+"""Sound files in: any kind, rate and channel count to 48 kHz, as middle and side. No torch.
 
 What a file is, its content says and not its name. All of the sound that is there is used; where that is not what the file
 promises, or not all could be read, a note says so.
@@ -14,7 +14,7 @@ import numpy as np
 import soxr
 
 from distill.audio.decoders import MAX_CHANNELS, Block, Samples, UnusableSound
-from distill.audio.mixing import ChannelPower, Mix
+from distill.audio.mixing import LAYOUTS, ChannelPower, Mix
 from distill.audio.soundfiles import NOT_A_SOUND, NOT_HERE, Report, SoundFile, kind_of
 from distill.errors import DistillError
 from distill.settings.geometry import SAMPLE_RATE
@@ -27,15 +27,20 @@ __all__ = [
     "Samples",
     "SoundInfo",
     "UnusableSound",
+    "as_channels",
     "decode_blocks",
+    "decode_planes",
     "kind_of",
     "read_audio",
+    "read_planes",
 ]
 
 MAX_SECONDS = 6 * 3600
 MIN_SECONDS = 0.02
 SURVEYED_SAMPLES = 2**22
 """Samples of all channels that are held until it is known how to mix them: 16 MiB, 47 s of stereo."""
+STEREO_DB = -40.0
+"""Power of the side, against the middle's, from which on a sound has a stereo image: below are dither and rounding."""
 SURVEYED_PASSAGES = 64
 """Half seconds looked at of what is longer, where libsndfile can go to them; FFmpeg reads all of it twice."""
 
@@ -52,6 +57,8 @@ class SoundInfo:
     """Largest absolute sample of the mono mix at 48 kHz; 1.0 is full scale."""
     notes: tuple[str, ...] = ()
     """What is to be known of how it was read, one plain sentence each, without the file's name."""
+    stereo: bool = False
+    """Whether its channels differ, by more than dither does."""
 
 
 def decode_blocks(path: Path) -> Generator[Samples, None, SoundInfo]:
@@ -59,6 +66,23 @@ def decode_blocks(path: Path) -> Generator[Samples, None, SoundInfo]:
 
     Channels are mixed (the mean, unless they cancel each other in it), then resampled by soxr (VHQ) as a stream, so memory
     does not grow with the file. What can only be known at the end (silent, too short) is raised after the last block.
+
+    Raises:
+        UnusableSound: the reason is its text.
+    """
+    decoding = decode_planes(path)
+    try:
+        while True:
+            yield next(decoding)[:, 0]
+    except StopIteration as end:
+        info: SoundInfo = end.value
+        return info
+
+
+def decode_planes(path: Path) -> Generator[Samples, None, SoundInfo]:
+    """As `decode_blocks`, with the side beside that middle: blocks of [n, 1], or of [n, 2] where there are channels enough.
+
+    Left is middle + side, right middle - side; more channels than two are folded to two by their layout.
 
     Raises:
         UnusableSound: the reason is its text.
@@ -75,12 +99,27 @@ def read_audio(path: Path) -> tuple[Samples, SoundInfo]:
     Raises:
         DistillError: there is no such file, or it cannot be used.
     """
+    planes, info = read_planes(path)
+    return planes[0], info
+
+
+def as_channels(planes: Samples) -> Samples:
+    """Middle and side [2, N] -> left and right [2, N]; a middle alone [1, N] as it is."""
+    return planes if len(planes) == 1 else np.stack([planes[0] + planes[1], planes[0] - planes[1]])
+
+
+def read_planes(path: Path) -> tuple[Samples, SoundInfo]:
+    """A whole file at 48 kHz: [2, N], middle and side, where it has a stereo image, else [1, N], the middle.
+
+    Raises:
+        DistillError: there is no such file, or it cannot be used.
+    """
     if not path.exists():
         raise DistillError(f"There is no file {path}: check the name.")
     if not path.is_file():
         raise DistillError(f"{path} is not a file: name the sound files themselves.")
     blocks: list[Samples] = []
-    decoding = decode_blocks(path)
+    decoding = decode_planes(path)
     try:
         while True:
             blocks.append(next(decoding))
@@ -90,7 +129,8 @@ def read_audio(path: Path) -> tuple[Samples, SoundInfo]:
         raise DistillError(
             f"{path} cannot be used ({reason}): choose another file, or export it again as WAV."
         ) from reason
-    return np.concatenate(blocks), info
+    planes = np.concatenate(blocks)
+    return np.ascontiguousarray(planes[:, : 2 if info.stereo else 1].T), info
 
 
 def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
@@ -98,32 +138,40 @@ def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
     blocks = sound.blocks(report)
     surveyed, mixes = _survey(sound, blocks)
     first: Block | None = None
-    resampler: Any = None
+    resamplers: list[Any] = []
+    two = any(channels in LAYOUTS and not mix.alone for channels, mix in mixes.items())
     rate, seconds, samples, peak = 0, 0.0, 0, 0.0
+    power = np.zeros(2)
     loudest = 0.0
     while True:
         block = surveyed.popleft() if surveyed else next(blocks, None)
-        parts = []
-        if resampler is not None and (block is None or block.rate != rate):
-            parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+        parts: list[list[Samples]] = []
+        if resamplers and (block is None or block.rate != rate):
+            parts.append([each.resample_chunk(np.empty(0, np.float32), last=True) for each in resamplers])
         if block is not None:
             if first is None or block.rate != rate:
-                resampler = soxr.ResampleStream(block.rate, SAMPLE_RATE, 1, dtype="float32", quality="VHQ")
+                resamplers = [
+                    soxr.ResampleStream(block.rate, SAMPLE_RATE, 1, dtype="float32", quality="VHQ")
+                    for _ in range(1 + two)
+                ]
             first, rate = first or block, block.rate
             seconds += len(block.samples) / rate
             if seconds > MAX_SECONDS:
                 raise UnusableSound(f"longer than {MAX_SECONDS // 3600} hours: cut it into parts")
-            mono = mixes.get(block.samples.shape[1], Mix())(block.samples)
+            mix = mixes.get(block.samples.shape[1], Mix())
+            mono = mix(block.samples)
             least, most = float(mono.min()), float(mono.max())
             if not (np.isfinite(least) and np.isfinite(most)):  # one that is not, in any channel, makes its mix so
                 raise UnusableSound("contains NaN or infinite samples")
             loudest = max(loudest, -least, most)
-            parts.append(resampler.resample_chunk(mono))
+            planes = [mono, mix.side(block.samples)] if two else [mono]
+            parts.append([each.resample_chunk(plane) for each, plane in zip(resamplers, planes, strict=True)])
         for part in parts:
-            if len(part):
-                samples += len(part)
-                peak = max(peak, float(np.abs(part).max()))
-                yield part
+            if len(part[0]):
+                samples += len(part[0])
+                peak = max(peak, float(np.abs(part[0]).max()))
+                power[: len(part)] += [float(np.square(plane, dtype=np.float64).sum()) for plane in part]
+                yield np.stack(part, axis=1)
         if block is None:
             break
     if first is None:
@@ -135,7 +183,8 @@ def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
     if loudest < report.silence or peak == 0.0:
         raise UnusableSound("silent")
     notes = (*sound.notes(report), *sorted({mix.note for mix in mixes.values() if mix.note}))
-    return SoundInfo(first.rate, first.samples.shape[1], samples, peak, notes)
+    stereo = bool(power[1] > 10.0 ** (STEREO_DB / 10.0) * power[0])
+    return SoundInfo(first.rate, first.samples.shape[1], samples, peak, notes, stereo)
 
 
 def _survey(sound: SoundFile, blocks: Iterator[Block]) -> tuple[deque[Block], dict[int, Mix]]:

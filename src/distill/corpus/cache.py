@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
-from distill.audio.reading import decode_blocks
+from distill.audio.reading import decode_planes
 from distill.corpus.fingerprint import Fingerprint, fingerprint, fingerprint_shape
 from distill.errors import DistillError
 from distill.files import cannot_write, replacing
@@ -37,6 +37,8 @@ class SoundFacts(Frozen):
     """Of the decoded sound, levelled to a peak of 1."""
     notes: tuple[str, ...] = ()
     """What is to be known of how the file was read."""
+    stereo: bool | None = None
+    """Whether it has a stereo image, and so a side; None: kept before that was looked at."""
 
 
 class SoundCache:
@@ -55,6 +57,8 @@ class SoundCache:
             whole = (
                 (entry / "audio.f16").stat().st_size == 2 * facts.samples
                 and (entry / self._mel_name).stat().st_size == 2 * int(np.prod(self._mel_shape(facts)))
+                and (facts.channels == 1 or facts.stereo is not None)
+                and (not facts.stereo or (entry / "side.f16").stat().st_size == 2 * facts.samples)
                 and (entry / "fingerprint.f16").stat().st_size == 2 * int(np.prod(fingerprint_shape()))
             )
         except (OSError, ValidationError):
@@ -72,23 +76,31 @@ class SoundCache:
         try:
             entry.mkdir(parents=True, exist_ok=True)
             # The peak is known only at the end, so the sound waits in a nameless file before it is levelled.
-            with tempfile.TemporaryFile(dir=entry) as waiting:
-                facts = self._decode(source, waiting, entry)
+            with tempfile.TemporaryFile(dir=entry) as waiting, tempfile.TemporaryFile(dir=entry) as beside:
+                facts = self._decode(source, waiting, beside, entry)
         except OSError as error:
             raise DistillError(f"{cannot_write(self._root, error)} DISTILL_CACHE says where the cache is.") from error
         return facts
 
-    def _decode(self, source: Path, waiting: IO[bytes], entry: Path) -> SoundFacts:
+    def _decode(self, source: Path, waiting: IO[bytes], beside: IO[bytes], entry: Path) -> SoundFacts:
         # torch takes seconds to import; mistakes in the folder are told before.
         from distill.audio.mel import log_mel_blocks
 
-        decoding = decode_blocks(source)
+        decoding = decode_planes(source)
         try:
             while True:
-                waiting.write(next(decoding).tobytes())
+                block = next(decoding)
+                waiting.write(block[:, 0].tobytes())
+                beside.write(block[:, 1:].tobytes())
         except StopIteration as end:
             info = end.value
         waiting.flush()
+        beside.flush()
+        if info.stereo:
+            side = np.memmap(beside, dtype=np.float32, mode="r", shape=(info.samples,))
+            with replacing(entry / "side.f16") as stream:
+                for start in range(0, len(side), BLOCK):
+                    stream.write((side[start : start + BLOCK] / np.float32(info.peak)).astype("<f2").tobytes())
         samples = np.memmap(waiting, dtype=np.float32, mode="r", shape=(info.samples,))
         digest = hashlib.sha256()
         with replacing(entry / "audio.f16") as stream:
@@ -97,8 +109,8 @@ class SoundCache:
                 digest.update(levelled)
                 stream.write(levelled)
         with replacing(entry / self._mel_name) as stream:
-            for block in log_mel_blocks(samples, self.spectrogram):
-                stream.write(np.ascontiguousarray(block.numpy().T, dtype="<f2").tobytes())
+            for mel in log_mel_blocks(samples, self.spectrogram):
+                stream.write(np.ascontiguousarray(mel.numpy().T, dtype="<f2").tobytes())
         with replacing(entry / "fingerprint.f16") as stream:
             stream.write(fingerprint(samples).astype("<f2").tobytes())
         facts = SoundFacts(
@@ -108,6 +120,7 @@ class SoundCache:
             peak=info.peak,
             audio_sha256=digest.hexdigest(),
             notes=info.notes,
+            stereo=info.stereo,
         )
         with replacing(entry / "facts.json") as stream:
             stream.write(facts.model_dump_json().encode())
@@ -116,6 +129,12 @@ class SoundCache:
     def audio(self, sha256: str, facts: SoundFacts) -> npt.NDArray[np.float16]:
         """[N] samples at 48 kHz divided by the peak, memory-mapped."""
         return np.memmap(self._entry(sha256) / "audio.f16", dtype="<f2", mode="r", shape=(facts.samples,))
+
+    def side(self, sha256: str, facts: SoundFacts) -> npt.NDArray[np.float16] | None:
+        """Half of what the left has more than the right, [N], as `audio` is; None where there is no stereo image."""
+        if not facts.stereo:
+            return None
+        return np.memmap(self._entry(sha256) / "side.f16", dtype="<f2", mode="r", shape=(facts.samples,))
 
     def mel(self, sha256: str, facts: SoundFacts) -> npt.NDArray[np.float16]:
         """[T, M] dB, memory-mapped."""

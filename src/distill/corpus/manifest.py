@@ -13,6 +13,8 @@ from distill.settings.auto import CorpusFacts
 from distill.settings.geometry import CROP_SAMPLES, SAMPLE_RATE
 from distill.settings.knobs import Frozen
 
+STEREO_SHARE = 0.1
+"""Share of the training files with a stereo image from which on a corpus is stereo."""
 PIECE_MARK = " @ "
 """Between a file's name and where a piece of it begins."""
 
@@ -43,6 +45,8 @@ class CorpusFile(Frozen):
     """Which samples of the file at 48 kHz, the first and the one after the last; None: all of them."""
     notes: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=20)
     """What is to be known of how the file was read, one plain sentence each."""
+    stereo: bool = False
+    """Whether the file has a stereo image: two channels that differ by more than dither."""
 
     @field_validator("name")
     @classmethod
@@ -125,6 +129,11 @@ class CorpusManifest(Frozen):
     def seconds(self) -> float:
         """Duration of all files."""
         return sum(file.seconds for file in self.files)
+
+    @property
+    def stereo(self) -> bool:
+        """Whether a model of it has a stereo image: where one training file in ten or more has."""
+        return sum(file.stereo for file in self.train) >= max(1.0, STEREO_SHARE * len(self.train))
 
     def facts(self) -> CorpusFacts:
         """What automatic settings depend on."""

@@ -104,6 +104,7 @@ def _split(root: Path, cache: SoundCache, usable: Usable, skipped: dict[str, str
     files: list[CorpusFile] = []
     for (name, (sha256, facts)), number in zip(usable.items(), groups, strict=True):
         whole = {"sha256": sha256, **facts.model_dump(include={"native_rate", "channels", "peak", "notes"})}
+        whole["stereo"] = bool(facts.stereo)
         for span in pieces[name]:
             place = {"name": piece_name(name, span[0]), "span": span} if name in spans else {"name": name}
             split = side(span, stretches.get(number, ())) if val is None else "val" if number in val else "train"

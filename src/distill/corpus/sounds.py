@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from distill.audio.reading import UnusableSound, decode_blocks
+from distill.audio.reading import UnusableSound, decode_planes
 from distill.corpus.cache import SoundCache, SoundFacts, file_sha256
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.errors import DistillError
@@ -58,6 +58,27 @@ class Corpus:
         piece, peak = self._piece(file)
         return piece.astype(np.float16), peak
 
+    def side(self, file: CorpusFile) -> npt.NDArray[np.float16] | None:
+        """Half of what the left has more than the right, [N], divided by what `audio` is divided by; None: there is no
+        stereo image.
+
+        Raises:
+            DistillError: as `audio`.
+        """
+        side = self._cache.side(file.sha256, self._stored(file)) if file.stereo else None
+        if side is None or file.span is None:
+            return side
+        return _cut(file, side).astype(np.float16)
+
+    def planes(self, file: CorpusFile) -> npt.NDArray[np.float32]:
+        """The file itself, [1, N], the middle, or [2, N], middle and side: not rounded for the cache.
+
+        Raises:
+            DistillError: the file is gone or has changed.
+        """
+        whole = np.concatenate(list(self._decoded_file(file))).T[: 2 if file.stereo else 1]
+        return np.ascontiguousarray(whole if file.span is None else np.stack([_cut(file, plane) for plane in whole]))
+
     def decoded(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:
         """The file itself, [n] samples at 48 kHz at a time: what `audio` is before it is rounded for the cache.
 
@@ -65,7 +86,7 @@ class Corpus:
             DistillError: the file is gone or has changed.
         """
         if file.span is None:
-            yield from self._decoded_file(file)
+            yield from (block[:, 0] for block in self._decoded_file(file))
         else:
             yield _cut(file, self._decoded_recording(file))
 
@@ -86,7 +107,7 @@ class Corpus:
         if self._recording is None or self._recording[0] != file.sha256:
             stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is mapped
             for block in self._decoded_file(file):
-                stream.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+                stream.write(np.ascontiguousarray(block[:, 0], dtype=np.float32).tobytes())
             stream.flush()
             self._recording = file.sha256, stream, np.memmap(stream, dtype=np.float32, mode="r")
         return self._recording[2]
@@ -96,7 +117,7 @@ class Corpus:
         if not has_content(path, file.sha256):
             raise DistillError(f"{path} is gone or has changed: put it back, or scan the folder again.")
         try:
-            yield from decode_blocks(path)
+            yield from decode_planes(path)
         except UnusableSound as reason:
             raise DistillError(f"{path} can no longer be read, {reason}: scan the folder again.") from reason
 

@@ -25,7 +25,7 @@ class MadeSound(NamedTuple):
     """One sound."""
 
     seed: int
-    samples: npt.NDArray[np.float32]  # [N] at 48 kHz
+    samples: npt.NDArray[np.float32]  # [channels, N] at 48 kHz
     sampling_seconds: float  # what its codes took, its share of the batch's
     synthesis_seconds: float
 

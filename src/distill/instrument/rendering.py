@@ -13,6 +13,7 @@ from distill.audio.master import finish
 from distill.instrument.sampling import Sampled
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
+from distill.models.image import widened
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
 
@@ -24,8 +25,9 @@ def to_samples(
     generator: torch.Generator,
     settings: GenerationSettings,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Codes [S, Q] -> samples [N], at most as long as wanted, safe to play."""
-    codes = sampled.codes
+    """Codes [S, Q] -> samples [channels, N], at most as long as wanted, safe to play."""
+    levels = loaded.card.vqvae_config.rvq_levels
+    codes = sampled.codes[:, :levels]  # of the middle
     # Both are drawn first, and always: the noise that follows is the same whatever becomes of end and loudness.
     end, loudness = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
     level = loaded.codec.typical_level_db
@@ -37,10 +39,17 @@ def to_samples(
         length = loaded.endings.samples(loaded.codec, codes, end)
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
+    stereo = loaded.image is not None and not settings.mono and len(codes)
+    image = loaded.image.decode(sampled.codes[:, levels].cpu()) if stereo and loaded.image is not None else None
+    heard = as_heard(synthesise(mel, generator)[:wanted], image)
     rate = loaded.card.corpus_manifest.highest_rate
-    samples = below_nyquist(synthesise(mel, generator)[:wanted], rate)
-    samples = below_nyquist(_levelled(loaded, codes, samples, loudness, settings), rate)  # a limiter makes higher ones
-    return finish(samples, SAMPLE_RATE).numpy()
+    levelled = _levelled(loaded, codes, below_nyquist(heard, rate), loudness, settings)
+    return finish(below_nyquist(levelled, rate), SAMPLE_RATE).numpy()  # a limiter makes higher frequencies
+
+
+def as_heard(middle: Tensor, image: Tensor | None) -> Tensor:
+    """Samples [N] and the cells of their image, None for a mono sound -> [channels, N]."""
+    return middle[None] if image is None else widened(middle, image)
 
 
 def _levelled(

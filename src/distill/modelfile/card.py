@@ -120,6 +120,8 @@ class ModelCard(Frozen):
     """Whether it was learned where in their last column sounds end (`distill.models.endings`)."""
     has_loudness: bool = False
     """Whether it was learned how loud sounds are (`distill.models.loudness`)."""
+    image_size: int | None = Field(None, ge=2, le=4096)
+    """How many codes the level of the stereo image has (`distill.models.image`); None: the model is mono."""
     has_synthesiser: bool = False
     """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
     synthesiser_config: SynthesiserConfig | None = None

@@ -129,7 +129,10 @@ def _contradiction(card: ModelCard) -> str:
         return "it names no sounds that it was trained on, or none that were held out"
     if card.has_prior and (prior is None or card.prior_metadata is None):
         return "it says that it has a prior, and has none"
-    if prior is not None and (prior.codebook_size, prior.rvq_levels) != (codec.codebook_size, codec.rvq_levels):
+    if card.image_size is not None and card.image_size != codec.codebook_size:
+        return "its stereo image is not for the codes of its codec"
+    levels = codec.rvq_levels + (card.image_size is not None)
+    if prior is not None and (prior.codebook_size, prior.rvq_levels) != (codec.codebook_size, levels):
         return "its prior is not for the codes of its codec"
     if card.texture_db is not None and len(card.texture_db) != card.spectrogram_config.n_mels:
         return "its texture does not fit its spectrograms"

@@ -15,6 +15,7 @@ from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
 from distill.models.endings import Endings
 from distill.models.grain import DrawnGrain
+from distill.models.image import ImageCodebook
 from distill.models.loudness import Loudness
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
@@ -51,6 +52,11 @@ class OpenedModel:
         """The prior, if there is one, in eval mode."""
         config = self.card.prior_config
         return None if config is None else self._network(lambda: CodePrior(config), "prior_state_dict", device)
+
+    def image(self) -> ImageCodebook | None:
+        """The codebook of the stereo image, if the model is stereo; it stays on the processor."""
+        size = self.card.image_size
+        return None if size is None else self._network(lambda: ImageCodebook(size), "image_state_dict", "cpu")
 
     def synthesiser(self, device: torch.device | str = "cpu") -> SpectrumNetwork | None:
         """The synthesiser of its own, if there is one, in eval mode."""
@@ -94,6 +100,8 @@ class LoadedVQModel:
     endings: Endings | None = None
     loudness: Loudness | None = None
     grain: DrawnGrain | None = None
+    image: ImageCodebook | None = None
+    """None: the model is mono."""
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:
@@ -126,6 +134,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
         opened.endings(),
         opened.loudness(),
         opened.grain(),
+        opened.image(),
     )
 
 

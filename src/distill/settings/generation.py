@@ -55,6 +55,7 @@ class GenerationSettings(Frozen):
     level: Level = knob(
         "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."
     )
+    mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
 
     @model_validator(mode="after")

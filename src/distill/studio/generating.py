@@ -44,10 +44,10 @@ def generate(
             yield made
             continue
         target = unused_path(out / f"{path.stem}-seed{made.seed}.{settings.format}")
-        write_audio(target, made.samples, comment=settings.comment(path.stem, made.seed))
+        write_audio(target, made.samples.T, comment=settings.comment(path.stem, made.seed))
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds
-        seconds = len(made.samples) / SAMPLE_RATE
+        seconds = made.samples.shape[1] / SAMPLE_RATE
         sounds.append(SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=made.seed))
         yield sounds[-1]
     yield GenerationCompleteEvent(str(path), settings.seeds()[0], tuple(sounds), sampling_seconds, synthesis_seconds)

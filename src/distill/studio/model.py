@@ -38,6 +38,7 @@ from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import Event, Progress
 from distill.instrument.making import made_sounds
+from distill.instrument.rendering import as_heard
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
@@ -47,7 +48,7 @@ from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
 from distill.studio.prior_training import train_prior_for
-from distill.studio.reconstructing import as_sound, through_the_codec
+from distill.studio.reconstructing import as_sound, image_of, through_the_codec
 from distill.studio.synthesiser_training import train_synth_for
 
 Place = str | os.PathLike[str]
@@ -95,7 +96,8 @@ class Model:
         Args:
             seconds: the longest that each may be.
             seed: None: a new one each time.
-            settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser.
+            settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
+                mono.
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -108,16 +110,17 @@ class Model:
         made = [
             each.samples for each in made_sounds(self._loaded, chosen, synthesise) if not isinstance(each, Progress)
         ]
-        longest = max(map(len, made))
+        longest = max(each.shape[1] for each in made)
         return Sounds(
-            np.stack([np.pad(samples, (0, longest - len(samples))) for samples in made])[:, None], SAMPLE_RATE
+            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), SAMPLE_RATE
         )
 
     def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:
         """A sound through the codec and back.
 
         Args:
-            samples: [samples] or [channels, samples], full scale 1; channels are mixed.
+            samples: [samples] or [channels, samples], full scale 1; two channels stay two where the model is stereo, else
+                channels are mixed.
             rate: their rate in Hz.
 
         Returns:
@@ -126,11 +129,13 @@ class Model:
         Raises:
             DistillError: it is no sound, or shorter than 20 ms.
         """
-        mono = _mono(samples, rate)
+        planes = _planes(samples, rate)
+        mono = planes[0]
         mel = torch.cat(list(log_mel_blocks(mono, self.card.spectrogram_config)), dim=1)
         made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
-        return Sounds(returned(waveform, torch.from_numpy(mono), rate).numpy()[None], SAMPLE_RATE)
+        heard = as_heard(waveform[: len(mono)], image_of(self._loaded, planes))
+        return Sounds(returned(heard, torch.from_numpy(mono), rate).numpy(), SAMPLE_RATE)
 
     def evaluate(self, *sounds: Place, synthesiser: str = "auto") -> dict[str, Any]:
         """What is lost in the codec and in synthesis, as `distill evaluate --json` says it.
@@ -245,8 +250,9 @@ def train_synth(
     yield from train_synth_for(os.fspath(model), where, settings, device, overwrite, resume=resume, stop=stop)
 
 
-def _mono(samples: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.float32]:
-    """[samples] or [channels, samples] at any rate -> [N] at 48 kHz."""
+def _planes(samples: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.float32]:
+    """[samples] or [channels, samples] at any rate -> at 48 kHz the middle [1, N]; of two channels that differ, the side
+    too, [2, N]."""
     given = np.asarray(samples, dtype=np.float32)
     if given.ndim not in (1, 2) or not given.size:
         raise DistillError(f"samples of shape {given.shape}: give [samples] or [channels, samples].")
@@ -256,12 +262,14 @@ def _mono(samples: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.float3
         raise DistillError(
             f"rate {rate}: give the samples' rate in Hz, from {RATE_LIMITS_HZ[0]} to {RATE_LIMITS_HZ[1]}."
         )
-    mono = given if given.ndim == 1 else given.mean(axis=0, dtype=np.float32)
+    planes = [given if given.ndim == 1 else given.mean(axis=0, dtype=np.float32)]
+    if given.ndim == 2 and len(given) == 2 and not np.array_equal(given[0], given[1]):
+        planes.append((given[0] - given[1]) / 2)
     if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
-    if len(mono) < MIN_SECONDS * SAMPLE_RATE:
+        planes = [soxr.resample(plane, rate, SAMPLE_RATE, quality="VHQ") for plane in planes]
+    if len(planes[0]) < MIN_SECONDS * SAMPLE_RATE:
         raise DistillError("samples are shorter than 20 ms: give a longer sound, as [samples] or [channels, samples].")
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    return np.ascontiguousarray(np.stack(planes), dtype=np.float32)
 
 
 def _result(events: Any) -> Any:

@@ -11,6 +11,7 @@ from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import reopen
 from distill.events import Event, Warned
 from distill.modelfile.card import ModelCard
+from distill.models.image import IMAGE_DIM
 from distill.settings.auto import Resolved, prior_auto, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
@@ -44,24 +45,25 @@ def train_prior_for(
             resolved = resumed_settings(PriorSettings, resumed, begun.file.path, PRIOR_STAGE)
         fabric = launch_fabric(device, resolved.settings.seed, processes)  # processes share the encoding too
         codec = begun.opened.codec(fabric.device)
-        beside = {}
+        image, beside = begun.opened.image(), {}
         if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
             manifest = card.corpus_manifest
             yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
             config = card.vqvae_config
-            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, config.rvq_levels)
+            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, levels_of(card))
         else:
             reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
             corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
             manifest = corpus.manifest
             views, seed = resolved.settings.views, resolved.settings.seed
-            extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed)
+            extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed, image)
             sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
         beside |= learned_endings(codec, sequences)
+        vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
         yield from train_prior(
             begun.file,
-            codec.codebooks(),
+            vectors,
             sequences,
             manifest,
             resolved,
@@ -71,6 +73,11 @@ def train_prior_for(
             resumed,
             beside,
         )
+
+
+def levels_of(card: ModelCard) -> int:
+    """Levels of codes that the prior of a model learns: the codec's, and one for a stereo image."""
+    return card.vqvae_config.rvq_levels + (card.image_size is not None)
 
 
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
@@ -83,8 +90,8 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
     columns_wanted = round((automatic["context_seconds"] if seconds is None else float(seconds)) / COLUMN_SECONDS)
     fixed = {
         "codebook_size": codec.codebook_size,
-        "codebook_dim": codec.codebook_dim,
-        "rvq_levels": codec.rvq_levels,
+        "codebook_dim": codec.codebook_dim + (0 if card.image_size is None else IMAGE_DIM),
+        "rvq_levels": levels_of(card),
         "bands": BANDS,
         "seq_len": max(1, columns_wanted) * BANDS,
     }

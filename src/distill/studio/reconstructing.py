@@ -4,24 +4,28 @@ import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from distill.audio.distance import audible_difference, fidelity
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.mel import log_mel_blocks
-from distill.audio.reading import read_audio
+from distill.audio.reading import read_planes
 from distill.audio.returning import returned
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
 from distill.errors import Stopped
 from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
+from distill.instrument.rendering import as_heard
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
 from distill.models.grain import code_recording
+from distill.models.image import image_powers, image_vectors
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE
 
@@ -33,11 +37,13 @@ def reconstruct(
     device: str = "auto",
     synthesiser: str = "auto",
     stop: threading.Event | None = None,
+    mono: bool = False,
 ) -> Generator[Event, None, None]:
     """Write what the codec makes of sounds, each as long as its source.
 
     Args:
         stop: set it to end before the next sound; those that are written stay.
+        mono: write one channel, whatever model and sound are.
 
     Raises:
         Stopped: before the first sound.
@@ -51,17 +57,19 @@ def reconstruct(
     for number, source in enumerate(files, start=1):
         if stop is not None and stop.is_set():
             break
-        samples, info = read_audio(source)
+        planes, info = read_planes(source)
+        samples = planes[0]
         for note in info.notes:
             yield Warned(f"{source}: {note}.")
         mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
         made, error = through_the_codec(loaded, mel, chosen)
         waveform = yield from as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.wav")
+        heard = as_heard(waveform[: len(samples)], None if mono else image_of(loaded, planes))
         original = torch.from_numpy(samples)
-        back = returned(waveform, original, info.native_rate)
-        write_audio(target, back.numpy())
-        seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, back, loaded.card.spectrogram_config)
+        back = returned(heard, original, info.native_rate)
+        write_audio(target, back.numpy().T)
+        seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, back.mean(0), loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left
         )
@@ -70,6 +78,13 @@ def reconstruct(
     if not sounds:
         raise Stopped("Stopped before a sound was written.")
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
+
+
+def image_of(loaded: LoadedVQModel, planes: npt.NDArray[np.float32]) -> Tensor | None:
+    """Middle and side [2, N] -> the cells of the image as its codes have it; None where model or sound is mono."""
+    if loaded.image is None or len(planes) == 1:
+        return None
+    return loaded.image.decode(loaded.image.encode(*image_vectors(image_powers(planes[0], planes[1]))))
 
 
 def through_the_codec(loaded: LoadedVQModel, mel: Tensor, device: torch.device) -> tuple[Tensor, float]:

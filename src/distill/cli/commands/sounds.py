@@ -52,6 +52,9 @@ def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reconstructed"),
+    mono: Annotated[
+        bool, typer.Option("--mono/--no-mono", help="One channel, the mix of both, where model and sound are stereo.")
+    ] = False,
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -61,7 +64,7 @@ def reconstruct(
     from distill.events import ReconstructionCompleteEvent
 
     stop = threading.Event()
-    work = studio.reconstruct(model, files, out, device, synthesiser, stop)
+    work = studio.reconstruct(model, files, out, device, synthesiser, stop, mono)
     done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(

@@ -13,6 +13,7 @@ from distill.events import CodecTrainingCompleteEvent, Event
 from distill.modelfile.card import HealthSnapshot, ModelMetadata
 from distill.settings.auto import Resolved
 from distill.settings.codec import CodecSettings
+from distill.training.codec.image import corpus_image
 from distill.training.codec.preview import CodecPreviews
 from distill.training.codec.task import CodecTask, health_of
 from distill.training.stage import BestEpochs, ModelInTraining, Stage, Trained, train_stage
@@ -50,6 +51,7 @@ def train_codec(
             "vqvae_config": settings.architecture(),
             "spectrogram_config": corpus.spectrogram,
             "training_config": settings,
+            **({} if image is None else {"image_size": len(image.vectors), "image_state_dict": image.state_dict()}),
             "codebook_health_snapshot": HealthSnapshot.model_validate(trained.best.validation.details["health"]),
             "corpus_manifest": corpus.manifest,
             "metadata": ModelMetadata(
@@ -63,6 +65,7 @@ def train_codec(
             ),
         }
 
+    image = corpus_image(corpus, settings.codebook_size, settings.seed) if corpus.manifest.stereo else None
     shown = fabric.is_global_zero and settings.preview_every
     previews = CodecPreviews(corpus, model.path, CODEC_STAGE) if shown else None
     best_epochs = BestEpochs(stage, sections)

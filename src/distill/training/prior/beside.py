@@ -27,7 +27,7 @@ def learned_endings(codec: ConvVQVAE, sequences: CodeSequences) -> dict[str, Any
     for view in (view for views in sequences.train for view in views):
         frames = 0 if view.frames is None else view.frames - (len(view.codes) // BANDS - 1) * FRAMES_PER_COLUMN
         if 0 < frames <= FRAMES_PER_COLUMN:
-            ends.append((view.codes, frames))
+            ends.append((view.codes[:, : codec.config.rvq_levels], frames))
     if not ends:
         return {}
     return {"has_endings": True, "endings_state_dict": dict(fit_endings(codec, ends).state_dict())}
@@ -39,7 +39,7 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
     for file, codes in zip(corpus.manifest.train, sequences.train_codes, strict=True):
         stored, peak = corpus.audio(file)
         samples = torch.from_numpy(np.array(stored[:LOUDNESS_SAMPLES], dtype=np.float32)) * peak
-        sounds.append((codes, rms_db(samples), peak_db(samples)))
+        sounds.append((codes[:, : codec.config.rvq_levels], rms_db(samples), peak_db(samples)))
     return {"has_loudness": True, "loudness_state_dict": dict(fit_loudness(codec, sounds).state_dict())}
 
 
@@ -53,7 +53,10 @@ def measured_grain(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences) -
         frames = min(len(stored), GRAIN_FILE_FRAMES, left)
         level = level_of(stored)
         mel = codec.pad_to_columns(torch.from_numpy(np.array(stored[:frames], dtype=np.float32)).T - level)
-        decoded = decode_codes(codec, codes[: columns(frames) * BANDS].to(device), level).cpu() - level
+        decoded = (
+            decode_codes(codec, codes[: columns(frames) * BANDS, : codec.config.rvq_levels].to(device), level).cpu()
+            - level
+        )
         differences.append(Difference(decoded, residual(mel, decoded)))
         left -= frames
         if left <= 0:

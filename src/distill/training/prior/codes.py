@@ -18,6 +18,7 @@ from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import encode_codes, level_of
+from distill.models.image import ImageCodebook, image_powers, image_vectors
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
 VIEW_SEMITONES = 1.0
@@ -53,13 +54,19 @@ class CodeSequences:
 
 
 def extract_code_sequences(
-    codec: ConvVQVAE, corpus: Corpus, device: torch.device, views: int = 1, seed: int = 0
+    codec: ConvVQVAE,
+    corpus: Corpus,
+    device: torch.device,
+    views: int = 1,
+    seed: int = 0,
+    image: ImageCodebook | None = None,
 ) -> Generator[Event, None, CodeSequences]:
     """Encode every file of the corpus, in eval mode, without gradient.
 
     Args:
         views: how many versions of each training file: itself, then by turns a little higher or lower, and begun a
             fraction of a column later.
+        image: of a stereo model, whose codes come as one more level.
 
     Several processes each encode a share of the files and return them all.
     """
@@ -69,11 +76,15 @@ def extract_code_sequences(
     for done, file in share(list(enumerate(files, start=1))):
         mel = corpus.mel(file)
         level = level_of(mel)
-        found = [CodeView(encode_codes(codec, mel, level, device).cpu(), frames=len(mel))]
+        powers = None if image is None else image_powers(corpus.audio(file)[0], corpus.side(file))
+        codes = _with_image(encode_codes(codec, mel, level, device).cpu(), image, powers)
+        found = [CodeView(codes, frames=len(mel))]
         if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
             rng = np.random.default_rng((seed, done))
-            for other, from_start in _other_views(corpus, file, views - 1, rng):
-                found.append(CodeView(encode_codes(codec, other, level, device).cpu(), from_start, len(other)))
+            for other, from_start, frame in _other_views(corpus, file, views - 1, rng):
+                codes = encode_codes(codec, other, level, device).cpu()
+                theirs = None if powers is None else powers[..., frame]
+                found.append(CodeView(_with_image(codes, image, theirs), from_start, len(other)))
         mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
     every = list(zip(files, gathered(mine, len(files)), strict=True))
@@ -85,19 +96,28 @@ def extract_code_sequences(
 
 def _other_views(
     corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Generator
-) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool]]:
-    """`count` log-mels [T, M] of versions of a file, and whether each begins where the file begins."""
+) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool, Tensor]]:
+    """`count` log-mels [T, M] of versions of a file, whether each begins where the file begins, and which frame of the file
+    each of its frames [T] was: an image changes so little over frequency that a semitone is nothing to it."""
     mel = corpus.mel(file)
     stored, peak = corpus.audio(file)
     for number in range(count):
         later = int(rng.integers(1, FRAMES_PER_COLUMN))
         if number % 2 and len(mel) > 2 * FRAMES_PER_COLUMN:
-            yield mel[later:], False
+            yield mel[later:], False, torch.arange(later, len(mel))
             continue
         ratio = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0)
         samples = np.asarray(stored, dtype=np.float32) * np.float32(peak)
         other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
-        yield torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy(), True
+        made = torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy()
+        yield made, True, (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
+
+
+def _with_image(codes: Tensor, image: ImageCodebook | None, powers: Tensor | None) -> Tensor:
+    """Codes [S, Q] of the middle -> [S, Q + 1] where the model is stereo."""
+    if image is None or powers is None:
+        return codes
+    return torch.cat([codes, image.encode(*image_vectors(powers))[:, None]], dim=1)
 
 
 def pack_codes(sequences: CodeSequences, manifest: CorpusManifest) -> dict[str, Tensor]:

@@ -1,0 +1,230 @@
+"""The stereo image: for each position, how its sound lies between left and right, as one code beside those of the middle.
+
+    middle, side ─ STFT ─▶ level difference and coherence of 16 bands every 8 frames ─ nearest vector ─▶ codes [S]
+    codes [S] ─▶ level differences and coherences, interpolated ─ with the middle's own samples ─▶ side
+
+A position has two bands of two cells in time, and a vector of their level differences and coherences (parametric stereo:
+Breebaart et al., 2005). The side is predicted from the middle, and what is left of it is the middle decorrelated, in such
+amounts as bring the level difference and the coherence that were coded. Left is middle + side and right middle - side,
+so their mean is the middle whatever the image.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distill.audio.mel import hz_to_mel, mel_to_hz
+from distill.models.kmeans import k_means
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
+
+N_FFT = 2048
+ROWS_PER_BAND, CELLS_PER_COLUMN = 2, 2
+ROWS, CELL_FRAMES = ROWS_PER_BAND * BANDS, FRAMES_PER_COLUMN // CELLS_PER_COLUMN
+IMAGE_DIM = 2 * ROWS_PER_BAND * CELLS_PER_COLUMN
+"""Numbers of a position: a level difference and a coherence for each of its cells."""
+LEVEL_SCALE_DB = 8.0
+"""A difference of so many dB weighs as much as one of 1 in coherence."""
+LARGEST_LEVEL_DB = 30.0
+AUDIBLE = 1e-6
+"""A position with less than this share of the energy of the loudest has the image of the one before it."""
+MOST_VECTORS = 20_000
+LARGEST_DECORRELATION = 3.0
+FINE_ROWS, SMOOTH_FRAMES = 24, 9
+"""Bands and frames in which the side is brought to what was coded."""
+DELAY_SECONDS = 0.01
+BLOCK_FRAMES, MARGIN_FRAMES = 2048, 32
+LOW_HZ, HIGH_HZ = 20.0, 24_000.0
+
+
+class ImageCodebook(nn.Module):
+    """The vectors behind the codes; the first is the middle itself, left and right alike."""
+
+    vectors: Tensor  # [K, IMAGE_DIM]
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", centred(size))
+
+    def encode(self, vectors: Tensor, heard: Tensor) -> Tensor:
+        """Vectors [S, IMAGE_DIM], [S] whether they are heard -> codes [S]."""
+        codes = torch.cdist(vectors, self.vectors, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+        if not len(codes):
+            return codes
+        by_column, known = codes.view(-1, BANDS), heard.view(-1, BANDS)
+        column = torch.arange(len(by_column))[:, None].expand_as(by_column)
+        last = torch.where(known, column, -1).cummax(0).values
+        return torch.where(last >= 0, by_column.gather(0, last.clamp_min(0)), 0).flatten()
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [S] -> cells [2, ROWS, 2 W]: level differences in dB, left over right, and coherences."""
+        shape = (-1, BANDS, 2, ROWS_PER_BAND, CELLS_PER_COLUMN)
+        cells = self.vectors[codes].view(shape).permute(2, 1, 3, 0, 4).reshape(2, ROWS, -1)
+        return cells * torch.tensor([LEVEL_SCALE_DB, 1.0])[:, None, None]
+
+    def prior_vectors(self, codebooks: Tensor) -> Tensor:
+        """The codec's codebooks [Q, K, D] -> [Q + 1, K, D + IMAGE_DIM]: the image has dimensions of its own, and weighs as
+        much as a level of the codec does, so that the others are to the prior what they are in a mono model."""
+        grown = codebooks.new_zeros(len(codebooks) + 1, codebooks.shape[1], codebooks.shape[2] + IMAGE_DIM)
+        grown[:-1, :, : codebooks.shape[2]] = codebooks
+        image = self.vectors.to(codebooks)
+        image = image - image.mean(0)
+        size = image.square().sum(-1).mean().clamp_min(1e-12)
+        grown[-1, :, codebooks.shape[2] :] = image * (codebooks.square().sum(-1).mean() / size).sqrt()
+        return grown
+
+
+def centred(count: int) -> Tensor:
+    """[count, IMAGE_DIM]: no level difference, full coherence."""
+    vector = torch.zeros(2, ROWS_PER_BAND * CELLS_PER_COLUMN)
+    vector[1] = 1.0
+    return vector.flatten().repeat(count, 1)
+
+
+def fit_image(sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int) -> ImageCodebook:
+    """A codebook of `size` vectors by k-means over what is heard in `sounds`: (vectors [S, IMAGE_DIM], heard [S])."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.cat([vectors[heard] for vectors, heard in sounds])
+    if len(points) > MOST_VECTORS:
+        points = points[torch.randperm(len(points), generator=generator)[:MOST_VECTORS]]
+    codebook = ImageCodebook(size)
+    if len(points):
+        centres, _ = k_means(points, size - 1, generator)
+        codebook.vectors[1:] = centres[torch.arange(size - 1) % len(centres)]
+    return codebook
+
+
+@torch.no_grad()
+def image_powers(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floating] | None) -> Tensor:
+    """Samples [N], memory-mapped or not -> [3, ROWS, T]: power of the middle, of the side, and what they have in common."""
+    frames = -(-len(middle) // HOP_LENGTH)
+    rows, half, parts = _rows(ROWS), N_FFT // 2, []
+    for first in range(0, frames, BLOCK_FRAMES):
+        count = min(BLOCK_FRAMES, frames - first)
+        start, stop = first * HOP_LENGTH - half, (first + count - 1) * HOP_LENGTH + half
+        blocks = [
+            np.pad(np.asarray(plane[max(start, 0) : stop], np.float32), (max(-start, 0), max(stop - len(plane), 0)))
+            for plane in (middle, side)
+            if plane is not None
+        ]
+        spectra = torch.stft(
+            torch.from_numpy(np.stack(blocks)), N_FFT, HOP_LENGTH, window=_window(), center=False, return_complex=True
+        )
+        power = spectra.real.square() + spectra.imag.square()
+        common = (spectra[0] * spectra[-1].conj()).real if side is not None else torch.zeros_like(power[0])
+        parts.append(rows @ torch.stack([power[0], power[-1] if side is not None else common, common]))
+    return torch.cat(parts, dim=2)
+
+
+def image_vectors(powers: Tensor) -> tuple[Tensor, Tensor]:
+    """[3, ROWS, T] -> vectors [S, IMAGE_DIM], S = 8 ceil(T / 16), and [S] whether each is heard."""
+    missing = columns(powers.shape[-1]) * FRAMES_PER_COLUMN - powers.shape[-1]
+    middle, side, common = F.pad(powers, (0, missing)).reshape(3, ROWS, -1, CELL_FRAMES).mean(-1)
+    least = 1e-12 * middle.max() + 1e-20
+    left, right = ((middle + side + sign * 2.0 * common).clamp_min(0.0) + least for sign in (1.0, -1.0))
+    level = (10.0 * (left / right).log10()).clamp(-LARGEST_LEVEL_DB, LARGEST_LEVEL_DB) / LEVEL_SCALE_DB
+    coherence = ((middle - side + least) / (left * right).sqrt()).clamp(-1.0, 1.0)
+    cells = torch.stack([level, coherence]).view(2, BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN)
+    energy = (middle + side).view(BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN).mean((1, 3)).T.flatten()
+    return cells.permute(3, 1, 0, 2, 4).reshape(-1, IMAGE_DIM), energy > AUDIBLE * energy.max()
+
+
+@torch.no_grad()
+def widened(middle: Tensor, cells: Tensor) -> Tensor:
+    """Samples [N] and cells [2, ROWS, C] of as much sound -> left and right [2, N], whose mean is the middle."""
+    side = torch.zeros_like(middle)
+    frames = -(-len(middle) // HOP_LENGTH)
+    for first in range(0, frames, BLOCK_FRAMES):
+        start, stop = max(0, first - MARGIN_FRAMES), min(frames, first + BLOCK_FRAMES + MARGIN_FRAMES)
+        made = _side(middle[start * HOP_LENGTH : stop * HOP_LENGTH], cells, start)
+        wanted = slice(first * HOP_LENGTH, min((first + BLOCK_FRAMES) * HOP_LENGTH, len(middle)))
+        side[wanted] = made[(first - start) * HOP_LENGTH :][: wanted.stop - wanted.start]
+    return torch.stack([middle + side, middle - side])
+
+
+def _side(middle: Tensor, cells: Tensor, first_frame: int) -> Tensor:
+    """The side [N] of a block that begins at a frame."""
+    padded = F.pad(middle, (0, max(0, N_FFT - len(middle))))
+    spectrum = torch.stft(padded, N_FFT, HOP_LENGTH, window=_window(), pad_mode="constant", return_complex=True)
+    level, coherence = _interpolated(cells, first_frame, spectrum.shape[-1])
+    predicted, rest = _shares(level, coherence)
+    other = spectrum * _allpass()[:, None]
+    rows, of_bin = _rows(FINE_ROWS), _row_of_bin(FINE_ROWS)
+    own, strange = (_smooth(rows @ (each.real.square() + each.imag.square())) for each in (spectrum, other))
+    cross = other * spectrum.conj()
+    least = 1e-10 * float(own.max()) + 1e-20
+    common = torch.complex(_smooth(rows @ cross.real), _smooth(rows @ cross.imag)) / (own + least)
+    left_over = (strange - common.abs().square() * own).maximum(0.05 * strange)
+    gain = (own / (left_over + least)).sqrt().clamp_max(LARGEST_DECORRELATION)
+    unlike = gain[of_bin] * (other - common[of_bin] * spectrum)
+    made = predicted * spectrum + rest * unlike
+    return torch.istft(made, N_FFT, HOP_LENGTH, window=_window(), length=len(padded))[: len(middle)]
+
+
+def _shares(level: Tensor, coherence: Tensor) -> tuple[Tensor, Tensor]:
+    """Level differences in dB and coherences -> how much of the side is the middle, and how much is unlike it."""
+    ratio = 10.0 ** (level / 20.0)
+    coherence = coherence.clamp(-0.98, 1.0)
+    middle = ((ratio.square() + 1.0 + 2.0 * coherence * ratio) / 4.0).clamp_min(1e-4)
+    side = (ratio.square() + 1.0 - 2.0 * coherence * ratio) / 4.0
+    predicted = (ratio.square() - 1.0) / (4.0 * middle)
+    return predicted, (side / middle - predicted.square()).clamp_min(0.0).sqrt()
+
+
+def _interpolated(cells: Tensor, first_frame: int, frames: int) -> Tensor:
+    """[2, ROWS, C] -> [2, F, frames], linear between the middles of cells, in time and on the mel scale."""
+    time = (torch.arange(first_frame, first_frame + frames) + 0.5) / CELL_FRAMES - 0.5
+    hertz = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)
+    low, high = hz_to_mel(LOW_HZ), hz_to_mel(HIGH_HZ)
+    mels = np.array([hz_to_mel(hz) for hz in hertz], dtype=np.float32)
+    return _between(
+        _between(cells, time).transpose(1, 2), torch.from_numpy((mels - low) / (high - low) * ROWS - 0.5)
+    ).transpose(1, 2)
+
+
+def _between(values: Tensor, places: Tensor) -> Tensor:
+    """[..., C] at places between its numbers."""
+    last = values.shape[-1] - 1
+    places = places.clamp(0.0, float(last))
+    under = places.floor().long()
+    share = places - under
+    return values[..., under] * (1.0 - share) + values[..., (under + 1).clamp_max(last)] * share
+
+
+def _smooth(rows: Tensor) -> Tensor:
+    """[rows, T] -> the mean over frames around each."""
+    return F.avg_pool1d(rows[:, None], SMOOTH_FRAMES, 1, SMOOTH_FRAMES // 2, count_include_pad=False)[:, 0]
+
+
+@lru_cache(maxsize=1)
+def _window() -> Tensor:
+    return torch.hann_window(N_FFT)
+
+
+@lru_cache(maxsize=4)
+def _row_of_bin(rows: int) -> Tensor:
+    """[F]: the row of each bin; rows are equally wide in mel."""
+    edges = mel_to_hz(np.linspace(hz_to_mel(LOW_HZ), hz_to_mel(HIGH_HZ), rows + 1))
+    return torch.from_numpy(np.searchsorted(edges[1:-1], np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)))
+
+
+@lru_cache(maxsize=4)
+def _rows(rows: int) -> Tensor:
+    """[rows, F]: 1 where a bin is in a row."""
+    return (_row_of_bin(rows)[None] == torch.arange(rows)[:, None]).float()
+
+
+@lru_cache(maxsize=1)
+def _allpass() -> Tensor:
+    """[F]: a filter of gain 1 whose delay goes up and down with frequency, always the same one."""
+    bins = N_FFT // 2 + 1
+    places = np.arange(0, bins + 16, 8)
+    delays = np.interp(
+        np.arange(bins), places, np.random.default_rng(0).uniform(-DELAY_SECONDS, DELAY_SECONDS, len(places))
+    )
+    phase = np.cumsum(2.0 * np.pi * SAMPLE_RATE / N_FFT * delays) + np.pi / 2
+    return torch.polar(torch.ones(bins), torch.from_numpy(phase.astype(np.float32)))

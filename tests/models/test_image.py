@@ -1,0 +1,137 @@
+"""The stereo image: what is measured, coded and made again, and that the middle is left alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import distill
+from distill import studio
+from distill.modelfile.opened import load_model
+from distill.models.image import (
+    IMAGE_DIM,
+    ROWS,
+    ImageCodebook,
+    centred,
+    fit_image,
+    image_powers,
+    image_vectors,
+    widened,
+)
+from distill.settings.generation import GenerationSettings
+from tiny import RATE, TINY_CODEC, TINY_PRIOR, hit
+
+NOISE = np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32) * 0.1
+
+
+def cells(level: float, coherence: float, columns: int) -> torch.Tensor:
+    both = torch.tensor([level, coherence])
+    return both[:, None, None].expand(2, ROWS, 2 * columns).contiguous()
+
+
+@pytest.mark.parametrize(("level", "coherence"), [(6.0, 1.0), (-12.0, 0.9), (0.0, 0.1), (3.0, 0.5), (0.0, -0.5)])
+def test_what_is_asked_for_is_made_and_measured(level: float, coherence: float) -> None:
+    """Guards against left and right exchanged, a decorrelator that does not decorrelate, and levels that come out smaller."""
+    middle = torch.from_numpy(NOISE[0])
+    left, right = widened(middle, cells(level, coherence, 6))
+    vectors, heard = image_vectors(image_powers(((left + right) / 2).numpy(), ((left - right) / 2).numpy()))
+    assert heard.all()
+    inner = vectors.view(-1, 8, 2, 4)[1:4, 1:7]
+    assert float(inner[:, :, 0].mean()) * 8 == pytest.approx(level, abs=0.5)
+    assert float((inner[:, :, 0] * 8 - level).abs().mean()) < 1.0
+    assert float(inner[:, :, 1].mean()) == pytest.approx(coherence, abs=0.1)
+
+
+def test_the_mix_of_what_is_made_is_the_middle() -> None:
+    """Guards against a fold-down that loses or colours anything, at any image."""
+    middle = torch.from_numpy(np.concatenate([hit(1, 1.0), NOISE[0]]))
+    made = widened(middle, torch.stack([torch.full((ROWS, 24), 4.0), torch.full((ROWS, 24), 0.2)]))
+    torch.testing.assert_close(made.mean(0), middle, atol=1e-7, rtol=0)
+    assert float(made.diff(dim=0).abs().max()) > 0.01
+
+
+def test_the_first_code_is_exactly_the_middle() -> None:
+    """Guards against mono files of a stereo corpus that come back wide."""
+    book = ImageCodebook(16)
+    middle = torch.from_numpy(hit(3, 0.5))
+    left, right = widened(middle, book.decode(torch.zeros(24, dtype=torch.long)))
+    torch.testing.assert_close(left, right, atol=1e-6, rtol=0)
+    vectors, heard = image_vectors(image_powers(hit(3, 0.5), None))
+    assert not fit_image([(vectors, heard)], 16, 0).encode(vectors, heard).any()
+
+
+def test_codes_come_back_as_the_cells_they_stand_for() -> None:
+    """Guards against bands, moments or channels that change places between measuring and making."""
+    rng = torch.Generator().manual_seed(0)
+    vectors = torch.randn(40, IMAGE_DIM, generator=rng).clamp(-1, 1)
+    book = ImageCodebook(41)
+    book.vectors[1:] = vectors
+    decoded = book.decode(book.encode(vectors, torch.ones(40, dtype=torch.bool)))
+    assert decoded.shape == (2, ROWS, 10)
+    wanted = vectors.view(5, 8, 2, 2, 2)  # column, band, what, row in band, moment
+    assert float(decoded[0, 2 * 3 + 1, 2 * 4]) == pytest.approx(8 * float(wanted[4, 3, 0, 1, 0]))
+    assert float(decoded[1, 2 * 7, 2 * 2 + 1]) == pytest.approx(float(wanted[2, 7, 1, 0, 1]))
+
+
+def test_what_is_not_heard_keeps_the_image_before_it() -> None:
+    book = ImageCodebook(3)
+    book.vectors[1] = -centred(1)
+    vectors = torch.cat([centred(8), -centred(8), centred(8)])
+    heard = torch.tensor([True] * 16 + [False] * 8)
+    assert book.encode(vectors, heard).tolist() == [0] * 8 + [1] * 16
+
+
+@pytest.fixture(scope="module")
+def stereo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    room = tmp_path_factory.mktemp("stereo")
+    sounds = room / "sounds"
+    sounds.mkdir()
+    for number in range(8):
+        pair = np.stack([hit(number), (0.2 + 0.1 * number) * hit(number) + 0.3 * hit(number + 9)], 1)
+        soundfile.write(sounds / f"{number}.wav", pair, RATE, subtype="PCM_24")
+    path = room / "wide.distill"
+    list(studio.train(sounds, out=path, overrides=TINY_CODEC, device="cpu"))
+    list(studio.train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu"))
+    return path
+
+
+def test_a_stereo_model_from_folder_to_file(stereo_model: Path, tmp_path: Path) -> None:
+    """Guards against an image that gets lost between the stages, and a mix that is not what `--mono` gives."""
+    loaded = load_model(stereo_model)
+    assert loaded.image is not None
+    assert loaded.prior is not None
+    assert loaded.prior.config.rvq_levels == loaded.card.vqvae_config.rvq_levels + 1
+    codec_part = loaded.prior.vectors[:-1, :, 8:]
+    assert not codec_part.any()
+    settings = GenerationSettings(count=2, seconds=0.5, seed=1)
+    list(studio.generate(str(stereo_model), tmp_path / "both", settings, "cpu"))
+    list(studio.generate(str(stereo_model), tmp_path / "one", settings.model_copy(update={"mono": True}), "cpu"))
+    for path in sorted((tmp_path / "both").iterdir()):
+        made, _ = soundfile.read(path, always_2d=True)
+        mix, _ = soundfile.read(tmp_path / "one" / path.name, always_2d=True)
+        assert made.shape[1] == 2
+        assert mix.shape == (len(made), 1)
+        gain = float((made.mean(1) @ mix[:, 0]) / (mix[:, 0] @ mix[:, 0]))
+        assert gain <= 1.0001
+        np.testing.assert_allclose(made.mean(1), gain * mix[:, 0], atol=2e-3)
+    model = distill.load(stereo_model, device="cpu")
+    samples, rate = model.generate(count=2, seconds=0.5, seed=1)
+    assert samples.shape[:2] == (2, 2)
+    again, _ = model.reconstruct(np.stack([hit(1), 0.1 * hit(1)]), rate)
+    assert again.shape == (2, len(hit(1)))
+    assert np.square(again[0]).sum() > 4 * np.square(again[1]).sum()
+    assert model.reconstruct(hit(1), rate).samples.shape == (1, len(hit(1)))
+
+
+def test_a_stereo_file_is_written_with_two_channels(stereo_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "a.wav"
+    soundfile.write(source, np.stack([hit(2), 0.2 * hit(2)], 1), RATE)
+    list(studio.reconstruct(str(stereo_model), [source], tmp_path / "again", "cpu", refine=False))
+    list(studio.reconstruct(str(stereo_model), [source], tmp_path / "mono", "cpu", refine=False, mono=True))
+    made, _ = soundfile.read(tmp_path / "again" / "a.wav", always_2d=True)
+    mix, _ = soundfile.read(tmp_path / "mono" / "a.wav", always_2d=True)
+    assert made.shape == (len(hit(2)), 2)
+    assert mix.shape == (len(hit(2)), 1)
+    assert np.square(made[:, 0]).sum() > 4 * np.square(made[:, 1]).sum()

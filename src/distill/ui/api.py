@@ -33,7 +33,7 @@ def endpoint_of_settings(made: Callable[[str, str, dict[str, Any]], list[dict[st
     parameters["device"] = inspect.Parameter("device", KEYWORDS, default="auto", annotation=str)
     for knob in knobs_of(GenerationSettings):
         name = "audio_format" if knob.name == "format" else knob.name
-        kind = str if knob.choices else knob.annotation
+        kind = str if knob.choices and knob.annotation is not bool else knob.annotation
         kind = kind | None if knob.default is None else kind
         parameters[name] = inspect.Parameter(name, KEYWORDS, default=knob.default, annotation=kind)
     ordered = [parameters[name] for name in (*FIRST, *(name for name in parameters if name not in FIRST))]

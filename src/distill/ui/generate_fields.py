@@ -55,7 +55,7 @@ def lay_out_what(models: list[str]) -> What:
 
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
-    less_usual = ("ending", "level", "synthesiser", "texture")
+    less_usual = ("ending", "level", "synthesiser", "texture", "mono")
     placed = {"seconds", "count", "seed", *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
     with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
@@ -76,7 +76,9 @@ def _field(knob: Knob) -> Any:
         "min_width": 110,
     }
     if knob.choices:
-        return gr.Dropdown(list(knob.choices), value=knob.default, filterable=False, **place)
+        return gr.Dropdown(
+            list(knob.choices), value=knob.unset if knob.annotation is bool else knob.default, filterable=False, **place
+        )
     if knob.default is None:
         return gr.Textbox(placeholder=knob.unset, max_lines=1, **place)
     step = 1 if knob.annotation is int else 0.05
@@ -106,4 +108,5 @@ def settings_from(model: str | None, *values: Any) -> tuple[str, GenerationSetti
 def values_of(model: str, made: GenerationSettings) -> tuple[Any, ...]:
     """The values of `fields_of` that make these settings."""
     values = {name: getattr(made, name) for name in KNOBS}
+    values |= {name: "on" if value else "off" for name, value in values.items() if KNOBS[name].annotation is bool}
     return (model, *({**values, "seed": "" if made.seed is None else f"{made.seed}"}.values()))

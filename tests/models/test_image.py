@@ -128,8 +128,8 @@ def test_a_stereo_model_from_folder_to_file(stereo_model: Path, tmp_path: Path) 
 def test_a_stereo_file_is_written_with_two_channels(stereo_model: Path, tmp_path: Path) -> None:
     source = tmp_path / "a.wav"
     soundfile.write(source, np.stack([hit(2), 0.2 * hit(2)], 1), RATE)
-    list(studio.reconstruct(str(stereo_model), [source], tmp_path / "again", "cpu", refine=False))
-    list(studio.reconstruct(str(stereo_model), [source], tmp_path / "mono", "cpu", refine=False, mono=True))
+    list(studio.reconstruct(str(stereo_model), [source], tmp_path / "again", "cpu"))
+    list(studio.reconstruct(str(stereo_model), [source], tmp_path / "mono", "cpu", mono=True))
     made, _ = soundfile.read(tmp_path / "again" / "a.wav", always_2d=True)
     mix, _ = soundfile.read(tmp_path / "mono" / "a.wav", always_2d=True)
     assert made.shape == (len(hit(2)), 2)

@@ -41,10 +41,11 @@ def to_samples(
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
     stereo = loaded.image is not None and not settings.mono and len(codes)
     image = loaded.image.decode(sampled.codes[:, levels].cpu()) if stereo and loaded.image is not None else None
-    heard = as_heard(synthesise(mel, generator)[:wanted], image)
     rate = loaded.card.corpus_manifest.highest_rate
-    levelled = _levelled(loaded, codes, below_nyquist(heard, rate), loudness, settings)
-    return finish(below_nyquist(levelled, rate), SAMPLE_RATE).numpy()  # a limiter makes higher frequencies
+    middle = below_nyquist(synthesise(mel, generator)[:wanted], rate)
+    middle = below_nyquist(_levelled(loaded, codes, middle, loudness, settings), rate)  # a limiter makes higher ones
+    heard = as_heard(middle, image)
+    return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()
 
 
 def as_heard(middle: Tensor, image: Tensor | None) -> Tensor:
@@ -56,8 +57,6 @@ def _levelled(
     loaded: LoadedVQModel, codes: Tensor, samples: Tensor, point: float, settings: GenerationSettings
 ) -> Tensor:
     """Samples as loud as was asked for; models that have not learned it make all alike, at the typical level."""
-    if settings.level == "normalise":
-        return normalised(samples)
-    if loaded.loudness is None:
+    if settings.level == "normalise" or loaded.loudness is None:
         return samples
     return loaded.loudness.applied(samples, loaded.loudness.wanted(loaded.codec, codes, point))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distill.audio.distance import audible_difference, fidelity
 from distill.audio.griffin_lim import Synthesiser
+from distill.audio.master import not_clipped
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_planes
 from distill.audio.returning import returned
@@ -65,11 +66,11 @@ def reconstruct(
         made, error = through_the_codec(loaded, mel, chosen)
         waveform = yield from as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.wav")
-        heard = as_heard(waveform[: len(samples)], None if mono else image_of(loaded, planes))
         original = torch.from_numpy(samples)
-        back = returned(heard, original, info.native_rate)
-        write_audio(target, back.numpy().T)
-        seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, back.mean(0), loaded.card.spectrogram_config)
+        middle = returned(waveform, original, info.native_rate)
+        heard = not_clipped(as_heard(middle, None if mono else image_of(loaded, planes)))
+        write_audio(target, heard.numpy().T)
+        seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left
         )

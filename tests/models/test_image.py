@@ -13,11 +13,13 @@ from distill.modelfile.opened import load_model
 from distill.models.image import (
     IMAGE_DIM,
     ROWS,
+    Cells,
     ImageCodebook,
     centred,
     fit_image,
     image_powers,
     image_vectors,
+    recorded_cells,
     widened,
 )
 from distill.settings.generation import GenerationSettings
@@ -26,9 +28,29 @@ from tiny import RATE, TINY_CODEC, TINY_PRIOR, hit
 NOISE = np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32) * 0.1
 
 
-def cells(level: float, coherence: float, columns: int) -> torch.Tensor:
+def cells(level: float, coherence: float, columns: int) -> Cells:
     both = torch.tensor([level, coherence])
-    return both[:, None, None].expand(2, ROWS, 2 * columns).contiguous()
+    return Cells(both[:, None, None].expand(2, ROWS, 2 * columns).contiguous(), 8)
+
+
+def test_a_recording_keeps_its_own_image() -> None:
+    """Guards against an image of one code for a sixth of a second, and one in another band or moment: a hit on the left, one on
+    the right a tenth of a second later, and a high tone in the middle."""
+    quiet = np.zeros(int(0.1 * RATE), np.float32)
+    low, high = hit(3, 0.3), 0.2 * np.sin(2 * np.pi * 9_000 * np.arange(int(0.5 * RATE)) / RATE).astype(np.float32)
+    left, right = (
+        np.pad(each, (0, len(high) - len(each))) for each in (low, np.concatenate([quiet, quiet, low[:9_600]]))
+    )
+    left, right = left + high, right + high
+    middle, side = (left + right) / 2, (left - right) / 2
+    made = widened(torch.from_numpy(middle), recorded_cells(middle, side)).numpy()
+    for first in (0, len(quiet) * 2):  # while only one of them sounds
+        part = slice(first + 1_000, first + 5_000)
+        loud, soft = (made[0], made[1]) if first == 0 else (made[1], made[0])
+        below = np.abs(np.fft.rfft(np.stack([loud[part], soft[part]]))[:, : 4_000 * 3_000 // RATE]) ** 2
+        assert below[0].sum() > 20 * below[1].sum()
+    above = np.abs(np.fft.rfft(made, axis=1)[:, 8_900 * made.shape[1] // RATE : 9_100 * made.shape[1] // RATE]) ** 2
+    assert above[0].sum() == pytest.approx(above[1].sum(), rel=0.1)
 
 
 @pytest.mark.parametrize(("level", "coherence"), [(6.0, 1.0), (-12.0, 0.9), (0.0, 0.1), (3.0, 0.5), (0.0, -0.5)])
@@ -47,7 +69,7 @@ def test_what_is_asked_for_is_made_and_measured(level: float, coherence: float) 
 def test_the_mix_of_what_is_made_is_the_middle() -> None:
     """Guards against a fold-down that loses or colours anything, at any image."""
     middle = torch.from_numpy(np.concatenate([hit(1, 1.0), NOISE[0]]))
-    made = widened(middle, torch.stack([torch.full((ROWS, 24), 4.0), torch.full((ROWS, 24), 0.2)]))
+    made = widened(middle, Cells(torch.stack([torch.full((ROWS, 24), 4.0), torch.full((ROWS, 24), 0.2)]), 8))
     torch.testing.assert_close(made.mean(0), middle, atol=1e-7, rtol=0)
     assert float(made.diff(dim=0).abs().max()) > 0.01
 
@@ -68,7 +90,7 @@ def test_codes_come_back_as_the_cells_they_stand_for() -> None:
     vectors = torch.randn(40, IMAGE_DIM, generator=rng).clamp(-1, 1)
     book = ImageCodebook(41)
     book.vectors[1:] = vectors
-    decoded = book.decode(book.encode(vectors, torch.ones(40, dtype=torch.bool)))
+    decoded = book.decode(book.encode(vectors, torch.ones(40, dtype=torch.bool))).values
     assert decoded.shape == (2, ROWS, 10)
     wanted = vectors.view(5, 8, 2, 2, 2)  # column, band, what, row in band, moment
     assert float(decoded[0, 2 * 3 + 1, 2 * 4]) == pytest.approx(8 * float(wanted[4, 3, 0, 1, 0]))

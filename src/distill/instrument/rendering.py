@@ -13,7 +13,7 @@ from distill.audio.master import finish
 from distill.instrument.sampling import Sampled
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
-from distill.models.image import widened
+from distill.models.image import Cells, widened
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
 
@@ -48,7 +48,7 @@ def to_samples(
     return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()
 
 
-def as_heard(middle: Tensor, image: Tensor | None) -> Tensor:
+def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
     """Samples [N] and the cells of their image, None for a mono sound -> [channels, N]."""
     return middle[None] if image is None else widened(middle, image)
 

@@ -11,6 +11,7 @@ so their mean is the middle whatever the image.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +34,23 @@ LARGEST_LEVEL_DB = 30.0
 AUDIBLE = 1e-6
 """A position with less than this share of the energy of the loudest has the image of the one before it."""
 MOST_VECTORS = 20_000
+RECORDED_ROWS, RECORDED_FRAMES = 40, 2
+"""Bands and frames of the cells of a recording, which no prior has to predict."""
+RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP = 0.5, 0.05
 LARGEST_DECORRELATION = 3.0
 FINE_ROWS, SMOOTH_FRAMES = 24, 9
 """Bands and frames in which the side is brought to what was coded."""
 DELAY_SECONDS = 0.01
 BLOCK_FRAMES, MARGIN_FRAMES = 2048, 32
 LOW_HZ, HIGH_HZ = 20.0, 24_000.0
+
+
+class Cells(NamedTuple):
+    """An image on a grid of bands and moments."""
+
+    values: Tensor  # [2, rows, C]: level differences in dB, left over right, and coherences
+    frames: int
+    """Of one cell."""
 
 
 class ImageCodebook(nn.Module):
@@ -60,11 +72,11 @@ class ImageCodebook(nn.Module):
         last = torch.where(known, column, -1).cummax(0).values
         return torch.where(last >= 0, by_column.gather(0, last.clamp_min(0)), 0).flatten()
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [S] -> cells [2, ROWS, 2 W]: level differences in dB, left over right, and coherences."""
+    def decode(self, codes: Tensor) -> Cells:
+        """Codes [S] -> cells of 16 bands by 8 frames."""
         shape = (-1, BANDS, 2, ROWS_PER_BAND, CELLS_PER_COLUMN)
         cells = self.vectors[codes].view(shape).permute(2, 1, 3, 0, 4).reshape(2, ROWS, -1)
-        return cells * torch.tensor([LEVEL_SCALE_DB, 1.0])[:, None, None]
+        return Cells(cells * torch.tensor([LEVEL_SCALE_DB, 1.0])[:, None, None], CELL_FRAMES)
 
     def prior_vectors(self, codebooks: Tensor) -> Tensor:
         """The codec's codebooks [Q, K, D] -> [Q + 1, K, D + IMAGE_DIM]: the image has dimensions of its own, and weighs as
@@ -99,10 +111,10 @@ def fit_image(sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int) -> 
 
 
 @torch.no_grad()
-def image_powers(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floating] | None) -> Tensor:
-    """Samples [N], memory-mapped or not -> [3, ROWS, T]: power of the middle, of the side, and what they have in common."""
+def image_powers(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floating] | None, bands: int = ROWS) -> Tensor:
+    """Samples [N], memory-mapped or not -> [3, bands, T]: power of the middle, of the side, and what they have in common."""
     frames = -(-len(middle) // HOP_LENGTH)
-    rows, half, parts = _rows(ROWS), N_FFT // 2, []
+    rows, half, parts = _rows(bands), N_FFT // 2, []
     for first in range(0, frames, BLOCK_FRAMES):
         count = min(BLOCK_FRAMES, frames - first)
         start, stop = first * HOP_LENGTH - half, (first + count - 1) * HOP_LENGTH + half
@@ -122,20 +134,34 @@ def image_powers(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floating
 
 def image_vectors(powers: Tensor) -> tuple[Tensor, Tensor]:
     """[3, ROWS, T] -> vectors [S, IMAGE_DIM], S = 8 ceil(T / 16), and [S] whether each is heard."""
-    missing = columns(powers.shape[-1]) * FRAMES_PER_COLUMN - powers.shape[-1]
-    middle, side, common = F.pad(powers, (0, missing)).reshape(3, ROWS, -1, CELL_FRAMES).mean(-1)
-    least = 1e-12 * middle.max() + 1e-20
-    left, right = ((middle + side + sign * 2.0 * common).clamp_min(0.0) + least for sign in (1.0, -1.0))
-    level = (10.0 * (left / right).log10()).clamp(-LARGEST_LEVEL_DB, LARGEST_LEVEL_DB) / LEVEL_SCALE_DB
-    coherence = ((middle - side + least) / (left * right).sqrt()).clamp(-1.0, 1.0)
-    cells = torch.stack([level, coherence]).view(2, BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN)
+    (level, coherence), middle, side = _measured(powers, CELL_FRAMES)
+    cells = torch.stack([level / LEVEL_SCALE_DB, coherence]).view(2, BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN)
     energy = (middle + side).view(BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN).mean((1, 3)).T.flatten()
     return cells.permute(3, 1, 0, 2, 4).reshape(-1, IMAGE_DIM), energy > AUDIBLE * energy.max()
 
 
+def _measured(powers: Tensor, cell_frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """[3, rows, T] -> level differences in dB and coherences [2, rows, C], and the powers of middle and side [rows, C]."""
+    missing = columns(powers.shape[-1]) * FRAMES_PER_COLUMN - powers.shape[-1]
+    middle, side, common = F.pad(powers, (0, missing)).reshape(3, powers.shape[1], -1, cell_frames).mean(-1)
+    least = 1e-12 * middle.max() + 1e-20
+    left, right = ((middle + side + sign * 2.0 * common).clamp_min(0.0) + least for sign in (1.0, -1.0))
+    level = (10.0 * (left / right).log10()).clamp(-LARGEST_LEVEL_DB, LARGEST_LEVEL_DB)
+    coherence = ((middle - side + least) / (left * right).sqrt()).clamp(-1.0, 1.0)
+    return torch.stack([level, coherence]), middle, side
+
+
+def recorded_cells(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floating]) -> Cells:
+    """Samples [N] of a recording -> its image, rounded to half a dB and 0.05: what one code leaves out, as grain is
+    of the middle."""
+    values, _, _ = _measured(image_powers(middle, side, RECORDED_ROWS), RECORDED_FRAMES)
+    steps = torch.tensor([RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP])[:, None, None]
+    return Cells((values / steps).round() * steps, RECORDED_FRAMES)
+
+
 @torch.no_grad()
-def widened(middle: Tensor, cells: Tensor) -> Tensor:
-    """Samples [N] and cells [2, ROWS, C] of as much sound -> left and right [2, N], whose mean is the middle."""
+def widened(middle: Tensor, cells: Cells) -> Tensor:
+    """Samples [N] and cells of as much sound -> left and right [2, N], whose mean is the middle."""
     side = torch.zeros_like(middle)
     frames = -(-len(middle) // HOP_LENGTH)
     for first in range(0, frames, BLOCK_FRAMES):
@@ -146,7 +172,7 @@ def widened(middle: Tensor, cells: Tensor) -> Tensor:
     return torch.stack([middle + side, middle - side])
 
 
-def _side(middle: Tensor, cells: Tensor, first_frame: int) -> Tensor:
+def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
     """The side [N] of a block that begins at a frame."""
     padded = F.pad(middle, (0, max(0, N_FFT - len(middle))))
     spectrum = torch.stft(padded, N_FFT, HOP_LENGTH, window=_window(), pad_mode="constant", return_complex=True)
@@ -175,14 +201,15 @@ def _shares(level: Tensor, coherence: Tensor) -> tuple[Tensor, Tensor]:
     return predicted, (side / middle - predicted.square()).clamp_min(0.0).sqrt()
 
 
-def _interpolated(cells: Tensor, first_frame: int, frames: int) -> Tensor:
-    """[2, ROWS, C] -> [2, F, frames], linear between the middles of cells, in time and on the mel scale."""
-    time = (torch.arange(first_frame, first_frame + frames) + 0.5) / CELL_FRAMES - 0.5
+def _interpolated(cells: Cells, first_frame: int, frames: int) -> Tensor:
+    """[2, F, frames], linear between the middles of cells, in time and on the mel scale."""
+    time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
     hertz = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)
     low, high = hz_to_mel(LOW_HZ), hz_to_mel(HIGH_HZ)
     mels = np.array([hz_to_mel(hz) for hz in hertz], dtype=np.float32)
     return _between(
-        _between(cells, time).transpose(1, 2), torch.from_numpy((mels - low) / (high - low) * ROWS - 0.5)
+        _between(cells.values, time).transpose(1, 2),
+        torch.from_numpy((mels - low) / (high - low) * cells.values.shape[1] - 0.5),
     ).transpose(1, 2)
 
 

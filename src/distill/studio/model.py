@@ -30,7 +30,7 @@ import torch
 
 from distill.audio.decoders import RATE_LIMITS_HZ
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.master import not_clipped
+from distill.audio.loudness import HIGHEST_DB, limited
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
 from distill.audio.returning import returned
@@ -136,7 +136,8 @@ class Model:
         made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
         middle = returned(waveform, torch.from_numpy(mono), rate)
-        return Sounds(not_clipped(as_heard(middle, image_of(self._loaded, planes))).numpy(), SAMPLE_RATE)
+        heard = limited(as_heard(middle, image_of(self._loaded, planes)), HIGHEST_DB)
+        return Sounds(heard.numpy(), SAMPLE_RATE)
 
     def evaluate(self, *sounds: Place, synthesiser: str = "auto") -> dict[str, Any]:
         """What is lost in the codec and in synthesis, as `distill evaluate --json` says it.

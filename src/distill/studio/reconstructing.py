@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distill.audio.distance import audible_difference, fidelity
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.master import not_clipped
+from distill.audio.loudness import HIGHEST_DB, limited
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_planes
 from distill.audio.returning import returned
@@ -26,7 +26,7 @@ from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
 from distill.models.grain import code_recording
-from distill.models.image import image_powers, image_vectors
+from distill.models.image import Cells, recorded_cells
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE
 
@@ -68,7 +68,7 @@ def reconstruct(
         target = unused_path(out / f"{source.stem}.wav")
         original = torch.from_numpy(samples)
         middle = returned(waveform, original, info.native_rate)
-        heard = not_clipped(as_heard(middle, None if mono else image_of(loaded, planes)))
+        heard = limited(as_heard(middle, None if mono else image_of(loaded, planes)), HIGHEST_DB)
         write_audio(target, heard.numpy().T)
         seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
@@ -81,11 +81,9 @@ def reconstruct(
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
 
 
-def image_of(loaded: LoadedVQModel, planes: npt.NDArray[np.float32]) -> Tensor | None:
-    """Middle and side [2, N] -> the cells of the image as its codes have it; None where model or sound is mono."""
-    if loaded.image is None or len(planes) == 1:
-        return None
-    return loaded.image.decode(loaded.image.encode(*image_vectors(image_powers(planes[0], planes[1]))))
+def image_of(loaded: LoadedVQModel, planes: npt.NDArray[np.float32]) -> Cells | None:
+    """Middle and side [2, N] -> the image of the recording; None where model or sound is mono."""
+    return None if loaded.image is None or len(planes) == 1 else recorded_cells(planes[0], planes[1])
 
 
 def through_the_codec(loaded: LoadedVQModel, mel: Tensor, device: torch.device) -> tuple[Tensor, float]:

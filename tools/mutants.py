@@ -141,6 +141,10 @@ MUTANTS = (
     Mutant("white grain whatever was measured", "models/grain.py", "PATCH * PATCH) * self.shape", "PATCH * PATCH)", "models/test_grain.py"),
     Mutant("grain compared with other files", "training/prior/beside.py", "stored = corpus.mel(file)\n", "stored = corpus.mel(corpus.manifest.train[0])\n", "training/test_grain.py"),
     Mutant("texture 0 is texture 1", "instrument/rendering.py", "generator, settings.texture)", "generator)", "cli/test_cli.py"),
+    Mutant("left is right", "models/image.py", "return torch.stack([middle + side, middle - side])", "return torch.stack([middle - side, middle + side])", "models/test_image.py"),
+    Mutant("nothing is unlike the middle", "models/image.py", "made = predicted * spectrum + rest * unlike", "made = predicted * spectrum", "models/test_image.py"),
+    Mutant("a recording has the image of another band", "models/image.py", "* cells.values.shape[1] - 0.5", "* ROWS - 0.5", "models/test_image.py"),
+    Mutant("a model of two channels makes one", "instrument/rendering.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
 )  # fmt: skip
 
 

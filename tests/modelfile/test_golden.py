@@ -59,6 +59,10 @@ def test_it_says_what_it_lacks(tmp_path: Path) -> None:
     words = ("decibels", "patterns", "grain", "sounds end", "How loud")
     assert [word for word in words if word in " ".join(lacks(first))] == list(words)
     assert [word for word in words if word in " ".join(lacks(newer))] == ["grain", "sounds end", "How loud"]
+    manifest = first.corpus_manifest
+    wide = manifest.model_copy(update={"files": tuple(f.model_copy(update={"channels": 2}) for f in manifest.files)})
+    assert "stereo" in " ".join(lacks(first.model_copy(update={"corpus_manifest": wide})))
+    assert "stereo" not in " ".join(lacks(first))
     assert newer.has_codes
     assert newer.has_synthesiser
     assert not first.has_codes

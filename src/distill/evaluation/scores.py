@@ -76,7 +76,7 @@ class EvaluationCompleteEvent(Event):
     model: str
     sounds: tuple[SoundScores, ...]
     bits_per_second: float
-    """Of the codes."""
+    """Of the codes, the stereo image among them."""
     grain_bits_per_second: float
     """What the numbers of the grain would take, each coded by how often its values occur in these sounds."""
     stopped_early: bool = False
@@ -138,7 +138,8 @@ def evaluate_sounds(
     config = loaded.card.vqvae_config
     spectrogram = loaded.card.spectrogram_config
     positions_per_second = spectrogram.sample_rate / spectrogram.hop_length / FRAMES_PER_COLUMN * BANDS
-    bits = positions_per_second * config.rvq_levels * math.log2(config.codebook_size)
+    levels = config.rvq_levels + (loaded.image is not None)
+    bits = positions_per_second * levels * math.log2(config.codebook_size)
     grain_bits = positions_per_second * bits_of_grain(torch.cat(grain))
     yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits, grain_bits, len(scores) < len(sounds))
 

@@ -46,6 +46,9 @@ def lacks(card: ModelCard) -> tuple[str, ...]:
             "recordings: train the model again."
         )
         missing.append("How far counting patterns gets was not measured: train the prior again with --overwrite.")
+    two_channels = [file for file in card.corpus_manifest.train if file.channels > 1]
+    if card.metadata.distill_version.startswith("0.1") and two_channels:
+        missing.append("It was made before there was stereo, so its sounds have one channel: train the model again.")
     if prior is not None and card.texture_db is not None:
         missing.append(
             "The grain of the recordings was measured more coarsely than now: train the prior again with --overwrite."

@@ -106,7 +106,9 @@ def fit_image(sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int) -> 
     codebook = ImageCodebook(size)
     if len(points):
         centres, _ = k_means(points, size - 1, generator)
-        codebook.vectors[1:] = centres[torch.arange(size - 1) % len(centres)]
+        # The point nearest to each, not the mean itself: means of images are narrower than what they are means of.
+        nearest = points[torch.cdist(centres, points).argmin(1)]
+        codebook.vectors[1:] = nearest[torch.arange(size - 1) % len(centres)]
     return codebook
 
 

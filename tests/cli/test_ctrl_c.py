@@ -107,7 +107,7 @@ class TestSignals:
         """Guards against a program that cannot be ended while one item takes its time."""
         source = write_sounds(tmp_path / "in", 1) / "hit 0.wav"
         module = sys.modules["distill.studio.reconstructing"]
-        at_the_nth(monkeypatch, module, "read_audio", 1)
+        at_the_nth(monkeypatch, module, "read_planes", 1)
         at_the_nth(monkeypatch, module, "write_audio", 1)
         code, out, err = distill("reconstruct", tiny_model, source, "--out", tmp_path / "out")
         assert (code, out) == (130, "")

@@ -161,7 +161,7 @@ def test_the_whole_way_by_clicks(open_page: Callable[..., Any], server: Server, 
     page.locator("#reconstruct-file").get_by_text("hit 1").first.wait_for()
     page.get_by_role("button", name="Through the codec", exact=True).click()
     through = page.locator("#reconstruct-results")
-    through.get_by_text("dB from the original").wait_for()
+    through.get_by_text("of 100 of the original").wait_for()
     assert heard(page, through.locator("audio").nth(1)) == pytest.approx(0.25, abs=0.02)
 
 

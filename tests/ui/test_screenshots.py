@@ -87,7 +87,7 @@ def test_screenshots(server: Server, tmp_path: Path) -> None:
         page.locator("#reconstruct-file input[type=file]").set_input_files(drums[5])
         page.locator("#reconstruct-file").get_by_text(drums[5].stem).first.wait_for()
         page.get_by_role("button", name="Through the codec", exact=True).click()
-        page.locator("#reconstruct-results").get_by_text("dB from the original").first.wait_for()
+        page.locator("#reconstruct-results").get_by_text("of 100 of the original").first.wait_for()
         page.locator("#evaluate-box").get_by_role("button").first.click()
         page.get_by_role("button", name="Measure", exact=True).click()
         page.get_by_role("region", name="Measured sounds").wait_for()

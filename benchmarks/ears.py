@@ -52,7 +52,7 @@ from distill.instrument.synthesisers import choose_synthesiser
 from distill.modelfile.opened import load_model
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import SAMPLE_RATE
-from running import add_answer_options, save_result, spread
+from running import add_answer_options, give_answer, spread
 
 Samples = npt.NDArray[np.float64]
 Pairs = list[tuple[Path, Path]]
@@ -355,10 +355,7 @@ def main() -> None:
                 print(folder.name)
                 for name, value in found.items():
                     print(f"  {name:28} {_shown(value)}")
-    if given.json:
-        print(json.dumps(answer))
-    if given.save:
-        save_result(given.save, answer)
+    give_answer(given, answer)
 
 
 LISTENERS: dict[str, Callable[[Samples, Samples], float]] = {}

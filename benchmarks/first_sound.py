@@ -33,7 +33,7 @@ from distill.corpus.sounds import Corpus
 from distill.modelfile.opened import load_model
 from distill.models.encoding import decode_codes, encode_codes
 from distill.settings.geometry import SpectrogramConfig
-from running import add_answer_options, finished, save_result
+from running import add_answer_options, finished, give_answer
 
 SPECTROGRAM = SpectrogramConfig()
 SECOND = SPECTROGRAM.crop_frames
@@ -150,10 +150,7 @@ def main() -> None:
             }
             if not given.json:
                 print(folder.name, json.dumps(results[folder.name], indent=1))
-    if given.json:
-        print(json.dumps(results))
-    if given.save:
-        save_result(given.save, results)
+    give_answer(given, results)
 
 
 if __name__ == "__main__":

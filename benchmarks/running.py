@@ -49,6 +49,14 @@ def add_answer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="NAME", type=result_name, help="keep the answer as docs/results/NAME.json")
 
 
+def give_answer(given: argparse.Namespace, answer: Mapping[str, Any]) -> None:
+    """Print it as JSON and keep it, as `add_answer_options` has it; for people it is printed before."""
+    if given.json:
+        print(json.dumps(answer))
+    if given.save:
+        save_result(given.save, answer)
+
+
 def result_name(text: str) -> str:
     """A name that is a file's and a heading's too."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):

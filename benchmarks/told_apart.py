@@ -10,7 +10,6 @@ beside its original, with the same gain.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from distill.audio.mel import log_mel
 from distill.audio.reading import read_audio
 from distill.settings.geometry import SpectrogramConfig
-from running import add_answer_options, save_result, spread
+from running import add_answer_options, give_answer, spread
 
 FRAMES = 24
 FLOOR_DB = 70.0
@@ -110,10 +109,7 @@ def main() -> None:
         answer[originals.name] = spread(statistics.median(values), min(values), max(values))
         if not given.json:
             print(f"{originals.name}: {statistics.median(values):.3f} ({len(corpora[i])} windows)", flush=True)
-    if given.json:
-        print(json.dumps(answer))
-    if given.save:
-        save_result(given.save, answer)
+    give_answer(given, answer)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from distill.audio.returning import returned
 from distill.errors import Stopped
 from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.encoding import decode_codes, encode_mel, level_of
+from distill.models.encoding import decode_codes, level_of
 from distill.models.grain import bits_of_grain, code_recording
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
@@ -158,13 +158,12 @@ def _score(
         return float(audible_difference(mel, made.cpu()[:, : mel.shape[1]], level).mean())
 
     made = coded.mel
-    latents = encode_mel(codec, frames, level, device)[None]
     per_levels = []
     for count in range(1, coded.codes.shape[1] + 1):
         fewer = coded.codes.to(device, copy=True)
         fewer[:, count:] = -1
         per_levels.append(error(decode_codes(codec, fewer, level)))
-    unquantised = codec.decode(latents)[0, 0].clamp_max(0.0) + level
+    unquantised = codec.decode(coded.latents[None])[0, 0].clamp_max(0.0) + level
     wave = returned(synthesise(made, clip_generator(0)), samples, native_rate)
     alone = returned(synthesise(mel, clip_generator(0)), samples, native_rate)
     scores = SoundScores(

@@ -39,8 +39,9 @@ def to_samples(
         length = loaded.endings.samples(loaded.codec, codes, end)
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
-    stereo = loaded.image is not None and not settings.mono and len(codes)
-    image = loaded.image.decode(sampled.codes[:, levels].cpu()) if stereo and loaded.image is not None else None
+    image = None
+    if loaded.image is not None and not settings.mono and len(codes):
+        image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
     middle = below_nyquist(synthesise(mel, generator)[:wanted], rate)
     middle = below_nyquist(_levelled(loaded, codes, middle, loudness, settings), rate)  # a limiter makes higher ones

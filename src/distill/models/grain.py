@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.models.codec import FLOOR_DB, ConvVQVAE
-from distill.models.encoding import Mel, decode_codes, encode_codes
+from distill.models.encoding import Mel, decode_codes, encode_mel
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
 
 PATCH = FRAMES_PER_COLUMN
@@ -61,6 +61,7 @@ class Difference(NamedTuple):
 class Coded(NamedTuple):
     """A recording as the codec keeps it."""
 
+    latents: Tensor  # [S, D], on the codec's device
     codes: Tensor  # [S, Q]
     grain: Tensor  # [S, 128]
     mel: Tensor  # [M, T] dB, what both decode to
@@ -69,14 +70,15 @@ class Coded(NamedTuple):
 @torch.no_grad()
 def code_recording(codec: ConvVQVAE, mel: Mel, level_db: float, device: torch.device) -> Coded:
     """Log-mel [T, M] in dB of any length -> its codes, its grain, and what they decode to, on the CPU. Call in eval mode."""
-    codes = encode_codes(codec, mel, level_db, device)
+    latents = encode_mel(codec, mel, level_db, device)
+    codes = codec.latents_to_codes(latents[None])[0]
     decoded = decode_codes(codec, codes, level_db).cpu() - level_db
     original = ConvVQVAE.pad_to_columns(torch.from_numpy(np.array(mel, dtype=np.float32)).T - level_db)
     grain = coded_grain(original, decoded)
     silent = codec.spectrogram.floor_db
     made = with_grain(decoded, grain)
     made = torch.where(made > FLOOR_DB, made + level_db, silent).clamp_min(silent)
-    return Coded(codes.cpu(), grain, made[:, : len(mel)])
+    return Coded(latents, codes.cpu(), grain, made[:, : len(mel)])
 
 
 def coded_grain(mel: Tensor, decoded: Tensor) -> Tensor:

@@ -30,7 +30,6 @@ import torch
 
 from distill.audio.decoders import RATE_LIMITS_HZ
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.loudness import HIGHEST_DB, limited
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
 from distill.audio.returning import returned
@@ -39,7 +38,6 @@ from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import Event, Progress
 from distill.instrument.making import made_sounds
-from distill.instrument.rendering import as_heard
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
@@ -49,7 +47,7 @@ from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
 from distill.studio.prior_training import train_prior_for
-from distill.studio.reconstructing import as_sound, image_of, through_the_codec
+from distill.studio.reconstructing import as_sound, through_the_codec, with_own_image
 from distill.studio.synthesiser_training import train_synth_for
 
 Place = str | os.PathLike[str]
@@ -136,8 +134,7 @@ class Model:
         made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
         middle = returned(waveform, torch.from_numpy(mono), rate)
-        heard = limited(as_heard(middle, image_of(self._loaded, planes)), HIGHEST_DB)
-        return Sounds(heard.numpy(), SAMPLE_RATE)
+        return Sounds(with_own_image(self._loaded, middle, planes).numpy(), SAMPLE_RATE)
 
     def evaluate(self, *sounds: Place, synthesiser: str = "auto") -> dict[str, Any]:
         """What is lost in the codec and in synthesis, as `distill evaluate --json` says it.

@@ -26,7 +26,7 @@ from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
 from distill.models.grain import code_recording
-from distill.models.image import Cells, recorded_cells
+from distill.models.image import recorded_cells
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE
 
@@ -68,8 +68,7 @@ def reconstruct(
         target = unused_path(out / f"{source.stem}.wav")
         original = torch.from_numpy(samples)
         middle = returned(waveform, original, info.native_rate)
-        heard = limited(as_heard(middle, None if mono else image_of(loaded, planes)), HIGHEST_DB)
-        write_audio(target, heard.numpy().T)
+        write_audio(target, with_own_image(loaded, middle, planes[:1] if mono else planes).numpy().T)
         seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left
@@ -81,9 +80,11 @@ def reconstruct(
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
 
 
-def image_of(loaded: LoadedVQModel, planes: npt.NDArray[np.float32]) -> Cells | None:
-    """Middle and side [2, N] -> the image of the recording; None where model or sound is mono."""
-    return None if loaded.image is None or len(planes) == 1 else recorded_cells(planes[0], planes[1])
+def with_own_image(loaded: LoadedVQModel, middle: Tensor, planes: npt.NDArray[np.float32]) -> Tensor:
+    """The middle [N] as it came back, and the recording's planes -> [channels, N], safe to play; one channel where model or
+    recording is mono."""
+    image = None if loaded.image is None or len(planes) == 1 else recorded_cells(planes[0], planes[1])
+    return limited(as_heard(middle, image), HIGHEST_DB)
 
 
 def through_the_codec(loaded: LoadedVQModel, mel: Tensor, device: torch.device) -> tuple[Tensor, float]:

@@ -1,8 +1,9 @@
 """Stage 2: the prior, a small causal transformer over the codec's codes.
 
-Codes [B, S, Q] are time-major. The trunk takes one step a position: input s carries what is known about place s (its
-column, its band, and the codes of the position before it and of its causal neighbours) and sees all positions before.
-A small head then predicts the levels of position s one after another, each given the levels below it (as in
+Codes [B, S, Q] are time-major. The trunk takes one step a position: the input carries what is known about a place (its
+column, its band, the codes of the position read before it and of its known neighbours, what is wished for there) and sees
+all positions read before. Columns are read in the order of time, or in any other (`models.reading`): what lies on both sides
+of a hole first, then the hole. A small head then predicts the levels of position s one after another, each given the levels below it (as in
 RQ-Transformer, Lee et al., 2022). Flattened position by position, level by level, that is an ordinary chain of
 next-token predictions, at a third of the trunk's cost.
 
@@ -23,6 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.models.reading import RIGHT, Reading, forward_order, order_around, read_in_order
+from distill.models.wishes import TRAIT_FEATURES, trait_features
 from distill.settings.prior import PriorConfig
 
 BOS = 0
@@ -31,8 +34,6 @@ MID = 1
 """Start of a window that begins inside a file."""
 IGNORED = -100
 """Target that counts in no loss."""
-NEIGHBOURS = ((1, 0), (0, 1), (2, 0))
-"""(columns back, bands down): earlier positions that are added to the input and may be copied."""
 VECTOR_GAIN = math.sqrt(8.0)
 """Codebook vectors have a norm of about 1; this brings them to the scale of the other inputs."""
 CLOSENESS = 3.0
@@ -66,24 +67,55 @@ class LayerCache(NamedTuple):
         return cls(both, both[0].flatten(0, 1), both[1].flatten(0, 1))
 
 
+class Given(NamedTuple):
+    """What a window is told beside its codes; None: nothing."""
+
+    order: Tensor | None = None  # [B or 1, C + 1], in which its columns are read (`models.reading`)
+    end: Tensor | None = None  # [B], the column in which the sound is over, which may lie beyond; -1: not known
+    traits: Tensor | None = None  # [B, C + 1, 4], what is wished for in each column (`models.wishes`); NaN: nothing
+    kind: Tensor | None = None  # [B], the kind that is wished for, from 1 on; 0: any
+
+    def row(self, row: int) -> "Given":
+        """The same of one row."""
+        order = self.order if self.order is None or len(self.order) == 1 else self.order[row : row + 1]
+        return Given(order, *(None if each is None else each[row : row + 1] for each in self[1:]))
+
+    def to(self, device: torch.device) -> "Given":
+        """The same on a device."""
+        return Given(*(None if each is None else each.to(device) for each in self))
+
+
+NOTHING = Given()
+
+
 @dataclass
 class Continuation:
-    """A batch of sequences that is being sampled."""
+    """A batch of windows that is being sampled, all in one order."""
 
-    codes: Tensor  # [B, S + 2, Q], drawn up to `length`; the last place is never drawn
+    codes: Tensor  # [B, S + 2, Q] by place, drawn up to step `length`; the last place is never drawn
     start: Tensor  # [B], BOS or MID
-    started: Tensor  # [B, H], what that adds to every input
+    given: Given
+    reading: Reading  # of one order
+    ending: Tensor | None  # [B, P], columns to the end where nothing known comes before it; 0: none; None: none for all
+    added: Tensor  # [B, C + 1, H], what start, kind and traits add to every input of a column
     caches: list[LayerCache]
     length: int = 0
-    """Positions that are complete."""
+    """Steps that are complete."""
+
+    @property
+    def place(self) -> int:
+        """The place that the next step predicts."""
+        return int(self.reading.places[0, self.length])
 
 
 class Surroundings(NamedTuple):
-    """What positions may look at directly."""
+    """What steps may look at directly."""
 
-    sources: Tensor  # [B, P, 1 + N, Q]: codes of the position before and of the neighbours, with markers
+    sources: Tensor  # [B, P, 1 + N, Q]: codes of the position read before and of the neighbours, with markers
     vectors: Tensor  # [B, P, 1 + N, D]: what those codes stand for
-    positions: Tensor  # [P]
+    places: Tensor  # [R, P]
+    left_gap: Tensor  # [R, P]
+    right_gap: Tensor  # [B or R, P], to what is known on the right or to the end, whichever comes first
 
 
 class Block(nn.Module):
@@ -122,7 +154,7 @@ class LevelHead(nn.Module):
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
-        width, places = config.hidden_size, len(NEIGHBOURS)
+        width, places = config.hidden_size, config.neighbours
         self.dropout = config.dropout
         self.codes = config.codebook_size
         self.norm_in, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -168,8 +200,6 @@ class CodePrior(nn.Module):
 
     vectors: Tensor
     source_slot: Tensor
-    source_index: Tensor
-    source_exists: Tensor
     level_offset: Tensor
 
     def __init__(self, config: PriorConfig, codebooks: Tensor | None = None) -> None:
@@ -182,7 +212,7 @@ class CodePrior(nn.Module):
         self.outside, self.hidden = size + 1, size + 2  # markers: no such position; hidden in training
         self.nowhere = config.seq_len + 1  # a place in `Continuation.codes` that always holds `outside`
         entries = size + 3
-        sources = 1 + len(NEIGHBOURS)
+        sources = 1 + config.neighbours
         self.register_buffer("vectors", torch.zeros(levels, entries, dim))
         if codebooks is not None:
             self.vectors[:, :size] = codebooks.float() / codebooks.float().square().sum(-1).mean().sqrt().clamp_min(
@@ -192,12 +222,17 @@ class CodePrior(nn.Module):
         self.register_buffer("level_offset", level_offset, persistent=False)
         slots = torch.arange(sources)[:, None] * (levels * entries) + level_offset
         self.register_buffer("source_slot", slots, persistent=False)
-        index, exists = _source_places(config)
-        self.register_buffer("source_index", index, persistent=False)
-        self.register_buffer("source_exists", exists, persistent=False)
         self.start = nn.Embedding(2, width)
-        self.column = nn.Embedding(config.seq_len // config.bands + 1, width)
+        self.window = config.seq_len // config.bands
+        self.column = nn.Embedding(self.window + 1, width)
         self.band = nn.Embedding(config.bands, width)
+        if config.both_sides:
+            self.left_gap = nn.Embedding(self.window + 1, width)
+            self.right_gap = nn.Embedding(2 * self.window + 1, width)  # an end may lie beyond the window
+        if config.traits:
+            self.trait = nn.Linear(TRAIT_FEATURES, width, bias=False)
+        if config.kinds:
+            self.kind = nn.Embedding(config.kinds + 1, width)
         self.source_code = nn.Embedding(sources * levels * entries, width)
         self.source_vector = nn.Linear(sources * dim, width, bias=False)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
@@ -207,74 +242,112 @@ class CodePrior(nn.Module):
         self.heads = nn.ModuleList(LevelHead(config) for _ in range(levels))
         self._start_weights()
 
-    def forward(self, codes: Tensor, start: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Predict every code from the ones before it.
+    def forward(self, codes: Tensor, start: Tensor, hidden: Tensor | None = None, given: Given = NOTHING) -> Tensor:
+        """Predict every code from the ones read before it.
 
         Args:
             codes: [B, S, Q], S <= `seq_len`; places after the end of a sound may hold any code.
             start: [B], BOS or MID.
-            hidden: [B, S, Q] bool, past codes that the network must do without (masking in training).
+            hidden: [B, S, Q] bool, known codes that the network must do without (masking in training).
+            given: the order in which the columns are read, and what is wished for.
 
         Returns:
-            Logits [B, S + 1, Q, V]; row s predicts position s, and row S what would follow.
+            Logits [B, S + 1, Q, V]; row p is of the place that step p predicts. In the order of time, row s predicts
+            position s, and row S what would follow.
         """
         seen = codes if hidden is None else codes.masked_fill(hidden, self.hidden)
-        around = self._surroundings(seen, torch.arange(codes.shape[1] + 1, device=codes.device))
-        x = self._embed(around, start)
+        reading = self._reading(given, codes.shape[1] // self.config.bands, codes.device)
+        around = self._surroundings(seen, reading, self._ending(given, reading))
+        x = self._embed(around, self._added(start, given, codes.shape[1] // self.config.bands))
         for block in self.blocks:
             x = block(x)
         levels = self._levels(self.norm(x), around)
         logits = [next(levels)]
-        following = F.pad(codes, (0, 0, 0, 1))
+        following = at_places(F.pad(codes, (0, 0, 0, 1)), reading.places)
         for level in range(self.config.rvq_levels - 1):
             logits.append(levels.send(following[..., level]))
         return torch.stack(logits, dim=2)
 
     @torch.no_grad()
-    def begin(self, start: Tensor, prefix: Tensor) -> Continuation:
-        """Start sampling a window after `prefix` [B, P, Q] (P may be 0, and is less than `seq_len`).
+    def begin(self, start: Tensor, prefix: Tensor, given: Given = NOTHING) -> Continuation:
+        """Start sampling windows whose first steps are known.
 
-        The positions that follow are drawn by a `Stepper`.
+        The steps that follow are drawn by a `Stepper`.
+
+        Args:
+            start: [B], BOS or MID.
+            prefix: [B, P, Q], the codes of the first P steps in the order of reading; P may be 0, and is less than
+                `seq_len`.
+            given: with one order for all rows; its width says how long the windows are, without one they are whole.
         """
         config = self.config
         batch, length, levels = prefix.shape
+        reading = self._reading(given, self.window, prefix.device)
         codes = torch.full((batch, config.seq_len + 2, levels), self.outside, device=prefix.device)
-        codes[:, :length] = prefix
+        codes[:, reading.places[0, :length]] = prefix
         caches = [LayerCache.empty(config, batch, self.vectors) for _ in self.blocks]
+        added, ending = self._added(start, given, self.window), self._ending(given, reading)
         if length:
-            around = self._surroundings(codes, torch.arange(length, device=prefix.device))
-            x = self._embed(around, start)
+            known = reading.row(0, length)
+            around = self._surroundings(codes, known, None if ending is None else ending[:, :length])
+            x = self._embed(around, added)
             for block, cache in zip(self.blocks, caches, strict=True):
                 x = block(x, cache)
-        return Continuation(codes, start, self.start(start), caches, length)
+        return Continuation(codes, start, given, reading, ending, added, caches, length)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Weight decay for matrices and code tables; none for tables of places, norms and biases."""
-        places = {id(table.weight) for table in (self.start, self.column, self.band)}
+        tables = (self.start, self.column, self.band, *((self.left_gap, self.right_gap) if self.config.both_sides else ()))
+        places = {id(table.weight) for table in tables}
         decayed = [p for p in self.parameters() if p.ndim >= 2 and id(p) not in places]
         chosen = {id(p) for p in decayed}
         others = [p for p in self.parameters() if id(p) not in chosen]
         return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
-    def _surroundings(self, codes: Tensor, positions: Tensor) -> Surroundings:
-        """Gather what each of `positions` [P] may look at from `codes` [B, S, Q]."""
-        exists = self.source_exists[positions]
-        index = torch.where(exists, self.source_index[positions], 0)
+    def _reading(self, given: Given, columns: int, device: torch.device) -> Reading:
+        order = forward_order(columns, device) if given.order is None else given.order
+        return read_in_order(order, self.config.bands, self.config.both_sides)
+
+    def _ending(self, given: Given, reading: Reading) -> Tensor | None:
+        """[B, P]: how many columns on the sound is over, where that is known and nothing known comes before it; else 0."""
+        if given.end is None or not self.config.both_sides:
+            return None
+        left = given.end[:, None] - reading.places // self.config.bands
+        return left.clamp(0, self.right_gap.num_embeddings - 1).masked_fill(reading.right_gap > 0, 0)
+
+    def _surroundings(self, codes: Tensor, reading: Reading, ending: Tensor | None) -> Surroundings:
+        """Gather what each step may look at from `codes` [B, S, Q]."""
         if codes.shape[1] == 0:
             codes = F.pad(codes, (0, 0, 0, 1))
-        sources = codes[:, index].masked_fill(~exists[..., None], self.outside)
+        sources = at_places(codes, reading.index).masked_fill(~reading.exists[..., None], self.outside)
+        right_gap = reading.right_gap
+        if ending is not None:
+            ends = (torch.arange(sources.shape[2], device=codes.device) == RIGHT) & (ending > 0)[..., None]
+            sources = sources.masked_fill(ends[..., None], self.eos)
+            right_gap = right_gap + ending
         vectors = F.embedding(sources + self.level_offset, self.vectors.flatten(0, 1)).sum(-2)
-        return Surroundings(sources, vectors, positions)
+        return Surroundings(sources, vectors, reading.places, reading.left_gap, right_gap)
 
-    def _embed(self, around: Surroundings, start: Tensor) -> Tensor:
+    def _added(self, start: Tensor, given: Given, columns: int) -> Tensor:
+        """[B, C + 1, H]: what start, kind and traits add to the inputs of every column."""
+        added = self.start(start)
+        if given.kind is not None and self.config.kinds:
+            added = added + self.kind(given.kind)
+        added = added[:, None].expand(-1, columns + 1, -1)
+        if given.traits is not None and self.config.traits:
+            added = added + self.trait(trait_features(given.traits))
+        return added
+
+    def _embed(self, around: Surroundings, added: Tensor) -> Tensor:
         """[B, P, H]."""
-        batch, count, places, levels = around.sources.shape
-        slots = (around.sources + self.source_slot).view(batch * count, places * levels)
+        batch, count, sources, levels = around.sources.shape
+        slots = (around.sources + self.source_slot).view(batch * count, sources * levels)
         by_code = F.embedding_bag(slots, self.source_code.weight, mode="sum").view(batch, count, -1)
         by_vector = self.source_vector(VECTOR_GAIN * around.vectors.flatten(2))
-        bands = self.config.bands
-        place = self.column(around.positions // bands) + self.band(around.positions % bands)
-        x = by_code + by_vector + place + self.start(start)[:, None]
+        columns, bands = around.places // self.config.bands, around.places % self.config.bands
+        x = by_code + by_vector + self.column(columns) + self.band(bands) + at_places(added, columns)
+        if self.config.both_sides:
+            x = x + self.left_gap(around.left_gap) + self.right_gap(around.right_gap)
         return F.dropout(x, self.config.dropout, self.training)
 
     def _levels(self, z: Tensor, around: Surroundings) -> Generator[Tensor, Tensor, None]:
@@ -282,12 +355,12 @@ class CodePrior(nn.Module):
         neighbours, residual = around.sources[:, :, 1:], around.vectors[:, :, 1:]
         agree = torch.zeros(neighbours.shape[:3], device=z.device)
         chosen = torch.zeros_like(residual[:, :, 0])
-        inside = around.positions % self.config.bands != 0
+        inside = (around.places % self.config.bands != 0) | (around.right_gap > 0)  # a sound goes on before what is known
         for level, head in enumerate(self.heads):
             logits = head(z, self.vectors[level, : self.vocabulary], neighbours[..., level], residual, agree)
             may_not_end = inside if level == 0 else torch.ones_like(inside)
             at_eos = torch.arange(self.vocabulary, device=z.device) == self.eos
-            codes = yield logits.masked_fill(may_not_end[:, None] & at_eos, float("-inf"))
+            codes = yield logits.masked_fill(may_not_end[..., None] & at_eos, float("-inf"))
             vector = self.vectors[level][codes]
             chosen, residual = chosen + vector, residual - vector[:, :, None]
             same = (neighbours[..., level] == codes[..., None]).float()
@@ -307,13 +380,9 @@ class CodePrior(nn.Module):
                     layer.weight.data.mul_(1.0 / math.sqrt(2 * len(self.blocks)))
 
 
-def _source_places(config: PriorConfig) -> tuple[Tensor, Tensor]:
-    """For every position of a window: index [S + 1, 1 + N] of its sources, and whether they exist."""
-    position = torch.arange(config.seq_len + 1)
-    band = position % config.bands
-    index, exists = [position - 1], [position >= 1]
-    for columns_back, bands_down in NEIGHBOURS:
-        source = position - columns_back * config.bands - bands_down
-        index.append(source)
-        exists.append((source >= 0) & (band >= bands_down))
-    return torch.stack(index, dim=1), torch.stack(exists, dim=1)
+def at_places(values: Tensor, places: Tensor) -> Tensor:
+    """Values [B, S, ...] at places [B or 1, ...] of their rows -> [B, ..., ...]."""
+    if len(places) == 1:
+        return values[:, places[0]]
+    rows = torch.arange(len(values), device=values.device).view(-1, *[1] * (places.ndim - 1))
+    return values[rows, places]

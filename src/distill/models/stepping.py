@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.models.prior import CLOSENESS, NEIGHBOURS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead
+from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead
 
 MANY_ROWS = 4
 """From more rows than this on, every matrix is read fastest with its outputs side by side."""

@@ -27,6 +27,14 @@ class PriorConfig(Frozen):
     codebook_dim: int = Field(32, ge=1, le=256)
     rvq_levels: int = Field(3, ge=1, le=8)
     bands: int = Field(BANDS, ge=1, le=64)
+    both_sides: bool = Field(False, description="Whether it fills holes between what is known on both sides.")
+    traits: bool = Field(False, description="Whether loudness, brightness, pitch and onsets may be wished for.")
+    kinds: int = Field(0, ge=0, le=64, description="How many kinds of sounds may be wished for.")
+
+    @property
+    def neighbours(self) -> int:
+        """Known places near the one that is predicted, which it may copy."""
+        return 5 if self.both_sides else 3
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

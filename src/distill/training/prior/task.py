@@ -41,7 +41,7 @@ class PriorObjective(nn.Module):
         self.prior = prior
 
     def forward(self, batch: CodeBatch) -> Tensor:
-        logits = self.prior(batch.codes, batch.start, batch.hidden)
+        logits = self.prior(batch.codes, batch.start, batch.hidden, batch.given)
         return F.cross_entropy(logits.flatten(0, 2), batch.targets.flatten(), ignore_index=IGNORED)
 
 

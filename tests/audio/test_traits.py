@@ -84,6 +84,14 @@ def test_brightness_is_where_the_power_is() -> None:
     assert dull is not None and bright is not None and bright - dull > 2.0
 
 
+def test_a_tail_of_noise_has_its_own_brightness() -> None:
+    """Guards against frames all of whose bands lie under what counts, and whose centroid is that of nothing."""
+    fading = np.concatenate([tone(200.0), np.float32(8e-3) * noise(1.0, 3000, 9000)])
+    brightness = frames_of(fading)[:, BRIGHTNESS]
+    assert brightness.isfinite().all() and brightness[-10] > 11.5
+    assert sound_traits(fading).brightness == pytest.approx(np.log2(200.0), abs=0.2)
+
+
 @pytest.mark.parametrize("midi", [33, 45, 60.25, 69, 93, 105])
 def test_pitch_is_a_note_number(midi: float) -> None:
     """Guards against the wrong note, and against high notes (up to C8) heard an octave lower."""

@@ -26,7 +26,7 @@ LOUDNESS, BRIGHTNESS, PITCH, ONSETS = range(len(TRAITS))
 SILENT_DB = -80.0
 """A frame softer than this is silent, whatever the sound."""
 AUDIBLE_DB = 60.0
-"""A frame that is softer than the sound's loudest by more than this is silent."""
+"""A frame that is softer than the sound's loudest by more than this is silent, a band beside the loudest one of its frame."""
 
 FLOOR_DB = -100.0
 LEAST_POWER = 1e-10
@@ -81,7 +81,7 @@ def frame_traits(mel: Tensor, samples: Samples, spectrogram: SpectrogramConfig) 
 
     Returns:
         loudness: K-weighted power in dB (ITU-R BS.1770), about 0 for a full-scale sine of 1 kHz, at least about -100.
-        brightness: log2 of the spectral centroid in Hz; NaN where there is silence.
+        brightness: log2 of the spectral centroid in Hz, each band by its amplitude; NaN where there is silence.
         pitch: MIDI note number, 69 is 440 Hz; NaN where there is none.
         onsets: how much the spectrum rises, dB, mean over bands.
     """
@@ -93,7 +93,8 @@ def frame_traits(mel: Tensor, samples: Samples, spectrogram: SpectrogramConfig) 
     level = 10.0 * total.clamp_min(1e-15).log10()
     sounding = level > max(float(level.max()) - AUDIBLE_DB, SILENT_DB) if len(level) else level > 0
     nothing = torch.tensor(torch.nan)
-    brightness = torch.where(sounding, ((power @ bands.hz) / total.clamp_min(1e-15)).log2(), nothing)
+    amplitude = power.sqrt() * (decibels > decibels.amax(1, keepdim=True) - AUDIBLE_DB)
+    brightness = torch.where(sounding, ((amplitude @ bands.hz) / amplitude.sum(1).clamp_min(1e-9)).log2(), nothing)
     pitch = torch.where(sounding, _pitch(samples, len(decibels), spectrogram), nothing)
     return torch.stack([loudness, brightness, pitch, _rise(decibels)], dim=1)
 

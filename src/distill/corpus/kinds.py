@@ -27,8 +27,8 @@ CLUSTERS = (4, 8)
 FILES_PER_CLUSTER = 8
 MOST_CLUSTERED = 2_000
 """Files that clusters are found among; others go to the nearest."""
-RANGE_DB = 60.0
-"""Bands further under a sound's loudest count alike."""
+RANGE_DB = 40.0
+"""Bands further under a sound's mean band count alike."""
 LONGEST_NAME = 40
 
 Mels = npt.NDArray[np.floating]
@@ -191,11 +191,17 @@ def _clustered(stems: Sequence[str], mean_mels: Mels, seed: int) -> Kinds:
 
 
 def _large_clusters(tree: npt.NDArray[np.float64], features: Mels, wanted: int) -> npt.NDArray[np.float64]:
-    """The centres [K, M] of at most `wanted` clusters of at least `LEAST_FILES` files: smaller ones are no kinds."""
+    """The centres [K, M] of at most `wanted` clusters of at least `LEAST_FILES` files: smaller ones are no kinds.
+
+    Where that makes fewer than there should be, one file less is enough.
+    """
     best = np.zeros((0, features.shape[1]))
-    for count in range(1, min(4 * wanted, len(features)) + 1):
-        labels = fcluster(tree, count, "maxclust")
-        large = [label for label in np.unique(labels) if (labels == label).sum() >= LEAST_FILES]
-        if len(best) < len(large) <= wanted:
-            best = np.stack([features[labels == label].mean(axis=0) for label in large])
+    for least in (LEAST_FILES, LEAST_FILES - 1):
+        for count in range(1, min(4 * wanted, len(features)) + 1):
+            labels = fcluster(tree, count, "maxclust")
+            large = [label for label in np.unique(labels) if (labels == label).sum() >= least]
+            if len(best) < len(large) <= wanted:
+                best = np.stack([features[labels == label].mean(axis=0) for label in large])
+        if len(best) >= CLUSTERS[0]:
+            break
     return best

@@ -115,6 +115,14 @@ def test_onsets_are_counted(count: int) -> None:
     assert sound_traits(delayed).onsets == count
 
 
+def test_what_goes_on_has_one_onset() -> None:
+    """Guards against onsets in vibrato, in noise, and where a sound is cut off."""
+    bent = 440 * 2 ** (0.7 * np.sin(2 * np.pi * 6 * time(2.0)) / 12)
+    phase = 2 * np.pi * np.cumsum(bent) / RATE
+    vibrato = np.sum([0.1 * np.sin(n * phase) / n for n in range(1, 12)], axis=0)
+    assert [sound_traits(samples).onsets for samples in (vibrato, noise(2.0), tone(333.3))] == [1, 1, 1]
+
+
 def test_onsets_of_columns_add_up_to_those_of_the_sound() -> None:
     """Guards against onsets between two columns that both or neither count."""
     for apart in (0.1, 0.17, 0.2135):

@@ -50,7 +50,7 @@ VOICED_SHARE = 0.5
 
 RISE_LAG = 2
 """Frames over which a rise is measured: half a window is new."""
-RISE_DB, MEDIAN_SHARE, MEDIAN_FRAMES = 1.5, 1.75, 33
+RISE_DB, MEDIAN_SHARE, MEDIAN_FRAMES = 1.0, 1.75, 33
 """An onset rises by RISE_DB in the mean over bands, and more by so much of the median rise around it."""
 PEAK_FRAMES = 3
 """An onset is the largest rise within so many frames on both sides."""
@@ -178,13 +178,18 @@ def _median_pitch(frames: Tensor) -> Tensor:
 
 
 def _rise(decibels: Tensor) -> Tensor:
-    """[T, M] dB -> [T], the mean over bands of what each is louder than it and its neighbours were a moment before."""
+    """[T, M] dB -> [T], the mean over bands of what each is louder than it and its neighbours were a moment before.
+
+    Not in the last frames, which see where the sound is cut off.
+    """
     if not len(decibels):
         return torch.zeros(0)
     floored = decibels.clamp_min(max(float(decibels.max()) - AUDIBLE_DB, SILENT_DB)).numpy()
     before = np.pad(floored, ((RISE_LAG, 0), (0, 0)), constant_values=float(floored.min()))[: len(floored)]
     before = ndimage.maximum_filter1d(before, 3, axis=1)
-    return torch.from_numpy(np.maximum(floored - before, 0.0).mean(axis=1))
+    rise = np.maximum(floored - before, 0.0).mean(axis=1)
+    rise[max(len(rise) - RISE_LAG, RISE_LAG) :] = 0.0
+    return torch.from_numpy(rise)
 
 
 def _pitch(samples: Samples, frames: int, spectrogram: SpectrogramConfig) -> Tensor:

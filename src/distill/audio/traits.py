@@ -143,6 +143,12 @@ def traits_of(frames: Tensor, seconds: float) -> SoundTraits:
     )
 
 
+def sounding_seconds(frames: Tensor, spectrogram: SpectrogramConfig) -> float:
+    """How long it is until a sound has sunk into silence for good: of its frames [T, 4], in seconds."""
+    places = (~frames[:, BRIGHTNESS].isnan()).nonzero()
+    return spectrogram.seconds(int(places[-1]) + 1) if len(places) else 0.0
+
+
 def onset_frames(frames: Tensor) -> Tensor:
     """The frames at which sounds begin, in order: [T, 4] of `frame_traits` -> [n]."""
     rise = frames[:, ONSETS].numpy()

@@ -22,20 +22,22 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Pitch(NamedTuple):
-    """A pitch track, one value for each hundredth of a second."""
+    """A pitch track, one value for each hop."""
 
     hz: Numbers  # [T], of the best period, whether there is a pitch or not
     voiced: npt.NDArray[np.bool_]  # [T], where the sound has a pitch
     harmonic_db: Numbers  # [T], harmonic-to-noise ratio by the autocorrelation at the period (Boersma, 1993), -20 to 40
 
 
-def pitch_track(samples: npt.NDArray[np.floating], rate: int) -> Pitch:
+def pitch_track(
+    samples: npt.NDArray[np.floating], rate: int, hop_seconds: float = HOP_SECONDS, highest_hz: float = HIGHEST_HZ
+) -> Pitch:
     """The pitch of a mono sound [N].
 
     Frames are two longest periods wide and centred a hop apart, the first on the sound's beginning.
     """
-    longest, shortest = int(np.ceil(rate / LOWEST_HZ)), int(rate / HIGHEST_HZ)
-    hop = round(HOP_SECONDS * rate)
+    longest, shortest = int(np.ceil(rate / LOWEST_HZ)), int(rate / highest_hz)
+    hop = round(hop_seconds * rate)
     frames = max(1, -(-len(samples) // hop))
     padded = np.pad(np.asarray(samples, dtype=np.float64), (longest, 2 * longest + hop))
     starts = np.arange(frames) * hop

@@ -39,8 +39,9 @@ from torch import Tensor, nn
 from distill.compute.device import training_precision
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads
+from distill.models.filling import sample_codes
 from distill.models.prior import BOS, CodePrior
-from distill.models.sampling import Points, clip_generator, draw, sample_codes, uniform
+from distill.models.sampling import Points, clip_generator, draw, uniform
 from distill.models.stepping import Stepper
 from distill.settings.auto import CorpusFacts, prior_auto, resolve
 from distill.settings.generation import GenerationSettings

@@ -102,8 +102,9 @@ def train(model: Path, sounds: Path) -> None:
 def expectations(model: Path) -> dict[str, Any]:
     from distill.bundle import load_bundle
 
+    from distill.models.filling import sample_codes
     from distill.models.prior import BOS, MID
-    from distill.models.sampling import clip_generator, sample_codes
+    from distill.models.sampling import clip_generator
 
     loaded = load_bundle(model)
     codes = torch.arange(2 * 24 * 2).view(2, 24, 2) * 7 % 16

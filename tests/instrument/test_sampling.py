@@ -8,8 +8,9 @@ import torch
 
 from distill.instrument.sampling import sample_pieces
 from distill.modelfile.opened import LoadedVQModel
+from distill.models.filling import sample_codes
 from distill.models.prior import CodePrior
-from distill.models.sampling import clip_generator, sample_codes
+from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
 from distill.settings.prior import PriorConfig

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from distill.library import history
+from distill.models.filling import sample_codes
 from distill.models.prior import BOS, MID, CodePrior
-from distill.models.sampling import clip_generator, sample_codes
+from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
 from distill.settings.prior import PriorConfig
 from distill.studio.jobs import Jobs

@@ -12,8 +12,9 @@ from distill import studio
 from distill.modelfile.file import read_contents, write_model
 from distill.modelfile.migrate import lacks
 from distill.modelfile.opened import load_model
+from distill.models.filling import sample_codes
 from distill.models.prior import BOS, MID
-from distill.models.sampling import clip_generator, sample_codes
+from distill.models.sampling import clip_generator
 from distill.training.prior.codes import unpack_codes
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from distill.models import sampling
+from distill.models.filling import sample_codes
 from distill.models.prior import CodePrior
-from distill.models.sampling import Points, clip_generator, draw, probabilities, sample_codes, uniform
+from distill.models.sampling import Points, clip_generator, draw, probabilities, uniform
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
 from distill.settings.prior import PriorConfig

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from distill.compute.threads import threads
 from distill.modelfile.opened import LoadedVQModel
+from distill.models.filling import sample_codes
 from distill.models.prior import CodePrior
-from distill.models.sampling import sample_codes
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE, columns

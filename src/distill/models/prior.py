@@ -3,9 +3,9 @@
 Codes [B, S, Q] are time-major. The trunk takes one step a position: the input carries what is known about a place (its
 column, its band, the codes of the position read before it and of its known neighbours, what is wished for there) and sees
 all positions read before. Columns are read in the order of time, or in any other (`models.reading`): what lies on both sides
-of a hole first, then the hole. A small head then predicts the levels of position s one after another, each given the levels below it (as in
-RQ-Transformer, Lee et al., 2022). Flattened position by position, level by level, that is an ordinary chain of
-next-token predictions, at a third of the trunk's cost.
+of a hole first, then the hole. A small head then predicts the levels of the position one after another, each given the
+levels below it (as in RQ-Transformer, Lee et al., 2022). Flattened position by position, level by level, that is an ordinary
+chain of next-token predictions, at a third of the trunk's cost.
 
 Two things let it learn from little data. Codes are read and scored through the vectors they stand for (the codec's
 codebooks), so what is learned about one code holds for its likes. And every level may point at what its neighbours
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.models.reading import RIGHT, Reading, forward_order, order_around, read_in_order
+from distill.models.reading import RIGHT, Reading, forward_order, read_in_order
 from distill.models.wishes import TRAIT_FEATURES, trait_features
 from distill.settings.prior import PriorConfig
 
@@ -71,14 +71,14 @@ class Given(NamedTuple):
     """What a window is told beside its codes; None: nothing."""
 
     order: Tensor | None = None  # [B or 1, C + 1], in which its columns are read (`models.reading`)
+    partly: Tensor | None = None  # [B or 1, C + 1] bool, columns of which some codes are known before they are read
     end: Tensor | None = None  # [B], the column in which the sound is over, which may lie beyond; -1: not known
     traits: Tensor | None = None  # [B, C + 1, 4], what is wished for in each column (`models.wishes`); NaN: nothing
     kind: Tensor | None = None  # [B], the kind that is wished for, from 1 on; 0: any
 
     def row(self, row: int) -> "Given":
         """The same of one row."""
-        order = self.order if self.order is None or len(self.order) == 1 else self.order[row : row + 1]
-        return Given(order, *(None if each is None else each[row : row + 1] for each in self[1:]))
+        return Given(*(each if each is None or len(each) == 1 else each[row : row + 1] for each in self))
 
     def to(self, device: torch.device) -> "Given":
         """The same on a device."""
@@ -95,7 +95,9 @@ class Continuation:
     codes: Tensor  # [B, S + 2, Q] by place, drawn up to step `length`; the last place is never drawn
     start: Tensor  # [B], BOS or MID
     given: Given
-    reading: Reading  # of one order
+    index: tuple[Tensor, ...]  # for each step its sources [1 + N] in `codes`
+    places: list[int]  # for each step the place that it predicts
+    gaps: list[tuple[int, int]]  # for each step the columns to what is known on the left and on the right
     ending: Tensor | None  # [B, P], columns to the end where nothing known comes before it; 0: none; None: none for all
     added: Tensor  # [B, C + 1, H], what start, kind and traits add to every input of a column
     caches: list[LayerCache]
@@ -105,7 +107,7 @@ class Continuation:
     @property
     def place(self) -> int:
         """The place that the next step predicts."""
-        return int(self.reading.places[0, self.length])
+        return self.places[self.length]
 
 
 class Surroundings(NamedTuple):
@@ -269,7 +271,9 @@ class CodePrior(nn.Module):
         return torch.stack(logits, dim=2)
 
     @torch.no_grad()
-    def begin(self, start: Tensor, prefix: Tensor, given: Given = NOTHING) -> Continuation:
+    def begin(
+        self, start: Tensor, prefix: Tensor, given: Given = NOTHING, partly: Tensor | None = None
+    ) -> Continuation:
         """Start sampling windows whose first steps are known.
 
         The steps that follow are drawn by a `Stepper`.
@@ -279,25 +283,37 @@ class CodePrior(nn.Module):
             prefix: [B, P, Q], the codes of the first P steps in the order of reading; P may be 0, and is less than
                 `seq_len`.
             given: with one order for all rows; its width says how long the windows are, without one they are whole.
+            partly: [B, S, Q], by place, the codes of columns of which some are known, and `hidden` for those that are not;
+                what is known of other columns does not count.
         """
         config = self.config
         batch, length, levels = prefix.shape
-        reading = self._reading(given, self.window, prefix.device)
+        columns = self.window if given.order is None else given.order.shape[1] - 1
+        reading = self._reading(given, columns, prefix.device)
         codes = torch.full((batch, config.seq_len + 2, levels), self.outside, device=prefix.device)
+        if partly is not None:
+            codes[:, : partly.shape[1]] = partly
         codes[:, reading.places[0, :length]] = prefix
         caches = [LayerCache.empty(config, batch, self.vectors) for _ in self.blocks]
-        added, ending = self._added(start, given, self.window), self._ending(given, reading)
+        added, ending = self._added(start, given, columns), self._ending(given, reading)
         if length:
             known = reading.row(0, length)
             around = self._surroundings(codes, known, None if ending is None else ending[:, :length])
             x = self._embed(around, added)
             for block, cache in zip(self.blocks, caches, strict=True):
                 x = block(x, cache)
-        return Continuation(codes, start, given, reading, ending, added, caches, length)
+        index = torch.where(reading.exists, reading.source, self.nowhere)[0].unbind(0)
+        gaps = list(zip(reading.left_gap[0].tolist(), reading.right_gap[0].tolist(), strict=True))
+        return Continuation(codes, start, given, index, reading.places[0].tolist(), gaps, ending, added, caches, length)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Weight decay for matrices and code tables; none for tables of places, norms and biases."""
-        tables = (self.start, self.column, self.band, *((self.left_gap, self.right_gap) if self.config.both_sides else ()))
+        tables = (
+            self.start,
+            self.column,
+            self.band,
+            *((self.left_gap, self.right_gap) if self.config.both_sides else ()),
+        )
         places = {id(table.weight) for table in tables}
         decayed = [p for p in self.parameters() if p.ndim >= 2 and id(p) not in places]
         chosen = {id(p) for p in decayed}
@@ -306,7 +322,7 @@ class CodePrior(nn.Module):
 
     def _reading(self, given: Given, columns: int, device: torch.device) -> Reading:
         order = forward_order(columns, device) if given.order is None else given.order
-        return read_in_order(order, self.config.bands, self.config.both_sides)
+        return read_in_order(order, self.config.bands, self.config.both_sides, given.partly)
 
     def _ending(self, given: Given, reading: Reading) -> Tensor | None:
         """[B, P]: how many columns on the sound is over, where that is known and nothing known comes before it; else 0."""
@@ -319,7 +335,7 @@ class CodePrior(nn.Module):
         """Gather what each step may look at from `codes` [B, S, Q]."""
         if codes.shape[1] == 0:
             codes = F.pad(codes, (0, 0, 0, 1))
-        sources = at_places(codes, reading.index).masked_fill(~reading.exists[..., None], self.outside)
+        sources = at_places(codes, reading.source).masked_fill(~reading.exists[..., None], self.outside)
         right_gap = reading.right_gap
         if ending is not None:
             ends = (torch.arange(sources.shape[2], device=codes.device) == RIGHT) & (ending > 0)[..., None]
@@ -335,7 +351,7 @@ class CodePrior(nn.Module):
             added = added + self.kind(given.kind)
         added = added[:, None].expand(-1, columns + 1, -1)
         if given.traits is not None and self.config.traits:
-            added = added + self.trait(trait_features(given.traits))
+            added = added + self.trait(trait_features(given.traits).to(self.trait.weight.dtype))
         return added
 
     def _embed(self, around: Surroundings, added: Tensor) -> Tensor:
@@ -355,7 +371,9 @@ class CodePrior(nn.Module):
         neighbours, residual = around.sources[:, :, 1:], around.vectors[:, :, 1:]
         agree = torch.zeros(neighbours.shape[:3], device=z.device)
         chosen = torch.zeros_like(residual[:, :, 0])
-        inside = (around.places % self.config.bands != 0) | (around.right_gap > 0)  # a sound goes on before what is known
+        inside = (around.places % self.config.bands != 0) | (
+            around.right_gap > 0
+        )  # a sound goes on before what is known
         for level, head in enumerate(self.heads):
             logits = head(z, self.vectors[level, : self.vocabulary], neighbours[..., level], residual, agree)
             may_not_end = inside if level == 0 else torch.ones_like(inside)
@@ -383,6 +401,7 @@ class CodePrior(nn.Module):
 def at_places(values: Tensor, places: Tensor) -> Tensor:
     """Values [B, S, ...] at places [B or 1, ...] of their rows -> [B, ..., ...]."""
     if len(places) == 1:
-        return values[:, places[0]]
+        found: Tensor = values[:, places[0]]
+        return found
     rows = torch.arange(len(values), device=values.device).view(-1, *[1] * (places.ndim - 1))
     return values[rows, places]

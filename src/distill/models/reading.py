@@ -19,7 +19,7 @@ class Reading(NamedTuple):
     """The steps of R orders: step p predicts place `places[r, p]`, which is column * bands + band."""
 
     places: Tensor  # [R, P]
-    index: Tensor  # [R, P, sources]: the places of its sources, 0 where there is none
+    source: Tensor  # [R, P, sources]: the places of its sources, 0 where there is none
     exists: Tensor  # [R, P, sources] bool
     left_gap: Tensor  # [R, P]: columns between it and the nearest known column on its left; 0 where that is next to it
     right_gap: Tensor  # [R, P]: columns to the nearest known column on its right; 0 where there is none
@@ -29,7 +29,7 @@ class Reading(NamedTuple):
         return Reading(*(each[:, first:last] for each in self))
 
 
-def read_in_order(order: Tensor, bands: int, both_sides: bool) -> Reading:
+def read_in_order(order: Tensor, bands: int, both_sides: bool, partly: Tensor | None = None) -> Reading:
     """Lay out the steps of orders of columns.
 
     The sources of a step are the place read before it, the same band of the nearest known column on the left, the band
@@ -38,6 +38,7 @@ def read_in_order(order: Tensor, bands: int, both_sides: bool) -> Reading:
     Args:
         order: [R, C + 1], each row a permutation of 0 .. C that ends with C, the column in which nothing stands any more;
             only its first place is asked for.
+        partly: [R or 1, C + 1] bool, columns of which some codes are known from the beginning: looked at from the left.
     """
     rows, columns = order.shape
     number = torch.arange(columns, device=order.device)
@@ -46,8 +47,9 @@ def read_in_order(order: Tensor, bands: int, both_sides: bool) -> Reading:
     here = order[:, :, None]
     left = torch.where(known & (number < here), number, -1).amax(-1)
     farther = torch.where(known & (number < left[:, :, None]), number, -1).amax(-1)
-    right = torch.where(known & (number > here), number, columns).amin(-1)
-    beyond = torch.where(known & (number > right[:, :, None]), number, columns).amin(-1)
+    ahead = known if partly is None else known | partly[:, None, :]
+    right = torch.where(ahead & (number > here), number, columns).amin(-1)
+    beyond = torch.where(ahead & (number > right[:, :, None]), number, columns).amin(-1)
     before = torch.cat([order.new_full((rows, 1), -1), order[:, :-1]], dim=1)
 
     band = torch.arange(bands, device=order.device)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead
+from distill.models.reading import RIGHT
 
 MANY_ROWS = 4
 """From more rows than this on, every matrix is read fastest with its outputs side by side."""
@@ -73,12 +74,11 @@ class Stepper:
         self.batch = batch
         config = prior.config
         width, dim = config.hidden_size, config.codebook_dim
-        by_vector = prior.source_vector.weight.view(width, 1 + len(NEIGHBOURS), dim)
+        by_vector = prior.source_vector.weight.view(width, 1 + config.neighbours, dim)
         lifted = torch.einsum("qed,hnd->nqeh", VECTOR_GAIN * prior.vectors, by_vector)
         self.source = prior.source_code.weight + lifted.flatten(0, 2)  # [(1 + N) * Q * entries, H]
         position = torch.arange(config.seq_len + 1, device=self.source.device)
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
-        self.index = torch.where(prior.source_exists, prior.source_index, prior.nowhere).unbind(0)
         self.vectors, self.vectors_of = prior.vectors.flatten(0, 1), prior.vectors.unbind(0)
         self.norm = _Norm.of(prior.norm)
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
@@ -86,22 +86,29 @@ class Stepper:
 
     @torch.no_grad()
     def step(self, state: Continuation) -> Generator[Tensor, Tensor, None]:
-        """The next position, level by level: yields logits [B, V], is sent the chosen codes [B] of that level."""
+        """The next place, level by level: yields logits [B, V], is sent the chosen codes [B] of that level."""
         prior, at, config = self.prior, state.length, self.prior.config
-        sources = state.codes.index_select(1, self.index[at])  # [B, 1 + N, Q]
-        z = self._trunk(state, sources)
+        place, neighbour_count = state.places[at], config.neighbours
+        sources = state.codes.index_select(1, state.index[at])  # [B, 1 + N, Q]
+        ending = None if state.ending is None else state.ending[:, at]
+        if ending is not None:
+            sources[:, RIGHT] = torch.where(ending[:, None] > 0, prior.eos, sources[:, RIGHT])
+        z = self._trunk(state, sources, ending)
         neighbours = sources[:, 1:]
         known = (neighbours < config.codebook_size).to(z.dtype)
         copied = neighbours.clamp(max=config.codebook_size - 1)
         codes_of = (neighbours + prior.level_offset).view(-1, config.rvq_levels)
-        residual = F.embedding_bag(codes_of, self.vectors, mode="sum").view(len(z), len(NEIGHBOURS), -1)
+        residual = F.embedding_bag(codes_of, self.vectors, mode="sum").view(len(z), neighbour_count, -1)
         agree: Tensor | None = None
         chosen: list[Tensor] = []
         for level, weights in enumerate(self.heads):
-            bias = weights.bias_inside if level or at % config.bands else weights.bias
+            goes_on = level > 0 or place % config.bands > 0 or state.gaps[at][1] > 0
+            bias = weights.bias_inside if goes_on else weights.bias
             logits = self._logits(weights, bias, z, residual, agree, known[..., level], copied[..., level])
+            if ending is not None and not goes_on:
+                logits[:, prior.eos] = logits[:, prior.eos].masked_fill(ending > 0, float("-inf"))
             codes = yield logits
-            state.codes[:, at, level] = codes
+            state.codes[:, place, level] = codes
             if level + 1 == config.rvq_levels:
                 break
             chosen.append(codes)
@@ -118,11 +125,16 @@ class Stepper:
         """The same prior in float64; made where it is first needed."""
         return ExactPrior(self.prior)
 
-    def _trunk(self, state: Continuation, sources: Tensor) -> Tensor:
-        """[B, 1 + N, Q] -> [B, H], the state of position `state.length`."""
-        at, batch, heads = state.length, len(sources), self.prior.config.num_heads
-        slots = (sources + self.prior.source_slot).view(batch, -1)
-        x = F.embedding_bag(slots, self.source, mode="sum") + self.place[at] + state.started
+    def _trunk(self, state: Continuation, sources: Tensor, ending: Tensor | None) -> Tensor:
+        """[B, 1 + N, Q] -> [B, H], the state of step `state.length`."""
+        prior, at, place, batch = self.prior, state.length, state.place, len(sources)
+        heads, bands = prior.config.num_heads, prior.config.bands
+        slots = (sources + prior.source_slot).view(batch, -1)
+        x = F.embedding_bag(slots, self.source, mode="sum") + self.place[place] + state.added[:, place // bands]
+        if prior.config.both_sides:
+            left, right = state.gaps[at]
+            x = x + prior.left_gap.weight[left]
+            x = x + (prior.right_gap.weight[right] if ending is None else prior.right_gap(right + ending))
         for block, cache in zip(self.blocks, state.caches, strict=True):
             qkv = (block.attention_norm(x) @ block.qkv).view(batch, 3, heads, -1)
             cache.both[:, :, :, at] = qkv[:, 1:].transpose(0, 1)
@@ -216,10 +228,11 @@ class ExactPrior:
     @torch.no_grad()
     def logits(self, state: Continuation, row: int, level: int) -> Tensor:
         """Logits [1, V] of a level of the position that `row` of `state` is at, the levels below being chosen."""
-        at = state.length
-        codes = state.codes[row : row + 1, : at + 1].cpu()
-        levels = self.stepper.step(self.prior.begin(state.start[row : row + 1].cpu(), codes[:, :at]))
+        codes, read = state.codes[row : row + 1].cpu(), state.places[: state.length]
+        given = state.given.row(row).to(torch.device("cpu"))
+        begun = self.prior.begin(state.start[row : row + 1].cpu(), codes[:, read], given, codes[:, :-2])
+        levels = self.stepper.step(begun)
         logits = next(levels)
         for below in range(level):
-            logits = levels.send(codes[:, at, below])
+            logits = levels.send(codes[:, state.place, below])
         return logits

@@ -1,7 +1,8 @@
 """From a corpus to sequences of codes: every file encoded through the frozen codec, once, before the prior trains."""
 
+import math
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor
 
 from distill.audio.mel import log_mel_blocks
+from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, frame_traits, traits_of
 from distill.compute.shares import gathered, share
+from distill.corpus.kinds import find_kinds, mean_mel
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.corpus.sounds import Corpus
 from distill.errors import DistillError
@@ -36,6 +39,10 @@ class CodeView:
     """Whether the codes begin where the file begins."""
     frames: int | None = None
     """How many frames they describe, where that is known."""
+    traits: Tensor | None = None
+    """[C, 4], what each column is like, as wishes are read (`models.wishes`)."""
+    whole: Tensor | None = None
+    """[4], what the whole sound is like: its loudness in dB, log2 of Hz, MIDI note, onsets in a column."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class CodeSequences:
     """For each training file its views, the file itself first."""
     val: tuple[Tensor, ...]
     """For each held-out file [S, Q]."""
+    kinds: tuple[int, ...] = ()
+    """For each training file the number of its kind, from 1 on; 0: none."""
+    kind_names: tuple[str, ...] = ()
 
     @property
     def train_codes(self) -> tuple[Tensor, ...]:
@@ -73,44 +83,81 @@ def extract_code_sequences(
     codec.eval()
     files = corpus.manifest.files
     mine: list[tuple[CodeView, ...]] = []
+    spread: list[npt.NDArray[np.float32]] = []
     for done, file in share(list(enumerate(files, start=1))):
         mel = corpus.mel(file)
         level = level_of(mel)
         powers = None if image is None else image_powers(corpus.audio(file)[0], corpus.side(file))
         codes = _with_image(encode_codes(codec, mel, level, device).cpu(), image, powers)
-        found = [CodeView(codes, frames=len(mel))]
+        frames = frame_traits(
+            torch.from_numpy(np.asarray(mel, dtype=np.float32)), _samples(corpus, file), corpus.spectrogram
+        )
+        spread.append(mean_mel(mel))
+        found = [_with_traits(CodeView(codes, frames=len(mel)), frames)]
         if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
             rng = np.random.default_rng((seed, done))
-            for other, from_start, frame in _other_views(corpus, file, views - 1, rng):
+            for other, from_start, frame, semitones in _other_views(corpus, file, views - 1, rng):
                 codes = encode_codes(codec, other, level, device).cpu()
                 theirs = None if powers is None else powers[..., frame]
-                found.append(CodeView(_with_image(codes, image, theirs), from_start, len(other)))
+                view = CodeView(_with_image(codes, image, theirs), from_start, len(other))
+                found.append(_with_traits(view, transposed(frames[frame], semitones)))
         mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
     every = list(zip(files, gathered(mine, len(files)), strict=True))
+    kinds = find_kinds([file.name for file in files], np.stack(gathered(spread, len(files))), seed)
     return CodeSequences(
         tuple(found for file, found in every if file.split == "train"),
         tuple(found[0].codes for file, found in every if file.split == "val"),
+        tuple(
+            0 if kind is None else kind + 1
+            for file, kind in zip(files, kinds.of_file, strict=True)
+            if file.split == "train"
+        ),
+        kinds.names,
     )
+
+
+def _samples(corpus: Corpus, file: CorpusFile) -> npt.NDArray[np.float32]:
+    stored, peak = corpus.audio(file)
+    return np.asarray(stored, dtype=np.float32) * np.float32(peak)
+
+
+def _with_traits(view: CodeView, frames: Tensor) -> CodeView:
+    """A view and what it is like, of its frames' traits [T, 4]."""
+    count = len(view.codes) // BANDS
+    sound = traits_of(frames, 0.0)
+    traits = column_traits(frames, count)
+    traits[:, LOUDNESS] -= sound.loudness
+    whole = (sound.loudness, sound.brightness, sound.pitch, sound.onsets / max(count, 1))
+    return replace(view, traits=traits, whole=torch.tensor([math.nan if each is None else each for each in whole]))
+
+
+def transposed(frames: Tensor, semitones: float) -> Tensor:
+    """Traits of frames [T, 4] -> those of a sound that is so much higher."""
+    moved = frames.clone()
+    moved[:, PITCH] += semitones
+    moved[:, BRIGHTNESS] += semitones / 12.0
+    return moved
 
 
 def _other_views(
     corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Generator
-) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool, Tensor]]:
-    """`count` log-mels [T, M] of versions of a file, whether each begins where the file begins, and which frame of the file
-    each of its frames [T] was: an image changes so little over frequency that a semitone is nothing to it."""
+) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool, Tensor, float]]:
+    """`count` log-mels [T, M] of versions of a file, whether each begins where the file begins, which frame of the file
+    each of its frames [T] was, and how many semitones higher it is. (An image changes so little over frequency that a
+    semitone is nothing to it.)"""
     mel = corpus.mel(file)
-    stored, peak = corpus.audio(file)
+    samples = _samples(corpus, file)
     for number in range(count):
         later = int(rng.integers(1, FRAMES_PER_COLUMN))
         if number % 2 and len(mel) > 2 * FRAMES_PER_COLUMN:
-            yield mel[later:], False, torch.arange(later, len(mel))
+            yield mel[later:], False, torch.arange(later, len(mel)), 0.0
             continue
         ratio = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0)
-        samples = np.asarray(stored, dtype=np.float32) * np.float32(peak)
         other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
         made = torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy()
-        yield made, True, (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
+        frame = (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
+        yield made, True, frame, 12.0 * math.log2(ratio)
 
 
 def _with_image(codes: Tensor, image: ImageCodebook | None, powers: Tensor | None) -> Tensor:

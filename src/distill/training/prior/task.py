@@ -15,8 +15,9 @@ from distill.events import Event, PriorEpochMetrics, PriorStepMetrics
 from distill.modelfile.card import LossPoint
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.settings.prior import PriorSettings
+from distill.training.prior.asking import asked
 from distill.training.prior.baselines import Baselines
-from distill.training.prior.codes import CodeSequences
+from distill.training.prior.codes import CodeSequences, CodeView
 from distill.training.prior.memorization import check_memorization
 from distill.training.prior.validation import (
     LN2,
@@ -161,13 +162,18 @@ class PriorTask:
         return len(codes) // self.settings.bands
 
     def _train_windows(self, rng: np.random.Generator) -> Iterator[Window]:
-        for views in self.sequences.train:
+        kinds = self.sequences.kinds or (0,) * len(self.sequences.train)
+        for views, kind in zip(self.sequences.train, kinds, strict=True):
             view = views[int(rng.integers(len(views)))]
-            columns = self._columns(view.codes)
-            yield Window(view.codes, 0, min(columns, self.window), BOS if view.from_start else MID)
-            for place in range(1, math.ceil(columns / self.window)):
-                moved = place * self.window + int(rng.integers(-self.window + 1, self.window))
-                yield Window(view.codes, min(max(moved, 1), columns - self.window), self.window, MID)
+            for window in self._windows_of(view, rng):
+                yield asked(window, view, kind, self.settings, rng)
+
+    def _windows_of(self, view: CodeView, rng: np.random.Generator) -> Iterator[Window]:
+        columns = self._columns(view.codes)
+        yield Window(view.codes, 0, min(columns, self.window), BOS if view.from_start else MID)
+        for place in range(1, math.ceil(columns / self.window)):
+            moved = place * self.window + int(rng.integers(-self.window + 1, self.window))
+            yield Window(view.codes, min(max(moved, 1), columns - self.window), self.window, MID)
 
 
 def train_prior_epoch(run: Run, stop: threading.Event | None = None) -> Generator[Event, None, float]:

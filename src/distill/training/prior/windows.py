@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from distill.audio.traits import TRAITS
 from distill.models.prior import IGNORED, NOTHING, Given, at_places
 from distill.models.reading import order_around
-from distill.models.wishes import TRAITS
 from distill.settings.prior import PriorConfig
 
 
@@ -81,4 +81,4 @@ def _given(windows: Sequence[Window], columns: int, settings: PriorConfig) -> Gi
                 traits[row, : len(window.traits)] = window.traits
     if any(window.kind for window in windows):
         kind = torch.tensor([window.kind for window in windows])
-    return Given(order, end, traits, kind)
+    return Given(order=order, end=end, traits=traits, kind=kind)

@@ -107,6 +107,14 @@ def test_what_has_no_pitch_has_none() -> None:
     assert sound_traits(half).pitch is None
 
 
+def test_a_note_that_dies_away_for_long_keeps_its_pitch() -> None:
+    """Guards against tails too soft for a pitch that outvote the note."""
+    dying = tone(330.0, 3.0) * np.geomspace(1.0, 0.1, 3 * RATE) ** (1 + np.linspace(0, 2, 3 * RATE))
+    hiss = noise(3.0, 100, 15_000) * np.float32(0.012)
+    found = sound_traits((dying * np.repeat([1.0, 0.01], [RATE, 2 * RATE]) + hiss).astype(np.float32))
+    assert found.pitch == pytest.approx(64.02, abs=0.1)
+
+
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_onsets_are_counted(count: int) -> None:
     """Guards against a first hit that is missed, and hits that are counted twice."""
@@ -162,6 +170,7 @@ def test_silence_and_the_shortest_sounds(length: int, gain: float) -> None:
     if length:
         frames = frames_of(samples)
         assert frames.shape == (SPECTROGRAM.frames(length), 4)
+        assert column_traits(frames, 0).shape == (0, 4)
         assert not column_traits(frames, 2)[:, [LOUDNESS, ONSETS]].isnan().any()
 
 

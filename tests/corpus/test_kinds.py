@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from distill.corpus.kinds import LEAST_FILES, MOST_KINDS, Kinds, find_kinds, mean_mel, nearest_kind, safe_name
 
@@ -177,3 +179,16 @@ def test_the_nearest_file_says_the_kind_whatever_the_loudness() -> None:
 def test_mean_mel_is_a_mean_of_power() -> None:
     mel = np.array([[0.0, -100.0], [-100.0, -100.0]], dtype=np.float16)
     assert mean_mel(mel).tolist() == pytest.approx([-3.01, -100.0], abs=0.01)
+
+
+PARTS = st.sampled_from(["", "kick", "Kick ", "808", "07", "a_b", "Bé", "钹", "किक", "🥁", " @ 0:01.00", "..", "#", "\u200b", "x" * 60])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(PARTS, max_size=4).map("/".join), max_size=24), st.integers(0, 3))
+def test_whatever_files_are_called_kinds_can_be_asked_for(names: list[str], seed: int) -> None:
+    """Guards against names that end in a traceback, two kinds of one name, kinds of no file, and names that need quotes."""
+    kinds = found(names, groups(3, len(names)), seed)
+    assert len(kinds.of_file) == len(names) and len(set(kinds.names)) == len(kinds.names) <= MOST_KINDS
+    assert {kind for kind in kinds.of_file if kind is not None} == set(range(len(kinds.names)))
+    assert all(safe_name(name) == name and name not in ("", ".", "..") for name in kinds.names), kinds.names

@@ -181,7 +181,9 @@ def test_mean_mel_is_a_mean_of_power() -> None:
     assert mean_mel(mel).tolist() == pytest.approx([-3.01, -100.0], abs=0.01)
 
 
-PARTS = st.sampled_from(["", "kick", "Kick ", "808", "07", "a_b", "Bé", "钹", "किक", "🥁", " @ 0:01.00", "..", "#", "\u200b", "x" * 60])
+PARTS = st.sampled_from(
+    ["", "kick", "Kick ", "808", "07", "a_b", "Bé", "钹", "किक", "🥁", " @ 0:01.00", "..", "#", "\u200b", "x" * 60]
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,8 @@ wish, by `Model.generate`.
 
 loudness, brightness, length, onsets
             Spearman's rank correlation of wish and measurement over 64 sounds (`--sounds`), wishes evenly spread from 0.05
-            to 0.95 of the corpus's own range. 1: what was wished louder is always louder; 0: nothing was heard.
+            to 0.95 of the corpus's own range. 1: what was wished louder is always louder; 0: nothing was heard. A trait in
+            which nine of ten training files or more are alike (one onset each) is left out.
 pitch       Pitches of the corpus's own notes are wished: percent of sounds within 50 cents (`pitch_within_50_cents`), and
             within 50 cents of the note in any octave; a sound without a pitch is within nothing. Left out where fewer than
             half of the training files have a pitch.
@@ -43,7 +44,9 @@ from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer
 
 SOUNDS = 64
+RANKED = ("loudness", "brightness", "length", "onsets")
 WISHED = (0.05, 0.95)
+MOST_ALIKE = 0.9
 SECONDS = (1.0, 8.0)
 """The longest that each sound may be: what nearly all training files are, within these."""
 WITHIN_SEMITONES = 0.5
@@ -86,12 +89,22 @@ def rank_correlation(wished: Sequence[float], found: Sequence[float]) -> float:
     return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
 
 
-def followed(make: Make, sounds: int, seed: int = 0) -> dict[str, float]:
+def varied(known: Sequence[Measured]) -> list[str]:
+    """The traits that can be wished more or less of: those in which training files differ."""
+
+    def most_alike(name: str) -> float:
+        values = [round(sound.trait(name), 3) for sound in known]
+        return max(Counter(values).values()) / len(values)
+
+    return [name for name in RANKED if most_alike(name) < MOST_ALIKE]
+
+
+def followed(make: Make, sounds: int, seed: int = 0, traits: Sequence[str] = RANKED) -> dict[str, float]:
     """How well a wish for more of a trait makes more of it."""
     wished = np.linspace(*WISHED, sounds).tolist()
     order = np.random.default_rng(seed).permutation(sounds)  # no trait may follow the seed instead
     found: dict[str, float] = {}
-    for name in ("loudness", "brightness", "length", "onsets"):
+    for name in traits:
         values = [
             measured(make({name: wish}, seed + int(place))).trait(name)
             for wish, place in zip(wished, order, strict=True)
@@ -157,7 +170,7 @@ def all_wishes(card: ModelCard, make: Make, sounds: int, seed: int) -> dict[str,
     mels = np.stack([each.mean_mel for each in known])
     kinds = find_kinds(names, mels)
     pitches = [each.traits.pitch for each in known if each.traits.pitch is not None]
-    found: dict[str, Any] = followed(make, sounds, seed)
+    found: dict[str, Any] = followed(make, sounds, seed, varied(known))
     if len(pitches) >= len(known) / 2:
         found |= in_tune(make, pitches, sounds, seed)
     if len(kinds.names) > 1:

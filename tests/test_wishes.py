@@ -63,6 +63,14 @@ def test_an_instrument_that_is_deaf_scores_nothing(wishes: Any) -> None:
     assert set(alike.values()) == {0.0}
 
 
+def test_what_a_corpus_has_no_range_in_is_not_asked_for(wishes: Any) -> None:
+    """Guards against a model that is blamed for notes with one onset each."""
+    known = [wishes.measured(hit(number, 0.2 + 0.03 * number)) for number in range(10)]
+    assert wishes.varied(known) == ["loudness", "brightness", "length"]
+    known[:2] = [wishes.measured(np.tile(hit(number, 0.3), 3)) for number in range(2)]
+    assert wishes.varied(known) == ["loudness", "brightness", "length", "onsets"]
+
+
 @pytest.mark.parametrize(("cents", "right"), [(30, 100.0), (80, 0.0), (1210, 0.0)])
 def test_pitch_is_right_within_50_cents(wishes: Any, cents: float, right: float) -> None:
     def sung(wished: Mapping[str, Any], seed: int) -> np.ndarray:

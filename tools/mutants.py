@@ -145,6 +145,16 @@ MUTANTS = (
     Mutant("nothing is unlike the middle", "models/image.py", "made = predicted * spectrum + rest * unlike", "made = predicted * spectrum", "models/test_image.py"),
     Mutant("a recording has the image of another band", "models/image.py", "* cells.values.shape[1] - 0.5", "* ROWS - 0.5", "models/test_image.py"),
     Mutant("a model of two channels makes one", "instrument/rendering.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
+    Mutant("traits: bands without their widths", "audio/traits.py", "power = (edges[2:] - edges[:-2]) / 2.0 * bin_hz**2", "power = 100.0 * np.ones(config.n_mels) * bin_hz**2", "audio/test_traits.py"),
+    Mutant("traits: high notes an octave lower", "audio/traits.py", "HIGHEST_HZ = 4_500.0", "HIGHEST_HZ = 2_200.0", "audio/test_traits.py"),
+    Mutant("traits: the first onset is missed", "audio/traits.py", "constant_values=float(floored.min()))[: len(floored)]", "mode=\"edge\")[: len(floored)]", "audio/test_traits.py"),
+    Mutant("traits: vibrato is many onsets", "audio/traits.py", "before = ndimage.maximum_filter1d(before, 3, axis=1)", "pass", "audio/test_traits.py"),
+    Mutant("traits: columns count onsets apart", "audio/traits.py", "begun[places[places < len(begun)]] = 1.0", "begun[places[places < len(begun)] // 2] = 1.0", "audio/test_traits.py"),
+    Mutant("traits: blocks of pitch without what is around", "audio/traits.py", "margin = PITCH_MARGIN_FRAMES * hop", "margin = 0", "audio/test_traits.py"),
+    Mutant("shares of the range, not of the corpus", "audio/wished.py", "ordered = known.sort().values", "ordered = torch.linspace(float(known.min()), float(known.max()), len(known), dtype=torch.float64)", "audio/test_wished.py"),
+    Mutant("kinds: folders of a few files", "corpus/kinds.py", "counts[path[:length]] >= LEAST_FILES", "counts[path[:length]] >= 2", "corpus/test_kinds.py"),
+    Mutant("kinds by loudness", "corpus/kinds.py", "np.maximum(levels - mean_db, -RANGE_DB)", "np.maximum(levels, -RANGE_DB)", "corpus/test_kinds.py"),
+    Mutant("kinds by running numbers", "corpus/kinds.py", "return max(useful, key=lambda each: _told(each, mean_mels))", "return useful[-1]", "corpus/test_kinds.py"),
 )  # fmt: skip
 
 

@@ -107,6 +107,14 @@ def test_what_has_no_pitch_has_none() -> None:
     assert sound_traits(half).pitch is None
 
 
+def test_a_note_that_dies_away_for_long_keeps_its_pitch() -> None:
+    """Guards against tails too soft for a pitch that outvote the note."""
+    dying = tone(330.0, 3.0) * np.geomspace(1.0, 0.1, 3 * RATE) ** (1 + np.linspace(0, 2, 3 * RATE))
+    hiss = noise(3.0, 100, 15_000) * np.float32(0.012)
+    found = sound_traits((dying * np.repeat([1.0, 0.01], [RATE, 2 * RATE]) + hiss).astype(np.float32))
+    assert found.pitch == pytest.approx(64.02, abs=0.1)
+
+
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_onsets_are_counted(count: int) -> None:
     """Guards against a first hit that is missed, and hits that are counted twice."""
@@ -123,13 +131,16 @@ def test_what_goes_on_has_one_onset() -> None:
     assert [sound_traits(samples).onsets for samples in (vibrato, noise(2.0), tone(333.3))] == [1, 1, 1]
 
 
-def test_onsets_of_columns_add_up_to_those_of_the_sound() -> None:
-    """Guards against onsets between two columns that both or neither count."""
+def test_onsets_are_counted_in_their_columns() -> None:
+    """Guards against onsets between two columns that both or neither count, and onsets in another column."""
     for apart in (0.1, 0.17, 0.2135):
         samples = hits(9, apart)
         frames = frames_of(samples)
-        by_column = column_traits(frames, columns(len(frames)))
-        assert by_column[:, ONSETS].sum() == traits_of(frames, 1.0).onsets == 9
+        by_column = column_traits(frames, columns(len(frames)))[:, ONSETS]
+        assert by_column.sum() == traits_of(frames, 1.0).onsets == 9
+        begun = np.arange(9) * apart * RATE / 8192  # columns
+        clear = np.abs(begun - begun.round()) > 0.1
+        assert (by_column[begun[clear].astype(int)] >= 1).all() and by_column.max() <= np.ceil(0.18 / apart)
 
 
 def test_columns_say_what_is_in_them() -> None:
@@ -159,6 +170,7 @@ def test_silence_and_the_shortest_sounds(length: int, gain: float) -> None:
     if length:
         frames = frames_of(samples)
         assert frames.shape == (SPECTROGRAM.frames(length), 4)
+        assert column_traits(frames, 0).shape == (0, 4)
         assert not column_traits(frames, 2)[:, [LOUDNESS, ONSETS]].isnan().any()
 
 

@@ -26,6 +26,16 @@ def test_what_many_sounds_have_is_the_middle_of_their_shares() -> None:
     assert quantiles.to_value(torch.tensor([0.3, 0.7, 0.9])).tolist() == [1.0, 2.0, 7.0]
 
 
+def test_of_different_values_every_one_has_its_part() -> None:
+    """Guards against wishes for onsets that all mean one, because nine of ten sounds have one."""
+    counts = torch.tensor([1.0] * 90 + [2.0, 3.0, 5.0, 15.0])
+    assert Quantiles.of(counts).to_value(torch.tensor([0.1, 0.5, 0.9])).tolist() == [1.0, 1.0, 1.0]
+    quantiles = Quantiles.of(counts.unique())
+    assert quantiles.to_share(torch.tensor([1.0, 2.0, 3.0, 5.0, 15.0])).tolist() == pytest.approx(
+        [0, 0.25, 0.5, 0.75, 1]
+    )
+
+
 def test_values_outside_are_cut_and_nan_passes() -> None:
     quantiles = Quantiles.of(torch.tensor([1.0, torch.nan, 3.0]))
     shares = quantiles.to_share(torch.tensor([[-9.0, 2.0], [9.0, torch.nan]]))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from distill.corpus.kinds import LEAST_FILES, MOST_KINDS, Kinds, find_kinds, mean_mel, nearest_kind, safe_name
 
@@ -61,6 +63,31 @@ def test_the_longest_prefix_with_enough_files_counts() -> None:
     assert words(found(names)) == ["drum_tom"] * 4 + ["drum_cymbal"] * 4 + ["drum"] + ["bd"] * 5
 
 
+@pytest.mark.parametrize(
+    ("names", "kinds"),
+    [
+        (numbered("TR808_Kick_", "TR808_Snare_"), {"kick", "snare"}),
+        (numbered("TR808_Kick_", "TR909_Kick_", "TR909_Snare_"), {"kick", "snare"}),
+        ([f"{n}__someone__{what}.wav" for n in range(81_000, 81_004) for what in ("kick", "hat")], {"kick", "hat"}),
+        ([f"{n:03d} {what}.wav" for n in range(4) for what in ("Kick", "Hat")], {"kick", "hat"}),
+        ([f"{what} ({n}).wav" for n in range(4) for what in ("Bass drum", "Hi-hat")], {"bass_drum", "hi_hat"}),
+        ([f"{what}{n}.wav" for n in range(4) for what in ("किक", "ताली")], {"किक", "ताली"}),
+    ],
+)
+def test_files_are_called_as_people_call_them(names: list[str], kinds: set[str]) -> None:
+    """Guards against the names that packs, recorders and sites give, and against words torn apart at their vowel signs."""
+    assert set(found(names).names) == kinds
+
+
+def test_one_small_folder_beside_many_named_files_does_not_hide_them() -> None:
+    assert found([*numbered("old/x"), *numbered("kick", "snare", count=8)]).names == ("kick", "snare", "x")
+    assert found([*numbered("old/x"), *(f"{letter}xy.wav" for letter in "abcdefgh")]).names == ("old",)
+
+
+def test_a_folder_of_formats_is_no_word() -> None:
+    assert found(numbered("kicks/wav/a", "snares/wav/b")).names == ("kicks", "snares")
+
+
 def test_a_prefix_that_all_have_is_no_word() -> None:
     assert words(found(numbered("tabla_ghe", "tabla_tun"))) == ["ghe"] * 4 + ["tun"] * 4
 
@@ -68,7 +95,10 @@ def test_a_prefix_that_all_have_is_no_word() -> None:
 def test_a_number_in_front_may_be_a_word_but_a_running_one_is_none() -> None:
     """Guards against digits that were recorded by two people being sorted by nothing, and takes by their number."""
     spoken = [f"{digit}_{who}_{take}.wav" for digit in range(10) for who in ("ann", "bob") for take in range(3)]
-    assert found(spoken).names == tuple("0123456789")
+    digits = np.repeat(np.random.default_rng(3).uniform(-30, 0, (10, MELS)), 6, axis=0) + groups(60, 60) * 0.1
+    assert found(spoken, digits).names == tuple("0123456789")
+    kits = [f"{kit:02d}_{what}.wav" for kit in range(1, 9) for what in ("kick", "snare", "hat", "tom")]
+    assert found(kits, groups(4, 32)).names == ("hat", "kick", "snare", "tom")
     running = [f"{number:03d}_{what}.wav" for number in range(40) for what in ("a",)]
     assert found(running, groups(4, 40)).source == "clusters"
 
@@ -120,7 +150,7 @@ def test_names_are_safe_unique_and_few() -> None:
     """Guards against kinds that are no flag's value and no file's name."""
     odd = numbered("Große Trommel/", "../../etc/", "钹 CYMBAL/", "🥁🥁/", "🎹/", " - /")
     kinds = found(odd)
-    assert set(kinds.names) == {"grosse_trommel", "etc", "钹_cymbal", "sounds", "sounds_2", "sounds_3"}
+    assert set(kinds.names) == {"große_trommel", "etc", "钹_cymbal", "sounds", "sounds_2", "sounds_3"}
     many = found(numbered(*(f"{chr(97 + i % 26)}{chr(97 + i // 26)}/" for i in range(70))))
     assert len(many.names) == MOST_KINDS and many.of_file.count(None) == 6 * LEAST_FILES
     assert safe_name("É\u0301/\x00..\n") == safe_name("é\u0301")
@@ -149,3 +179,18 @@ def test_the_nearest_file_says_the_kind_whatever_the_loudness() -> None:
 def test_mean_mel_is_a_mean_of_power() -> None:
     mel = np.array([[0.0, -100.0], [-100.0, -100.0]], dtype=np.float16)
     assert mean_mel(mel).tolist() == pytest.approx([-3.01, -100.0], abs=0.01)
+
+
+PARTS = st.sampled_from(
+    ["", "kick", "Kick ", "808", "07", "a_b", "Bé", "钹", "किक", "🥁", " @ 0:01.00", "..", "#", "\u200b", "x" * 60]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(PARTS, max_size=4).map("/".join), max_size=24), st.integers(0, 3))
+def test_whatever_files_are_called_kinds_can_be_asked_for(names: list[str], seed: int) -> None:
+    """Guards against names that end in a traceback, two kinds of one name, kinds of no file, and names that need quotes."""
+    kinds = found(names, groups(3, len(names)), seed)
+    assert len(kinds.of_file) == len(names) and len(set(kinds.names)) == len(kinds.names) <= MOST_KINDS
+    assert {kind for kind in kinds.of_file if kind is not None} == set(range(len(kinds.names)))
+    assert all(safe_name(name) == name and name not in ("", ".", "..") for name in kinds.names), kinds.names

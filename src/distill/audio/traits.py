@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from distill.audio.mel import hz_to_mel, log_mel_blocks, mel_to_hz
+from distill.audio.pitch import AUDIBLE_DB as PITCH_RANGE_DB
 from distill.audio.pitch import pitch_track
 from distill.settings.geometry import FRAMES_PER_COLUMN, SAMPLE_RATE, SpectrogramConfig
 
@@ -46,7 +47,8 @@ HIGHEST_HZ = 4_500.0
 PITCH_BLOCK_FRAMES, PITCH_MARGIN_FRAMES = 2_048, 4
 """Such frames of a long sound that are looked at at a time (44 s), with so many around."""
 VOICED_SHARE = 0.5
-"""A column, or a sound, has a pitch where at least this share of its audible frames has one."""
+"""A column, or a sound, has a pitch where at least this share of its audible frames has one: those that are not softer than
+its loudest by more than PITCH_RANGE_DB, since nobody hears which note a tail dies away on."""
 
 RISE_LAG = 2
 """Frames over which a rise is measured: half a window is new."""
@@ -80,7 +82,7 @@ def frame_traits(mel: Tensor, samples: Samples, spectrogram: SpectrogramConfig) 
         spectrogram: what the mel was made with.
 
     Returns:
-        loudness: K-weighted power in dB (ITU-R BS.1770), about 0 for a full-scale sine of 1 kHz, at least about -100.
+        loudness: K-weighted power in dB (ITU-R BS.1770), about -2 for a full-scale sine of 1 kHz, -100 for silence.
         brightness: log2 of the spectral centroid in Hz, each band by its amplitude; NaN where there is silence.
         pitch: MIDI note number, 69 is 440 Hz; NaN where there is none.
         onsets: how much the spectrum rises, dB, mean over bands.
@@ -178,7 +180,9 @@ def _median_pitch(frames: Tensor) -> Tensor:
     """The median pitch of frames [..., T, 4], [...]; NaN where fewer than half of the audible ones have one."""
     if not frames.shape[-2]:
         return frames.new_full(frames.shape[:-2], torch.nan)
-    audible = (~frames[..., BRIGHTNESS].isnan()).sum(-1)
+    loudness = frames[..., LOUDNESS].nan_to_num(-torch.inf)
+    heard = loudness > loudness.amax(-1, keepdim=True) - PITCH_RANGE_DB
+    audible = (heard & ~frames[..., BRIGHTNESS].isnan()).sum(-1)
     voiced = (~frames[..., PITCH].isnan()).sum(-1)
     return torch.where(voiced >= VOICED_SHARE * audible, frames[..., PITCH].nanmedian(-1).values, torch.nan)
 

@@ -15,7 +15,11 @@ class Quantiles:
 
     @staticmethod
     def of(values: Tensor) -> "Quantiles":
-        """From all values of a corpus [...]; NaN does not count."""
+        """From all values of a corpus [...]; NaN does not count.
+
+        Where nearly all are alike (one onset), give `values.unique()`: shares are then of the different values there are,
+        and more than a tenth of them stand for the rare ones.
+        """
         known = values.detach().double().cpu().flatten()
         known = known[known.isfinite()]
         if not len(known):

@@ -30,10 +30,12 @@ MOST_CLUSTERED = 2_000
 RANGE_DB = 40.0
 """Bands further under a sound's mean band count alike."""
 LONGEST_NAME = 40
+LONGEST_NUMBER = 2
+"""Digits of a number that may be a name; longer ones are dates and counters."""
 
 Mels = npt.NDArray[np.floating]
 Parts = tuple[str, ...]
-TOKEN = re.compile(r"[^\W\d_]+|\d+")
+TOKEN = re.compile(r"\d+|[^\d\s]+")
 CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 
 
@@ -57,15 +59,14 @@ def find_kinds(names: Sequence[str], mean_mels: Mels, seed: int = 0) -> Kinds:
         seed: which files clusters are found among, where there are very many.
     """
     paths = [PurePosixPath(name.partition(PIECE_MARK)[0]) for name in names]
-    folders = _unwrapped([tuple(path.parts[:-1]) for path in paths])
-    found = _nearest_repeated(folders)
-    if any(found):
-        return _kinds(found, "folders")
-    prefixes = _unwrapped([_words(path.stem) for path in paths])
-    found = _nearest_repeated([_without_numbers(words) for words in prefixes])
-    if len(set(filter(None, found))) > 1 and sum(map(bool, found)) >= NAMED_SHARE * len(found):
-        return _kinds(found, "prefixes")
-    return _clustered([path.stem for path in paths], np.asarray(mean_mels, dtype=np.float64), seed)
+    mels = np.asarray(mean_mels, dtype=np.float64)
+    folders = _nearest_repeated(_unwrapped([path.parts[:-1] for path in paths]))
+    prefixes = _prefixes(_unwrapped([_words(path.stem) for path in paths]), mels)
+    if any(folders) and (_covered(folders) >= NAMED_SHARE or not any(prefixes)):
+        return _kinds(folders, "folders")
+    if any(prefixes):
+        return _kinds(prefixes, "prefixes")
+    return _clustered([path.stem for path in paths], mels, seed)
 
 
 def mean_mel(mel: Mels) -> npt.NDArray[np.float32]:
@@ -95,28 +96,68 @@ def _unwrapped(paths: Sequence[Parts]) -> list[Parts]:
     """Without the beginning that all have: it tells no file from another."""
     shortest = min(map(len, paths), default=0)
     common = 0
-    while common < shortest and len({path[common].casefold() for path in paths}) == 1:
+    while common < shortest and len({path[common].lower() for path in paths}) == 1:
         common += 1
     return [path[common:] for path in paths]
 
 
 def _words(stem: str) -> Parts:
     """`Kick Hard_03` -> Kick, Hard, 03."""
-    plain = unicodedata.normalize("NFC", stem)
-    return tuple(TOKEN.findall(CAMEL.sub(" ", plain)))
+    plain = CAMEL.sub(" ", unicodedata.normalize("NFC", stem))
+    return tuple(TOKEN.findall("".join(sign if _is_of_words(sign) else " " for sign in plain)))
 
 
-def _without_numbers(words: Parts) -> Parts:
-    """Up to the first number after a word, which counts takes; a number in front (`0_jackson_1`) may be a name."""
-    for place, word in enumerate(words):
-        if word.isdecimal() and place:
-            return words[:place]
-    return words if not words or not words[0].isdecimal() or len(words[0]) <= 2 else ()
+def _is_of_words(sign: str) -> bool:
+    """A letter, a mark on one, or a digit, of any script."""
+    return unicodedata.category(sign)[0] in "LMN"
+
+
+def _prefixes(words: Sequence[Parts], mean_mels: Mels) -> list[Parts]:
+    """What each file is called by the words in front, up to the first number; all () where that says little.
+
+    A number in front counts files (`07_kick_a`), but may be a name (`7_jackson_2`): where both numbers and words stand for
+    many files, it is what says more of how they sound.
+    """
+    plain = [_until_number(each) for each in _unwrapped([_after_number(each) for each in words])]
+    numbered = [
+        (each[0], *rest) if each and _may_be_name(each[0]) else rest for each, rest in zip(words, plain, strict=True)
+    ]
+    found = [_nearest_repeated(each) for each in (plain, numbered)]
+    useful = [each for each in found if len(set(filter(None, each))) > 1 and _covered(each) >= NAMED_SHARE]
+    return max(useful, key=lambda each: _told(each, mean_mels)) if useful else [()] * len(words)
+
+
+def _may_be_name(word: str) -> bool:
+    return word.isdecimal() and len(word) <= LONGEST_NUMBER
+
+
+def _after_number(words: Parts) -> Parts:
+    return next((words[place:] for place, word in enumerate(words) if not word.isdecimal()), ())
+
+
+def _until_number(words: Parts) -> Parts:
+    return next((words[:place] for place, word in enumerate(words) if word.isdecimal()), words)
+
+
+def _covered(found: Sequence[Parts]) -> float:
+    """The share of files that have a name."""
+    return sum(map(bool, found)) / len(found)
+
+
+def _told(found: Sequence[Parts], mean_mels: Mels) -> float:
+    """How much names say of how files sound, in bits: how often the nearest other file has the same, beyond chance."""
+    named = [file for file, name in enumerate(found) if name][:MOST_CLUSTERED]
+    names = [found[file] for file in named]
+    distances = cdist(*(_features(mean_mels[named]),) * 2)
+    np.fill_diagonal(distances, np.inf)
+    same = np.mean([names[int(near)] == name for near, name in zip(distances.argmin(axis=1), names, strict=True)])
+    chance = sum((count / len(names)) ** 2 for count in Counter(names).values())
+    return float((same - chance) / (1.0 - chance) * np.log2(1.0 / chance))
 
 
 def _nearest_repeated(paths: Sequence[Parts]) -> list[Parts]:
     """The longest beginning of each path that at least `LEAST_FILES` paths have, in small letters; () where there is none."""
-    plain = [tuple(unicodedata.normalize("NFC", part).casefold() for part in path) for path in paths]
+    plain = [tuple(unicodedata.normalize("NFC", part).lower() for part in path) for path in paths]
     counts = Counter(path[:length] for path in plain for length in range(1, len(path) + 1))
     return [
         next((path[:length] for length in range(len(path), 0, -1) if counts[path[:length]] >= LEAST_FILES), ())
@@ -128,19 +169,22 @@ def _kinds(found: Sequence[Parts], source: Literal["folders", "prefixes"]) -> Ki
     """Kinds of what each file is called, the commonest where there are too many, in alphabetical order."""
     counts = Counter(path for path in found if path)
     kept = sorted(sorted(counts, key=lambda path: (-counts[path], path))[:MOST_KINDS])
-    named = _names(kept, last=source == "folders")
-    place = {path: named[path] for path in kept}
+    place = _names(kept, last=source == "folders")
     order = sorted(place.values())
     return Kinds(tuple(order), tuple(order.index(place[path]) if path in place else None for path in found), source)
 
 
 def _names(paths: Sequence[Parts], last: bool) -> Mapping[Parts, str]:
     """A name for each path, unlike the others: its last part where that is enough and `last`, else all of it."""
-    short = {path: safe_name(path[-1] if last else "_".join(path)) for path in paths}
+    same_end = len(paths) > 1 and all(
+        len(path) > 1 and path[-1] == paths[0][-1] for path in paths
+    )  # kicks/wav, snares/wav
+    parts = {path: path[:-1] if last and same_end else path for path in paths}
+    short = {path: safe_name(part[-1] if last else "_".join(part)) for path, part in parts.items()}
     times = Counter(short.values())
     named: dict[Parts, str] = {}
-    for path in paths:
-        whole = short[path] if times[short[path]] == 1 else safe_name("_".join(path))
+    for path, part in parts.items():
+        whole = short[path] if times[short[path]] == 1 else safe_name("_".join(part))
         named[path] = _unlike(whole, named.values())
     return named
 
@@ -154,9 +198,9 @@ def _unlike(name: str, others: Iterable[str]) -> str:
 
 def safe_name(text: str) -> str:
     """Small letters and digits of any script, everything else an underscore: fit for a flag and for a file's name."""
-    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text).casefold())
-    name = re.sub(r"[^\w\-#]+|_+", "_", plain)[:LONGEST_NAME].strip("_-")
-    return name or "sounds"
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text).lower())
+    spaced = "".join(sign if _is_of_words(sign) or sign == "-" else "_" for sign in plain)
+    return re.sub("_+", "_", spaced)[:LONGEST_NAME].strip("_-") or "sounds"
 
 
 def _features(mels: Mels) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,9 @@ def test_a_window_slides_to_the_newest_columns_as_the_middle_of_a_sound(
     begun: list[tuple[list[int], Tensor]] = []
     real = CodePrior.begin
 
-    def noted(self: CodePrior, start: Tensor, prefix: Tensor) -> object:
+    def noted(self: CodePrior, start: Tensor, prefix: Tensor, *further: Any) -> object:
         begun.append((start.tolist(), prefix.clone()))
-        return real(self, start, prefix)
+        return real(self, start, prefix, *further)
 
     monkeypatch.setattr(CodePrior, "begin", noted)
     codes = list(sample_codes(prior, [clip_generator(1), clip_generator(2)], 14, may_end=False))[-1]

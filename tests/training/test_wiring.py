@@ -24,7 +24,7 @@ from distill.files import replacing
 from distill.modelfile.file import read_contents
 from distill.models.codec import ConvVQVAE, valid_positions
 from distill.models.encoding import encode_codes, level_of
-from distill.models.prior import CodePrior
+from distill.models.prior import NOTHING, CodePrior
 from distill.places import unfinished_dir
 from distill.settings.codec import CodecSettings, VQVAEConfig
 from distill.settings.geometry import FRAMES_PER_COLUMN, SpectrogramConfig
@@ -220,10 +220,10 @@ def test_every_part_of_the_prior_drops() -> None:
     """Guards against dropout that one of embedding, blocks and heads does without."""
     prior = prior_task(dropout=0.5).prior
     states, around = torch.randn(1, 6, 16), torch.zeros(1, 6, 3, dtype=torch.long)
+    reading = prior._reading(NOTHING, 2, torch.device("cpu"))
+    near = prior._surroundings(sequence(2, 3)[None], reading, None)
     parts = {
-        "embedding": lambda: prior._embed(
-            prior._surroundings(sequence(2, 3)[None], torch.arange(6)), torch.tensor([0])
-        ),
+        "embedding": lambda: prior._embed(near, torch.zeros(1, 3, 16)),
         "attention": lambda: silenced(prior.blocks[0], "feed_out")(states),
         "feed-forward": lambda: silenced(prior.blocks[0], "attention_out")(states),
         "head": lambda: prior.heads[0](states, prior.vectors[0, :10], around, torch.zeros(1, 6, 3, 4), around.float()),

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-POINTS = 33
+from distill.settings.geometry import QUANTILE_POINTS as POINTS
 
 
 class Quantiles:

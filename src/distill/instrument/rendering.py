@@ -8,12 +8,15 @@ from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.loudness import normalised
+from distill.audio.loudness import as_loud, normalised, rms_db
 from distill.audio.master import finish
+from distill.audio.traits import sound_traits
 from distill.instrument.sampling import Sampled
+from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
 from distill.models.image import Cells, widened
+from distill.models.loudness import GENERATED_LIMITED_DB
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
 
@@ -34,8 +37,12 @@ def to_samples(
     mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
     if loaded.grain is not None and settings.texture:
         mel = loaded.grain.draw(mel - float(level), generator, settings.texture) + float(level)
+    wishes = wishes_of(loaded, settings)
     wanted = round(settings.seconds * SAMPLE_RATE)
-    if sampled.ended and loaded.endings is not None:
+    if wishes.samples is not None:
+        wanted = min(wanted, wishes.samples)
+        mel = mel[:, : loaded.card.spectrogram_config.frames(wanted)]
+    elif sampled.ended and loaded.endings is not None:
         length = loaded.endings.samples(loaded.codec, codes, end)
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
@@ -44,7 +51,8 @@ def to_samples(
         image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
     middle = below_nyquist(synthesise(mel, generator)[:wanted], rate)
-    middle = below_nyquist(_levelled(loaded, codes, middle, loudness, settings), rate)  # a limiter makes higher ones
+    levelled = _levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
+    middle = below_nyquist(levelled, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
     return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()
 
@@ -55,9 +63,17 @@ def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
 
 
 def _levelled(
-    loaded: LoadedVQModel, codes: Tensor, samples: Tensor, point: float, settings: GenerationSettings
+    loaded: LoadedVQModel,
+    codes: Tensor,
+    samples: Tensor,
+    point: float,
+    settings: GenerationSettings,
+    loudness_db: float | None,
 ) -> Tensor:
     """Samples as loud as was asked for; models that have not learned it make all alike, at the typical level."""
+    if loudness_db is not None:
+        now = sound_traits(samples.numpy(), SAMPLE_RATE, loaded.card.spectrogram_config).loudness
+        return as_loud(samples, rms_db(samples) + loudness_db - now, most_db=GENERATED_LIMITED_DB)
     if settings.level == "normalise" or loaded.loudness is None:
         return samples
     return loaded.loudness.applied(samples, loaded.loudness.wanted(loaded.codec, codes, point))

@@ -1,14 +1,17 @@
 """Codes of any length, sampled from a model's prior."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from distill.compute.threads import threads
+from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.filling import sample_codes
+from distill.models.canvas import Canvas, Ends, open_canvas
+from distill.models.filling import Filled, fill
 from distill.models.prior import CodePrior
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
@@ -21,6 +24,7 @@ class Sampled(NamedTuple):
     codes: Tensor  # [S, Q]
     ended: bool
     """Whether it ends in its last column by itself; else it would go on."""
+    log_likelihood: Tensor  # [S, Q], nats, what the prior made of each code
 
 
 def sample_pieces(
@@ -29,31 +33,49 @@ def sample_pieces(
     """Sample codes for every generator up to the wanted length; yields (columns done, of, sounds so far).
 
     Where sounds shall fill the length, one that ends is followed by another. What a generator is asked for depends on
-    its own sound alone, so that what it gives next (the noise of texture and synthesis) does, too.
+    its own sound alone, so that what it gives next (the noise of grain and synthesis) does, too.
+
+    Raises:
+        DistillError: the model cannot follow a wish.
     """
     bands = prior.config.bands
-    wanted = columns(loaded.card.spectrogram_config.frames(round(settings.seconds * SAMPLE_RATE)))
+    wishes = wishes_of(loaded, settings)
+    samples = round(settings.seconds * SAMPLE_RATE) if wishes.samples is None else wishes.samples
+    wanted = columns(loaded.card.spectrogram_config.frames(samples))
     beyond_window = wanted > prior.config.seq_len // bands
-    fill = settings.ending == "exact" or (settings.ending == "auto" and beyond_window)
+    filling = settings.ending == "exact" or (settings.ending == "auto" and beyond_window)
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
-    finished = [Sampled(nothing, ended=False)] * len(generators)
+    finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))
     stepper = Stepper(prior, len(generators))
     with threads(1):  # small batches: threads would wait for each other
         while unfinished:
             missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
-            drawn: list[Tensor] = []
-            chosen = [generators[i] for i in unfinished]
-            sampling = sample_codes(prior, chosen, missing, settings, stepper=stepper, may_end_at_limit=not fill)
+            ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
+            canvases = [
+                _wished_canvas(open_canvas(columns, bands, prior.config.rvq_levels, ends), wishes, settings.strength)
+                for _, columns in zip(unfinished, missing, strict=True)
+            ]
+            sampling = fill(prior, canvases, [generators[i] for i in unfinished], settings, stepper)
             while True:
                 try:
                     drawn = next(sampling)
                 except StopIteration as end:
-                    ended: list[bool] = end.value
+                    filled: list[Filled] = end.value
                     break
                 done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
                 yield done, wanted, finished
-            for i, codes, over in zip(unfinished, drawn, ended, strict=True):
-                finished[i] = Sampled(torch.cat([finished[i].codes, codes.cpu()]), over and not fill)
-            unfinished = [i for i in unfinished if fill and len(finished[i].codes) < wanted * bands]
+            for i, each in zip(unfinished, filled, strict=True):
+                before = finished[i]
+                finished[i] = Sampled(
+                    torch.cat([before.codes, each.codes.cpu()]),
+                    ends == "known" or (each.ended and not filling),
+                    torch.cat([before.log_likelihood, each.log_likelihood.cpu()]),
+                )
+            unfinished = [i for i in unfinished if filling and len(finished[i].codes) < wanted * bands]
     yield wanted, wanted, finished
+
+
+def _wished_canvas(canvas: Canvas, wishes: Wishes, strength: float) -> Canvas:
+    traits = None if wishes.traits is None else wishes.traits.expand(canvas.columns, -1)
+    return replace(canvas, traits=traits, kind=wishes.kind, strength=strength)

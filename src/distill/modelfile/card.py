@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from distill.corpus.manifest import CorpusManifest
 from distill.settings.codec import CodecSettings, VQVAEConfig
-from distill.settings.geometry import SpectrogramConfig
+from distill.settings.geometry import QUANTILE_POINTS, SpectrogramConfig
 from distill.settings.knobs import Frozen, Origin
 from distill.settings.prior import PriorConfig, PriorSettings
 from distill.settings.synthesiser import SynthesiserConfig, SynthesiserSettings
@@ -89,6 +89,13 @@ class LossPoint(Frozen):
     val: float
 
 
+Curve = Annotated[
+    tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
+    Field(min_length=QUANTILE_POINTS, max_length=QUANTILE_POINTS),
+]
+"""The points of a quantile curve."""
+
+
 class ModelCard(Frozen):
     """Everything in a `.distill` file but the weights."""
 
@@ -120,6 +127,10 @@ class ModelCard(Frozen):
     """Whether it was learned where in their last column sounds end (`distill.models.endings`)."""
     has_loudness: bool = False
     """Whether it was learned how loud sounds are (`distill.models.loudness`)."""
+    kinds: tuple[str, ...] = ()
+    """Words for groups of the recordings (`distill.corpus.kinds`): the prior's kind n is the n-th, from 1 on."""
+    trait_quantiles: dict[str, Curve] = Field(default_factory=dict)
+    """The corpus's own range of what may be wished for, by trait (`distill.audio.wished`)."""
     image_size: int | None = Field(None, ge=2, le=4096)
     """How many codes the level of the stereo image has (`distill.models.image`); None: the model is mono."""
     has_synthesiser: bool = False

@@ -68,4 +68,9 @@ def lacks(card: ModelCard) -> tuple[str, ...]:
             "How loud sounds are was not learned, so all have the recordings' typical level: train the prior again, with "
             "the recordings and --overwrite."
         )
+    if card.prior_config is not None and not card.prior_config.both_sides:
+        missing.append(
+            "Its prior hears the past alone and takes no wishes: train the prior again with --overwrite, and it fills holes, "
+            "loops, varies, and makes sounds of a kind, brightness, pitch or length that is asked for."
+        )
     return tuple(missing)

@@ -346,7 +346,7 @@ class CodePrior(nn.Module):
 
     def _added(self, start: Tensor, given: Given, columns: int) -> Tensor:
         """[B, C + 1, H]: what start, kind and traits add to the inputs of every column."""
-        added = self.start(start)
+        added: Tensor = self.start(start)
         if given.kind is not None and self.config.kinds:
             added = added + self.kind(given.kind)
         added = added[:, None].expand(-1, columns + 1, -1)
@@ -404,4 +404,5 @@ def at_places(values: Tensor, places: Tensor) -> Tensor:
         found: Tensor = values[:, places[0]]
         return found
     rows = torch.arange(len(values), device=values.device).view(-1, *[1] * (places.ndim - 1))
-    return values[rows, places]
+    each_own: Tensor = values[rows, places]
+    return each_own

@@ -39,6 +39,39 @@ class GenerationSettings(Frozen):
     min_p: float = knob(
         0.0, "Draw from codes at least this share as likely as the likeliest only; 0: from all.", ge=0.0, le=0.99
     )
+    kind: str | None = knob(
+        None,
+        "A word for what to make, such as kick: sub-folders and beginnings of file names are such words.",
+        unset="any",
+    )
+    brightness: float | None = knob(
+        None,
+        "How bright, from 0 (as the darkest recordings) to 1 (as the brightest).",
+        unset="as it comes",
+        ge=0.0,
+        le=1.0,
+    )
+    loudness: float | None = knob(
+        None, "How loud, from 0 (as the softest recordings) to 1 (as the loudest).", unset="as it comes", ge=0.0, le=1.0
+    )
+    pitch: str | None = knob(
+        None, "Which note: its name (C#4), its MIDI number (61), a frequency (277Hz), or a share of the recordings' range "
+        "(30%).", unset="as it comes",
+    )  # fmt: skip
+    onsets: float | None = knob(
+        None,
+        "How many hits, from 0 (as the fewest in a recording) to 1 (as the most).",
+        unset="as it comes",
+        ge=0.0,
+        le=1.0,
+    )
+    length: float | None = knob(
+        None, "How long, from 0 (as the shortest recordings) to 1 (as the longest); --seconds is the limit.",
+        unset="as it comes", ge=0.0, le=1.0,
+    )  # fmt: skip
+    strength: float = knob(
+        1.5, "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.", ge=0.0, le=5.0
+    )
     ending: Ending = knob(
         "auto",
         "natural: each ends where it ends; exact: filled with further sounds; auto: exact above the prior's window.",

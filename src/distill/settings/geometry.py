@@ -20,6 +20,10 @@ COLUMN_SECONDS = FRAMES_PER_COLUMN * HOP_LENGTH / SAMPLE_RATE
 POSITIONS_PER_SECOND = BANDS / COLUMN_SECONDS
 
 
+QUANTILE_POINTS = 33
+"""Points of a quantile curve: the range a corpus has of what may be wished for."""
+
+
 def columns(frames: int) -> int:
     """How many columns of codes hold `frames` frames."""
     return -(-frames // FRAMES_PER_COLUMN)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
-from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
-from distill.training.prior.codes import extract_code_sequences, unpack_codes
+from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain
+from distill.training.prior.codes import CodeSequences, extract_code_sequences, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
 
@@ -59,7 +60,8 @@ def train_prior_for(
             extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed, image)
             sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
-        beside |= learned_endings(codec, sequences)
+        beside |= learned_endings(codec, sequences) | learned_scales(sequences)
+        resolved = replace(resolved, settings=with_wishes(resolved.settings, sequences))
         vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
         yield from train_prior(
             begun.file,
@@ -73,6 +75,12 @@ def train_prior_for(
             resumed,
             beside,
         )
+
+
+def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:
+    """Settings of a prior that learns to follow wishes, as far as the recordings are there to be described."""
+    described = all(views[0].traits is not None for views in sequences.train)
+    return settings.model_copy(update={"traits": described, "kinds": len(sequences.kind_names)})
 
 
 def levels_of(card: ModelCard) -> int:
@@ -94,5 +102,6 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
         "rvq_levels": levels_of(card),
         "bands": BANDS,
         "seq_len": max(1, columns_wanted) * BANDS,
+        "both_sides": True,
     }
     return resolve(PriorSettings, automatic, overrides, fixed)

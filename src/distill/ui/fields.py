@@ -54,6 +54,8 @@ def overrides_from(knobs: Sequence[Knob], values: Sequence[Any]) -> dict[str, An
             continue
         if knob.choices:
             overrides[knob.name] = written == "on" if knob.annotation is bool else written
+        elif knob.annotation is str:
+            overrides[knob.name] = written
         else:
             overrides[knob.name] = number_from(knob.label, written, whole=knob.annotation is int)
     return overrides

@@ -56,8 +56,11 @@ def lay_out_what(models: list[str]) -> What:
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
     less_usual = ("ending", "level", "synthesiser", "texture", "mono")
-    placed = {"seconds", "count", "seed", *less_usual}
+    wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength")
+    placed = {"seconds", "count", "seed", *wishes, *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
+    with gr.Accordion("Wishes", open=False, elem_id="generate-wishes"), gr.Row():
+        fields |= {name: _field(KNOBS[name]) for name in wishes}
     with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in less_usual}
         device = device_field("generate")
@@ -109,4 +112,7 @@ def values_of(model: str, made: GenerationSettings) -> tuple[Any, ...]:
     """The values of `fields_of` that make these settings."""
     values = {name: getattr(made, name) for name in KNOBS}
     values |= {name: "on" if value else "off" for name, value in values.items() if KNOBS[name].annotation is bool}
-    return (model, *({**values, "seed": "" if made.seed is None else f"{made.seed}"}.values()))
+    values |= {
+        name: "" if value is None else f"{value}" for name, value in values.items() if KNOBS[name].default is None
+    }
+    return (model, *values.values())

@@ -1,4 +1,5 @@
-"""What is learned with the prior, from the same sounds, beside their codes: where they end, how loud they are, their grain."""
+"""What is learned with the prior, from the same sounds, beside their codes: where they end, how loud they are, their grain,
+and the scales of wishes."""
 
 from typing import Any
 
@@ -6,13 +7,15 @@ import numpy as np
 import torch
 
 from distill.audio.loudness import peak_db, rms_db
+from distill.audio.traits import TRAITS
+from distill.audio.wished import Quantiles
 from distill.corpus.sounds import Corpus
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, level_of
 from distill.models.endings import fit_endings
 from distill.models.grain import Difference, DrawnGrain, residual
 from distill.models.loudness import fit_loudness
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, columns
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 from distill.training.prior.codes import CodeSequences
 
 GRAIN_FRAMES, GRAIN_FILE_FRAMES = 60_000, 4_000
@@ -41,6 +44,22 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
         samples = torch.from_numpy(np.array(stored[:LOUDNESS_SAMPLES], dtype=np.float32)) * peak
         sounds.append((codes[:, : codec.config.rvq_levels], rms_db(samples), peak_db(samples)))
     return {"has_loudness": True, "loudness_state_dict": dict(fit_loudness(codec, sounds).state_dict())}
+
+
+def learned_scales(sequences: CodeSequences) -> dict[str, Any]:
+    """Keys of the model's file: the corpus's own range of what may be wished for, and the names of its kinds."""
+    files = [views[0] for views in sequences.train]
+    whole = torch.stack([torch.full((len(TRAITS),), torch.nan) if file.whole is None else file.whole for file in files])
+    columns_of = torch.tensor([len(file.codes) // BANDS for file in files])
+    onsets = (whole[:, TRAITS.index("onsets")] * columns_of).round()
+    values = {name: whole[:, place] for place, name in enumerate(TRAITS)}
+    values["onsets"] = torch.unique(
+        onsets[~onsets.isnan()]
+    )  # most one-shots have one: shares of files would say nothing
+    values["length"] = torch.tensor([(file.frames or torch.nan) * HOP_LENGTH / SAMPLE_RATE for file in files])
+    scales = {name: Quantiles.of(each) for name, each in values.items()}
+    known = {name: tuple(scale.points.tolist()) for name, scale in scales.items() if scale.known}
+    return {"kinds": list(sequences.kind_names), "trait_quantiles": known}
 
 
 @torch.no_grad()

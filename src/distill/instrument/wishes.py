@@ -1,0 +1,115 @@
+"""What a user wishes for, in the prior's terms: shares of the corpus's own range become numbers, words become kinds."""
+
+import difflib
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill.audio.notes import parse_pitch
+from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH, TRAITS
+from distill.audio.wished import Quantiles
+from distill.corpus.kinds import safe_name
+from distill.errors import DistillError
+from distill.modelfile.card import ModelCard
+from distill.modelfile.opened import LoadedVQModel
+from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE
+
+LEAST_SECONDS = 0.02
+
+
+class Wishes(NamedTuple):
+    """What a sound shall be like."""
+
+    traits: Tensor | None = None
+    """[4], as the prior reads them, the same for all columns; NaN: nothing is wished. None: nothing at all."""
+    kind: int = 0
+    loudness_db: float | None = None
+    """K-weighted, of the whole sound; None: as it comes."""
+    samples: int | None = None
+    """How long it is; None: as it comes."""
+
+
+def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
+    """The wishes among the settings of a generation.
+
+    Raises:
+        DistillError: this model cannot follow one of them; the sentence says why, and what would work.
+    """
+    card = loaded.card
+    _check_able(loaded, settings)
+    seconds = settings.seconds
+    samples: int | None = None
+    if settings.length is not None:
+        seconds = min(seconds, _value(card, "length", settings.length))
+        samples = round(max(seconds, LEAST_SECONDS) * SAMPLE_RATE)
+    traits = torch.full((len(TRAITS),), math.nan)
+    if settings.brightness is not None:
+        traits[BRIGHTNESS] = _value(card, "brightness", settings.brightness)
+    if settings.pitch is not None:
+        traits[PITCH] = _pitch(card, settings.pitch)
+    if settings.onsets is not None:
+        traits[ONSETS] = _value(card, "onsets", settings.onsets) / max(seconds / COLUMN_SECONDS, 1.0)
+    return Wishes(
+        None if bool(traits.isnan().all()) else traits,
+        0 if settings.kind is None else _kind(card, settings.kind),
+        None if settings.loudness is None else _value(card, "loudness", settings.loudness),
+        samples,
+    )
+
+
+def _check_able(loaded: LoadedVQModel, settings: GenerationSettings) -> None:
+    prior = loaded.card.prior_config
+    names = ("kind", "brightness", "loudness", "pitch", "onsets", "length")
+    wished = [name for name in names if getattr(settings, name) is not None]
+    if not wished or prior is None:
+        return
+    again = f"Train its prior again: `distill train-prior {loaded.path.stem} --overwrite`."
+    if not prior.both_sides:
+        raise DistillError(f"--{wished[0]}: the prior of {loaded.path.stem} is older than wishes. {again}")
+    if not prior.traits and any(name in ("brightness", "pitch", "onsets") for name in wished):
+        raise DistillError(
+            f"--{wished[0]}: the prior of {loaded.path.stem} was trained without its recordings, so it never heard what they "
+            f"are like. {again}"
+        )
+
+
+def _value(card: ModelCard, name: str, share: float) -> float:
+    """What a share of the corpus's own range is."""
+    points = card.trait_quantiles.get(name)
+    if points is None:
+        what = "have no pitch" if name == "pitch" else f"were not measured for {name}"
+        raise DistillError(f"--{name}: the recordings of this model {what}, so it cannot be asked for. Leave it out.")
+    return float(Quantiles(torch.tensor(points)).to_value(torch.tensor(share)))
+
+
+def _pitch(card: ModelCard, text: str) -> float:
+    """A MIDI note, from a note or from a share of the corpus's range."""
+    written = text.strip()
+    if not written.endswith("%"):
+        _value(card, "pitch", 0.5)  # there must be one
+        return parse_pitch(written)
+    try:
+        share = float(written[:-1].strip()) / 100.0
+        if not 0.0 <= share <= 1.0:
+            raise ValueError
+    except ValueError:
+        raise DistillError(f"--pitch {text}: a share of the recordings' range is from 0% to 100%.") from None
+    return _value(card, "pitch", share)
+
+
+def _kind(card: ModelCard, word: str) -> int:
+    """The number of a kind, from 1 on."""
+    known = card.kinds
+    if not known:
+        raise DistillError(
+            f"--kind {word}: this model knows no kinds of sounds. Sort the recordings into sub-folders and train again."
+        )
+    named = safe_name(word)
+    if named in known:
+        return known.index(named) + 1
+    near = difflib.get_close_matches(named, known, 1)
+    which = f"Do you mean {near[0]}? There are" if near else "There are"
+    raise DistillError(f"--kind {word}: this model has no such kind. {which} {', '.join(known)}.")

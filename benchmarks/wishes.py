@@ -164,11 +164,11 @@ def training_sounds(card: ModelCard) -> tuple[list[str], list[Measured]]:
     return [file.name for file in manifest.train], sounds
 
 
-def all_wishes(card: ModelCard, make: Make, sounds: int, seed: int) -> dict[str, Any]:
-    """Everything about one model."""
+def all_wishes(card: ModelCard, make: Make, sounds: int, seed: int, kinds: Kinds | None = None) -> dict[str, Any]:
+    """Everything about one model; `kinds`: its own, of its training files, None: found here."""
     names, known = training_sounds(card)
     mels = np.stack([each.mean_mel for each in known])
-    kinds = find_kinds(names, mels)
+    kinds = kinds or find_kinds(names, mels)
     pitches = [each.traits.pitch for each in known if each.traits.pitch is not None]
     found: dict[str, Any] = followed(make, sounds, seed, varied(known))
     if len(pitches) >= len(known) / 2:
@@ -223,7 +223,10 @@ def main() -> None:
             model = distill.load(trained(place, given.preset, work) if place.is_dir() else place)
             longest = float(np.quantile([file.seconds for file in model.card.corpus_manifest.train], 0.95))
             make = asked(model, float(np.clip(longest, *SECONDS)), given.strength)
-            answer[place.stem] = all_wishes(model.card, make, given.sounds, given.seed)
+            examples = model._loaded.kind_examples
+            own = tuple(kind - 1 if kind else None for kind in examples.of_file.tolist()) if examples else ()
+            kinds = Kinds(model.card.kinds, own, "clusters") if examples else None
+            answer[place.stem] = all_wishes(model.card, make, given.sounds, given.seed, kinds)
             if not given.json:
                 print(place.stem)
                 for name, value in answer[place.stem].items():

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from distill.audio.griffin_lim import Synthesiser
 from distill.errors import DistillError
 from distill.events import Progress
+from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
-from distill.instrument.sampling import Sampled, sample_pieces
+from distill.instrument.sampling import sample_pieces
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
@@ -53,7 +54,7 @@ def made_sounds(
         generators = [clip_generator(seed) for seed in batch]
         begun = time.monotonic()
         sampled: list[Sampled] = []
-        for done, total, sampled in sample_pieces(loaded.prior, generators, loaded, settings):  # noqa: B007
+        for done, total, sampled in sample_pieces(loaded.prior, generators, loaded, settings, synthesise):  # noqa: B007
             if stop is not None and stop.is_set():
                 return
             yield Progress("sampling", first * total + len(batch) * done, settings.count * total)

@@ -11,7 +11,7 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.audio.loudness import as_loud, normalised, rms_db
 from distill.audio.master import finish
 from distill.audio.traits import sound_traits
-from distill.instrument.sampling import Sampled
+from distill.instrument.choosing import Sampled
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
+from distill.audio.griffin_lim import Synthesiser
 from distill.compute.threads import threads
+from distill.instrument.choosing import Sampled, nearest
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Canvas, Ends, open_canvas
@@ -18,28 +18,48 @@ from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE, columns
 
 
-class Sampled(NamedTuple):
-    """The codes of one sound."""
-
-    codes: Tensor  # [S, Q]
-    ended: bool
-    """Whether it ends in its last column by itself; else it would go on."""
-    log_likelihood: Tensor  # [S, Q], nats, what the prior made of each code
-
-
 def sample_pieces(
-    prior: CodePrior, generators: Sequence[torch.Generator], loaded: LoadedVQModel, settings: GenerationSettings
+    prior: CodePrior,
+    generators: Sequence[torch.Generator],
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    synthesise: Synthesiser | None = None,
 ) -> Iterator[tuple[int, int, list[Sampled]]]:
     """Sample codes for every generator up to the wanted length; yields (columns done, of, sounds so far).
 
-    Where sounds shall fill the length, one that ends is followed by another. What a generator is asked for depends on
-    its own sound alone, so that what it gives next (the noise of grain and synthesis) does, too.
+    Where something is wished for, several sounds are sampled for each generator, from generators that it seeds, and the
+    nearest is kept; `synthesise` lets pitches be heard.
 
     Raises:
         DistillError: the model cannot follow a wish.
     """
-    bands = prior.config.bands
     wishes = wishes_of(loaded, settings)
+    if not wishes.chosen_by or settings.tries == 1:
+        yield from _sampled(prior, generators, loaded, settings, wishes)
+        return
+    seeds = [torch.randint(2**62, (settings.tries,), generator=generator).tolist() for generator in generators]
+    every = [torch.Generator().manual_seed(seed) for each in seeds for seed in each]
+    columns_wanted, sampled = 0, list[Sampled]()
+    for done, columns_wanted, sampled in _sampled(prior, every, loaded, settings, wishes):  # noqa: B007
+        if done < columns_wanted:
+            yield done, columns_wanted, []
+    tried = [sampled[first : first + settings.tries] for first in range(0, len(sampled), settings.tries)]
+    yield columns_wanted, columns_wanted, [nearest(loaded, each, wishes, synthesise) for each in tried]
+
+
+def _sampled(
+    prior: CodePrior,
+    generators: Sequence[torch.Generator],
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    wishes: Wishes,
+) -> Iterator[tuple[int, int, list[Sampled]]]:
+    """As `sample_pieces`, one for each generator.
+
+    Where sounds shall fill the length, one that ends is followed by another. What a generator is asked for depends on
+    its own sound alone, so that what it gives next (the noise of grain and synthesis) does, too.
+    """
+    bands = prior.config.bands
     samples = round(settings.seconds * SAMPLE_RATE) if wishes.samples is None else wishes.samples
     wanted = columns(loaded.card.spectrogram_config.frames(samples))
     beyond_window = wanted > prior.config.seq_len // bands

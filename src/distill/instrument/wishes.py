@@ -31,6 +31,11 @@ class Wishes(NamedTuple):
     samples: int | None = None
     """How long it is; None: as it comes."""
 
+    @property
+    def chosen_by(self) -> bool:
+        """Whether some of several sounds would be nearer to it."""
+        return self.traits is not None or self.kind > 0
+
 
 def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
     """The wishes among the settings of a generation.

@@ -89,6 +89,7 @@ class LossPoint(Frozen):
     val: float
 
 
+MOST_KIND_FILES = 2_000
 Curve = Annotated[
     tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
     Field(min_length=QUANTILE_POINTS, max_length=QUANTILE_POINTS),
@@ -129,6 +130,8 @@ class ModelCard(Frozen):
     """Whether it was learned how loud sounds are (`distill.models.loudness`)."""
     kinds: tuple[str, ...] = ()
     """Words for groups of the recordings (`distill.corpus.kinds`): the prior's kind n is the n-th, from 1 on."""
+    kind_files: int = Field(0, ge=0, le=MOST_KIND_FILES)
+    """Of how many recordings the file says how they are spread over frequency (`distill.models.wishes.KindExamples`)."""
     trait_quantiles: dict[str, Curve] = Field(default_factory=dict)
     """The corpus's own range of what may be wished for, by trait (`distill.audio.wished`)."""
     image_size: int | None = Field(None, ge=2, le=4096)

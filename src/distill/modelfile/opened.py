@@ -19,6 +19,7 @@ from distill.models.image import ImageCodebook
 from distill.models.loudness import Loudness
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
+from distill.models.wishes import KindExamples
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -84,6 +85,11 @@ class OpenedModel:
         texture_db = self.card.texture_db
         return None if texture_db is None else DrawnGrain.of_texture(texture_db).to(device)
 
+    def kind_examples(self) -> KindExamples | None:
+        """How recordings of each kind are spread over frequency, if there are kinds."""
+        files, bands = self.card.kind_files, self.card.spectrogram_config.n_mels
+        return self._network(lambda: KindExamples(files, bands), "kinds_state_dict", "cpu") if files else None
+
     def _network(self, build: Callable[[], ModuleT], key: str, device: torch.device | str) -> ModuleT:
         return _with_weights(self.path, build, self.contents.get(key)).to(device).eval()
 
@@ -102,6 +108,7 @@ class LoadedVQModel:
     grain: DrawnGrain | None = None
     image: ImageCodebook | None = None
     """None: the model is mono."""
+    kind_examples: KindExamples | None = None
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:
@@ -135,6 +142,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
         opened.loudness(),
         opened.grain(),
         opened.image(),
+        opened.kind_examples(),
     )
 
 

@@ -36,6 +36,8 @@ IGNORED = -100
 """Target that counts in no loss."""
 VECTOR_GAIN = math.sqrt(8.0)
 """Codebook vectors have a norm of about 1; this brings them to the scale of the other inputs."""
+WISH_GAIN = 8.0
+"""Wishes are few numbers beside many; this lets them be heard soon."""
 CLOSENESS = 3.0
 """Scale of the squared distance to a neighbour's vector."""
 
@@ -314,6 +316,10 @@ class CodePrior(nn.Module):
             self.band,
             *((self.left_gap, self.right_gap) if self.config.both_sides else ()),
         )
+        if self.config.traits:
+            tables = (*tables, self.trait)
+        if self.config.kinds:
+            tables = (*tables, self.kind)
         places = {id(table.weight) for table in tables}
         decayed = [p for p in self.parameters() if p.ndim >= 2 and id(p) not in places]
         chosen = {id(p) for p in decayed}
@@ -348,10 +354,10 @@ class CodePrior(nn.Module):
         """[B, C + 1, H]: what start, kind and traits add to the inputs of every column."""
         added: Tensor = self.start(start)
         if given.kind is not None and self.config.kinds:
-            added = added + self.kind(given.kind)
+            added = added + WISH_GAIN * self.kind(given.kind)
         added = added[:, None].expand(-1, columns + 1, -1)
         if given.traits is not None and self.config.traits:
-            added = added + self.trait(trait_features(given.traits).to(self.trait.weight.dtype))
+            added = added + WISH_GAIN * self.trait(trait_features(given.traits).to(self.trait.weight.dtype))
         return added
 
     def _embed(self, around: Surroundings, added: Tensor) -> Tensor:

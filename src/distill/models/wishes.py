@@ -6,7 +6,7 @@ at all (NaN) adds nothing.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill.audio.traits import TRAITS
 
@@ -33,3 +33,15 @@ def _bumps(values: Tensor, low: float, high: float, step: float) -> Tensor:
     centres = torch.linspace(low, high, round((high - low) / step) + 1, device=values.device)
     distance = (values.clamp(low, high)[..., None] - centres) / step
     return torch.nan_to_num(0.8 * torch.exp(-2.0 * distance.square()), nan=0.0)
+
+
+class KindExamples(nn.Module):
+    """How recordings of each kind are spread over frequency: what tells whether a sound is of a kind."""
+
+    mean_mels: Tensor
+    of_file: Tensor
+
+    def __init__(self, files: int, bands: int) -> None:
+        super().__init__()
+        self.register_buffer("mean_mels", torch.zeros(files, bands))  # [F, M] dB, the mean power of each band
+        self.register_buffer("of_file", torch.zeros(files, dtype=torch.long))  # [F], from 1 on; 0: none

@@ -72,6 +72,9 @@ class GenerationSettings(Frozen):
     strength: float = knob(
         1.5, "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.", ge=0.0, le=5.0
     )
+    tries: int = knob(
+        8, "For a wish, so many are made of each sound, and the one that is nearest to it is kept.", ge=1, le=64
+    )
     ending: Ending = knob(
         "auto",
         "natural: each ends where it ends; exact: filled with further sounds; auto: exact above the prior's window.",

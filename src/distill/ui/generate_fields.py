@@ -56,7 +56,7 @@ def lay_out_what(models: list[str]) -> What:
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
     less_usual = ("ending", "level", "synthesiser", "texture", "mono")
-    wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength")
+    wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength", "tries")
     placed = {"seconds", "count", "seed", *wishes, *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
     with gr.Accordion("Wishes", open=False, elem_id="generate-wishes"), gr.Row():

@@ -19,9 +19,9 @@ HOLES = 0.5
 """Share of windows in which a hole is filled; the others are read in time."""
 ENDS = 0.25
 """Share of windows that are told where the sound ends."""
-WISHING = 0.5
+WISHING, EACH = 0.9, 0.6
 """Share of windows that are told anything of their traits or kind, and in those the chance of each."""
-WHOLE, SMOOTHED = 0.5, 0.25
+WHOLE, SMOOTHED = 0.7, 0.15
 """Chances that a trait is told as the mean of the sound, or smoothed over a few columns; else as it is."""
 SMOOTHED_COLUMNS = 3
 STRETCH = 0.25
@@ -37,7 +37,7 @@ def asked(window: Window, view: CodeView, kind: int, config: PriorConfig, rng: n
     if config.both_sides and rng.random() < ENDS:
         window = window._replace(end_known=True)
     if rng.random() < WISHING:
-        if config.kinds and rng.random() < 0.5:
+        if config.kinds and rng.random() < EACH:
             window = window._replace(kind=kind)
         if config.traits and view.traits is not None and view.whole is not None:
             traits = view.traits[window.first : window.first + window.columns]
@@ -50,7 +50,7 @@ def _wished(traits: Tensor, whole: Tensor, rng: np.random.Generator) -> Tensor:
     told = torch.full_like(traits, math.nan)
     for trait in range(len(TRAITS)):
         chance, how, part = rng.random(), rng.random(), rng.random(2)
-        if chance >= 0.5:
+        if chance >= EACH:
             continue
         values = traits[:, trait]
         if how < WHOLE:

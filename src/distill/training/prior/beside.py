@@ -10,6 +10,7 @@ from distill.audio.loudness import peak_db, rms_db
 from distill.audio.traits import TRAITS
 from distill.audio.wished import Quantiles
 from distill.corpus.sounds import Corpus
+from distill.modelfile.card import MOST_KIND_FILES
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, level_of
 from distill.models.endings import fit_endings
@@ -59,7 +60,11 @@ def learned_scales(sequences: CodeSequences) -> dict[str, Any]:
     values["length"] = torch.tensor([(file.frames or torch.nan) * HOP_LENGTH / SAMPLE_RATE for file in files])
     scales = {name: Quantiles.of(each) for name, each in values.items()}
     known = {name: tuple(scale.points.tolist()) for name, scale in scales.items() if scale.known}
-    return {"kinds": list(sequences.kind_names), "trait_quantiles": known}
+    found: dict[str, Any] = {"kinds": list(sequences.kind_names), "trait_quantiles": known, "kind_files": 0}
+    if sequences.kind_names and sequences.mean_mels is not None:
+        mels, kinds = sequences.mean_mels[:MOST_KIND_FILES], torch.tensor(sequences.kinds[:MOST_KIND_FILES])
+        found |= {"kind_files": len(mels), "kinds_state_dict": {"mean_mels": mels.contiguous(), "of_file": kinds}}
+    return found
 
 
 @torch.no_grad()

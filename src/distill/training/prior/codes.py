@@ -56,6 +56,8 @@ class CodeSequences:
     kinds: tuple[int, ...] = ()
     """For each training file the number of its kind, from 1 on; 0: none."""
     kind_names: tuple[str, ...] = ()
+    mean_mels: Tensor | None = None
+    """[F, M], how each training file is spread over frequency, dB."""
 
     @property
     def train_codes(self) -> tuple[Tensor, ...]:
@@ -104,16 +106,15 @@ def extract_code_sequences(
         mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
     every = list(zip(files, gathered(mine, len(files)), strict=True))
-    kinds = find_kinds([file.name for file in files], np.stack(gathered(spread, len(files))), seed)
+    known = [place for place, file in enumerate(files) if file.split == "train"]
+    mels = np.stack(gathered(spread, len(files)))[known]
+    kinds = find_kinds([files[place].name for place in known], mels)
     return CodeSequences(
         tuple(found for file, found in every if file.split == "train"),
         tuple(found[0].codes for file, found in every if file.split == "val"),
-        tuple(
-            0 if kind is None else kind + 1
-            for file, kind in zip(files, kinds.of_file, strict=True)
-            if file.split == "train"
-        ),
+        tuple(0 if kind is None else kind + 1 for kind in kinds.of_file),
         kinds.names,
+        torch.from_numpy(mels),
     )
 
 

@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant("rounding decides a draw", "models/filling.py", "if left_open is not None and bool(left_open.any()):", "if False:", "models/test_sampling.py"),
     Mutant("rounding decides top-k", "models/sampling.py", "left_open = best.values[:, -2] - best.values[:, -1] <= 2.0 * shift", "left_open = None", "models/test_sampling.py"),
     Mutant("exact logits of level 0", "models/stepping.py", "levels.send(codes[:, state.place, below])", "levels.send(codes[:, state.place, 0])", "models/test_sampling.py"),
-    Mutant("a shorter sound draws on beside a longer one", "instrument/sampling.py", "for i, columns in zip(unfinished, missing, strict=True)", "for i, columns in zip(unfinished, [max(missing)] * len(missing), strict=True)", "instrument/test_sampling.py"),
+    Mutant("a shorter sound draws on beside a longer one", "instrument/sampling.py", "for _, columns in zip(unfinished, missing, strict=True)", "for _, columns in zip(unfinished, [max(missing)] * len(missing), strict=True)", "instrument/test_sampling.py"),
     Mutant("one thread is what others begin with", "compute/threads.py", "if count != _of_process:", "if False:", "compute/test_threads.py"),
     Mutant("threads while something is in use", "compute/threads.py", "return _of_process if _in_use else _here().number()", "return torch.get_num_threads()", "compute/test_threads.py"),
     Mutant("the first use to end ends all", "compute/threads.py", "_set(here.uses[-1].count if here.uses else here.before)", "_set(here.before)", "compute/test_threads.py"),

@@ -9,8 +9,8 @@ import torch
 
 from distill.audio.griffin_lim import GriffinLim
 from distill.audio.master import PEAK
+from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
-from distill.instrument.sampling import Sampled
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.endings import Endings
 from distill.models.loudness import Loudness
@@ -37,7 +37,7 @@ def loaded(tiny_model: Path) -> LoadedVQModel:
 def made(loaded: LoadedVQModel, ended: bool = True, seed: int = 1, **settings: object) -> np.ndarray:
     wanted = GenerationSettings(**settings)  # type: ignore[arg-type]
     synthesise = GriffinLim(loaded.card.spectrogram_config, 4)
-    return to_samples(loaded, Sampled(CODES, ended), synthesise, clip_generator(seed), wanted)[0]
+    return to_samples(loaded, Sampled(CODES, ended, torch.zeros(CODES.shape)), synthesise, clip_generator(seed), wanted)[0]
 
 
 def test_it_ends_where_it_ends(loaded: LoadedVQModel) -> None:

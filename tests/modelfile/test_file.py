@@ -50,6 +50,7 @@ def test_a_round_trip_keeps_every_bit(tiny_model: Path, tmp_path: Path) -> None:
         "endings_state_dict",
         "loudness_state_dict",
         "grain_state_dict",
+        "kinds_state_dict",
     )
     assert set(weights) <= set(contents)
     for section in weights:

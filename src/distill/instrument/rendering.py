@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import soxr
 import torch
 from torch import Tensor
 
@@ -50,11 +51,19 @@ def to_samples(
     if loaded.image is not None and not settings.mono and len(codes):
         image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
-    middle = below_nyquist(synthesise(mel, generator)[:wanted], rate)
+    middle = below_nyquist(_tuned(synthesise(mel, generator), sampled.tuning)[:wanted], rate)
     levelled = _levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
     middle = below_nyquist(levelled, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
     return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()
+
+
+def _tuned(samples: Tensor, semitones: float) -> Tensor:
+    """Samples [N] played faster or slower."""
+    if not semitones:
+        return samples
+    ratio = 2.0 ** (semitones / 12.0)
+    return torch.from_numpy(soxr.resample(samples.numpy(), SAMPLE_RATE * ratio, SAMPLE_RATE, quality="VHQ"))
 
 
 def as_heard(middle: Tensor, image: Cells | None) -> Tensor:

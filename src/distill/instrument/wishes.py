@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE
 
 LEAST_SECONDS = 0.02
+WISHED = ("kind", "brightness", "loudness", "pitch", "onsets", "length")
+"""The settings of a generation that are wishes."""
 
 
 class Wishes(NamedTuple):
@@ -43,8 +46,11 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
     Raises:
         DistillError: this model cannot follow one of them; the sentence says why, and what would work.
     """
+    wished = [name for name in WISHED if getattr(settings, name) is not None]
+    if not wished:
+        return Wishes()
     card = loaded.card
-    _check_able(loaded, settings)
+    _check_able(loaded, wished)
     seconds = settings.seconds
     samples: int | None = None
     if settings.length is not None:
@@ -65,12 +71,9 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
     )
 
 
-def _check_able(loaded: LoadedVQModel, settings: GenerationSettings) -> None:
+def _check_able(loaded: LoadedVQModel, wished: Sequence[str]) -> None:
     prior = loaded.card.prior_config
-    names = ("kind", "brightness", "loudness", "pitch", "onsets", "length")
-    wished = [name for name in names if getattr(settings, name) is not None]
-    if not wished or prior is None:
-        return
+    assert prior is not None
     again = f"Train its prior again: `distill train-prior {loaded.path.stem} --overwrite`."
     if not prior.both_sides:
         raise DistillError(f"--{wished[0]}: the prior of {loaded.path.stem} is older than wishes. {again}")

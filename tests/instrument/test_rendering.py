@@ -37,7 +37,9 @@ def loaded(tiny_model: Path) -> LoadedVQModel:
 def made(loaded: LoadedVQModel, ended: bool = True, seed: int = 1, **settings: object) -> np.ndarray:
     wanted = GenerationSettings(**settings)  # type: ignore[arg-type]
     synthesise = GriffinLim(loaded.card.spectrogram_config, 4)
-    return to_samples(loaded, Sampled(CODES, ended, torch.zeros(CODES.shape)), synthesise, clip_generator(seed), wanted)[0]
+    return to_samples(
+        loaded, Sampled(CODES, ended, torch.zeros(CODES.shape)), synthesise, clip_generator(seed), wanted
+    )[0]
 
 
 def test_it_ends_where_it_ends(loaded: LoadedVQModel) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.audio.traits import TRAITS
+from distill.errors import DistillError
 from distill.models.canvas import Canvas, Ends, Reach, Shape, by_shape, open_canvas, reaches
 from distill.models.prior import BOS, MID, CodePrior, Continuation, Given
 from distill.models.reading import order_around
@@ -112,7 +113,7 @@ def fill(
         For each canvas what became of it.
 
     Raises:
-        ValueError: a canvas asks for what this prior cannot do (`able`).
+        DistillError: a canvas has something fixed behind something free, and the prior is older than that.
     """
     prior.eval()
     stepper = stepper or Stepper(prior, len(canvases))
@@ -211,6 +212,10 @@ def _begun(prior: CodePrior, group: _Group, reach: Reach) -> Continuation:
         for place, known in enumerate(reach.known, start=first)
     ]
     in_time = not any(half) and bool((order[0].diff() > 0).all())
+    if not prior.config.both_sides and not in_time:
+        raise DistillError(
+            "The prior of this model hears the past alone and cannot fill holes: train it again with --overwrite."
+        )
     given = Given(
         order=None if in_time else order,
         partly=torch.tensor([[*half, False]], device=device) if any(half) else None,

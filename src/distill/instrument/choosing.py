@@ -1,5 +1,6 @@
 """Which of several sounds is nearest to a wish: their codes are decoded and measured as recordings are."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,12 +16,14 @@ from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
 from distill.settings.geometry import BANDS
 
-SEMITONE = 1.0
-"""A miss of the pitch by so much counts as one unit; of the brightness an octave, of the onsets one."""
+GOOD_MISS = 0.25
+"""A quarter of an octave of brightness, a few semitones that are tuned, no onset more or less: near enough."""
 UNVOICED = 24.0
 """What a sound without a pitch counts as, semitones off."""
 MOST_TUNING = 4.0
 """Semitones that a sound is played faster or slower at most: as far as samplers usually stretch a recording."""
+TUNED_MISS = 0.05
+"""What each semitone of tuning counts as; beyond what is tuned, each counts as one."""
 WRONG_KIND = 2.0
 HEARD_FRAMES = 128
 """Frames of a sound that are synthesised to hear its pitch."""
@@ -37,23 +40,27 @@ class Sampled(NamedTuple):
     """Semitones that it is to be played higher, to have the pitch that was wished for."""
 
 
-def nearest(loaded: LoadedVQModel, tried: Sequence[Sampled], wishes: Wishes, synthesise: Synthesiser | None) -> Sampled:
-    """The sound that is nearest to what is wished for; of equally near ones the likeliest."""
-    judged = [_judged(loaded, each, wishes, synthesise) for each in tried]
-    order = sorted(range(len(tried)), key=lambda i: (round(judged[i].miss, 3), -float(tried[i].log_likelihood.mean())))
-    best = judged[order[0]]
-    return tried[order[0]]._replace(tuning=max(-MOST_TUNING, min(MOST_TUNING, best.tuning)))
+class Judged(NamedTuple):
+    """A sound, and how near it is to what is wished for."""
 
-
-class _Judged(NamedTuple):
+    sampled: Sampled
     miss: float
-    tuning: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether it is near enough."""
+        return self.miss <= GOOD_MISS
 
 
-def _judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: Synthesiser | None) -> _Judged:
-    """How far a sound is from what is wished for, and by how many semitones it is too low."""
+def nearest(judged: Sequence[Judged]) -> Judged:
+    """The sound that is nearest to what is wished for; of equally near ones the likeliest."""
+    return min(judged, key=lambda each: (round(each.miss, 3), -float(each.sampled.log_likelihood.mean())))
+
+
+def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: Synthesiser | None) -> Judged:
+    """How far a sound is from what is wished for; without `synthesise` pitches are not heard."""
     if not len(sampled.codes):
-        return _Judged(float("inf"))
+        return Judged(sampled._replace(log_likelihood=torch.zeros(1)), float("inf"))
     codes = sampled.codes[:, : loaded.card.vqvae_config.rvq_levels]
     level = loaded.codec.typical_level_db
     mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()  # [M, T]
@@ -61,23 +68,24 @@ def _judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise:
     if wishes.kind and loaded.kind_examples is not None and _kind_of(loaded, mel) != wishes.kind:
         miss += WRONG_KIND
     if wishes.traits is None:
-        return _Judged(miss)
+        return Judged(sampled, miss)
     samples = np.zeros(0, np.float32)
     if not wishes.traits[PITCH].isnan() and synthesise is not None:
         samples = synthesise(mel[:, :HEARD_FRAMES], torch.Generator().manual_seed(0)).numpy()
         mel = mel[:, :HEARD_FRAMES]
     found = traits_of(frame_traits(mel.T, samples, loaded.card.spectrogram_config), 0.0)
     onsets = found.onsets / max(len(codes) // BANDS, 1)
-    for trait, value, unit in (
-        (BRIGHTNESS, found.brightness, 1.0),
-        (PITCH, found.pitch, SEMITONE),
-        (ONSETS, onsets, BANDS / max(len(codes), 1)),
-    ):
-        wished = float(wishes.traits[trait])
-        if wished == wished:
-            miss += UNVOICED if value is None else abs(value - wished) / unit
-    wished = float(wishes.traits[PITCH])
-    return _Judged(miss, 0.0 if found.pitch is None or wished != wished else wished - found.pitch)
+    wished = wishes.traits.tolist()
+    if not math.isnan(wished[BRIGHTNESS]):
+        miss += 10.0 if found.brightness is None else abs(found.brightness - wished[BRIGHTNESS])
+    if not math.isnan(wished[ONSETS]):
+        miss += max(0.0, abs(onsets - wished[ONSETS]) * len(codes) / BANDS - 0.5)  # half an onset is none
+    if not math.isnan(wished[PITCH]) and synthesise is not None:
+        off = UNVOICED if found.pitch is None else wished[PITCH] - found.pitch
+        miss += TUNED_MISS * abs(off) + max(0.0, abs(off) - MOST_TUNING)
+        if found.pitch is not None:
+            sampled = sampled._replace(tuning=max(-MOST_TUNING, min(MOST_TUNING, off)))
+    return Judged(sampled, miss)
 
 
 def _kind_of(loaded: LoadedVQModel, mel: Tensor) -> int:

@@ -7,7 +7,7 @@ import torch
 
 from distill.audio.griffin_lim import Synthesiser
 from distill.compute.threads import threads
-from distill.instrument.choosing import Sampled, nearest
+from distill.instrument.choosing import Judged, Sampled, judged, nearest
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Canvas, Ends, open_canvas
@@ -16,6 +16,9 @@ from distill.models.prior import CodePrior
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE, columns
+
+ROUNDS = 4
+"""How often tries are made for a sound as long as none is near enough to what is wished for."""
 
 
 def sample_pieces(
@@ -37,14 +40,22 @@ def sample_pieces(
     if not wishes.chosen_by or settings.tries == 1:
         yield from _sampled(prior, generators, loaded, settings, wishes)
         return
-    seeds = [torch.randint(2**62, (settings.tries,), generator=generator).tolist() for generator in generators]
-    every = [torch.Generator().manual_seed(seed) for each in seeds for seed in each]
-    columns_wanted, sampled = 0, list[Sampled]()
-    for done, columns_wanted, sampled in _sampled(prior, every, loaded, settings, wishes):  # noqa: B007
-        if done < columns_wanted:
-            yield done, columns_wanted, []
-    tried = [sampled[first : first + settings.tries] for first in range(0, len(sampled), settings.tries)]
-    yield columns_wanted, columns_wanted, [nearest(loaded, each, wishes, synthesise) for each in tried]
+    best: list[Judged | None] = [None] * len(generators)
+    columns_wanted = 1
+    for turn in range(ROUNDS):
+        missing = [place for place, each in enumerate(best) if each is None or not each.good]
+        seeds = [torch.randint(2**62, (settings.tries,), generator=generators[place]).tolist() for place in missing]
+        every = [torch.Generator().manual_seed(seed) for each in seeds for seed in each]
+        sampled: list[Sampled] = []
+        for done, columns_wanted, sampled in _sampled(prior, every, loaded, settings, wishes):  # noqa: B007
+            if done < columns_wanted:
+                yield (done + columns_wanted * turn) // ROUNDS, columns_wanted, []
+        for number, place in enumerate(missing):
+            tried = sampled[number * settings.tries : (number + 1) * settings.tries]
+            found = [judged(loaded, each, wishes, synthesise) for each in tried]
+            before = best[place]
+            best[place] = nearest(found if before is None else [before, *found])
+    yield columns_wanted, columns_wanted, [each.sampled for each in best if each is not None]
 
 
 def _sampled(

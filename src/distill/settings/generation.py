@@ -73,7 +73,10 @@ class GenerationSettings(Frozen):
         1.5, "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.", ge=0.0, le=5.0
     )
     tries: int = knob(
-        8, "For a wish, so many are made of each sound, and the one that is nearest to it is kept.", ge=1, le=64
+        8,
+        "For a wish, so many are tried for each sound, up to four times if need be, and the nearest is kept.",
+        ge=1,
+        le=64,
     )
     ending: Ending = knob(
         "auto",

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.audio.loudness import HIGHEST_DB, limited
 from distill.audio.mel import hz_to_mel, mel_to_hz
 from distill.models.kmeans import k_means
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
@@ -159,6 +160,18 @@ def recorded_cells(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floati
     values, _, _ = _measured(image_powers(middle, side, RECORDED_ROWS), RECORDED_FRAMES)
     steps = torch.tensor([RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP])[:, None, None]
     return Cells((values / steps).round() * steps, RECORDED_FRAMES)
+
+
+def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
+    """Samples [N] and the cells of their image, None for a mono sound -> [channels, N]."""
+    return middle[None] if image is None else widened(middle, image)
+
+
+def with_own_image(middle: Tensor, planes: npt.NDArray[np.float32], stereo: bool) -> Tensor:
+    """The middle [N] as it came back, and the recording's planes, middle and side -> [channels, N], safe to play; one channel
+    where the recording has one or the model is not `stereo`."""
+    image = recorded_cells(planes[0], planes[1]) if stereo and len(planes) == 2 else None
+    return limited(as_heard(middle, image), HIGHEST_DB)
 
 
 @torch.no_grad()

@@ -93,14 +93,6 @@ class Corpus:
         else:
             yield _cut(file, self._decoded_recording(file)[:, 0])
 
-    def samples(self, file: CorpusFile) -> npt.NDArray[np.float32]:
-        """All of `decoded`, [N].
-
-        Raises:
-            DistillError: the file is gone or has changed.
-        """
-        return np.concatenate(list(self.decoded(file)))
-
     def _piece(self, file: CorpusFile) -> tuple[npt.NDArray[np.float32], float]:
         facts = self._stored(file)
         return _cut(file, self._cache.audio(file.sha256, facts)), facts.peak

@@ -151,7 +151,7 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
         "waveforms' spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
     )
     if stereo:
-        notes += " The image is compared band by band: by how many dB left and right differ, and how coherent they are, from 0 to 1."
+        notes += " The image is compared band by band: how many dB left and right differ by, and how coherent they are (0 to 1)."
     titles = [
         "Sound",
         "Length",
@@ -177,19 +177,19 @@ def _row(sound: SoundScores, stereo: bool) -> list[str]:
 
 
 def _cells(value_of: Callable[[str], float | None], stereo: bool) -> list[str]:
-    def distance(name: str) -> str:
+    def distance(name: str, unit: str = "") -> str:
         value = value_of(name)
-        return "–" if value is None else f"{value:.2f}"
+        return "–" if value is None else f"{value:.2f}{unit}"
 
     return [
         f"{value_of('fidelity') or 0.0:.0f}",
-        f"{distance('mel_l1_db')} dB",
-        f"{distance('wave_mel_l1_db')} dB",
+        distance("mel_l1_db", " dB"),
+        distance("wave_mel_l1_db", " dB"),
         distance("wave_mrstft"),
         distance("wave_onset_correlation"),
-        f"{distance('synthesis_mel_l1_db')} dB",
+        distance("synthesis_mel_l1_db", " dB"),
         distance("synthesis_mrstft"),
-        *([f"{distance('image_level_db')} dB", distance("image_coherence")] if stereo else []),
+        *([distance("image_level_db", " dB"), distance("image_coherence")] if stereo else []),
     ]
 
 

@@ -144,7 +144,13 @@ MUTANTS = (
     Mutant("left is right", "models/image.py", "return torch.stack([middle + side, middle - side])", "return torch.stack([middle - side, middle + side])", "models/test_image.py"),
     Mutant("nothing is unlike the middle", "models/image.py", "made = predicted * spectrum + rest * unlike", "made = predicted * spectrum", "models/test_image.py"),
     Mutant("a recording has the image of another band", "models/image.py", "* cells.values.shape[1] - 0.5", "* ROWS - 0.5", "models/test_image.py"),
-    Mutant("a model of two channels makes one", "instrument/rendering.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
+    Mutant("a channel that is too high turns the whole sound down", "instrument/rendering.py", "heard = below_nyquist(_limited(heard), rate)", "pass", "instrument/test_rendering.py"),
+    Mutant("a limiter adds what the corpus cannot hold", "instrument/rendering.py", "heard = below_nyquist(_limited(heard), rate)", "heard = _limited(heard)", "instrument/test_rendering.py"),
+    Mutant("the image of a preview is lost", "training/codec/preview.py", "self.planes, stereo=True", "self.planes, stereo=False", "models/test_image.py"),
+    Mutant("evaluate judges the mix's image", "evaluation/scores.py", "with_own_image(wave, planes, stereo=True)", "wave.expand(2, -1)", "models/test_image.py"),
+    Mutant("a mono reader pays for the side", "audio/reading.py", "range(1 + (two and with_side))", "range(1 + two)", "audio/test_stereo.py"),
+    Mutant("right is drawn above left", "audio/pictures.py", "in reversed(channels)", "in channels", "audio/test_pictures.py"),
+    Mutant("a model of two channels makes one", "models/image.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
 )  # fmt: skip
 
 

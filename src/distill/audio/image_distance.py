@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from distill.audio.mel import mel_filters
 from distill.settings.geometry import SpectrogramConfig
 
-CELLS = SpectrogramConfig(n_mels=32, f_min_hz=40.0, f_max_hz=20_000.0)
+CELLS = SpectrogramConfig(n_mels=24, f_min_hz=40.0, f_max_hz=20_000.0)
 """Bands in which channels are compared, 9 frames at a time."""
 SMOOTH_FRAMES = 9
 HEARD = 1e-5
@@ -44,7 +44,7 @@ def image_errors(original: Tensor, made: Tensor) -> ImageErrors:
 
 
 def _cells(channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """[2, N] -> energies of left and right, and how coherent they are, [32, T] each."""
+    """[2, N] -> energies of left and right, and how coherent they are, [24, T] each."""
     window = torch.hann_window(CELLS.n_fft, dtype=torch.float64)
     padding = (0, max(0, CELLS.n_fft - channels.shape[-1]))
     left, right = torch.stft(
@@ -65,5 +65,5 @@ def _level_db(left: Tensor, right: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _inside() -> Tensor:
-    """[32, F]: 1 where a bin lies in a band, which overlap as mel filters do."""
+    """[24, F]: 1 where a bin lies in a band, which overlap as mel filters do."""
     return (mel_filters(CELLS) > 0.0).double()

@@ -204,7 +204,7 @@ def test_previews_of_a_stereo_model_have_two_channels(stereo_model: Path, tmp_pa
     assert made.shape == original.shape
     assert 10 * np.log10((made.mean(0) ** 2).mean() / (original.mean(0) ** 2).mean()) == pytest.approx(0.0, abs=0.6)
     was, now = (torch.from_numpy(each) for each in (original, made))
-    assert image_errors(was, now).level_db < 0.5 * image_errors(was, now.mean(0).expand(2, -1)).level_db
+    assert image_errors(was, now).level_db < 0.7 * image_errors(was, now.mean(0).expand(2, -1)).level_db
 
 
 def test_a_stereo_file_is_written_with_two_channels(stereo_model: Path, tmp_path: Path) -> None:

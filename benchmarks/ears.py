@@ -310,7 +310,7 @@ def decoding_speed(model: Path, files: list[Path]) -> float:
         begun = time.process_time()
         mel = with_grain(decode_codes(loaded.codec, coded.codes, level) - level, coded.grain) + level
         middle = returned(synthesise(mel[:, : len(frames)], clip_generator(0)), samples, info.native_rate)
-        with_own_image(middle, planes, loaded.image is not None)
+        with_own_image(middle, planes, info.native_rate, loaded.image is not None)
         if number:
             seconds, spent = seconds + len(samples) / SAMPLE_RATE, spent + time.process_time() - begun
     torch.set_num_threads(threads)

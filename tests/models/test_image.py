@@ -25,6 +25,7 @@ from distill.models.image import (
     image_vectors,
     recorded_cells,
     widened,
+    with_own_image,
 )
 from distill.settings.generation import GenerationSettings
 from distill.ui.codec import evaluation_html
@@ -100,6 +101,17 @@ def test_codes_come_back_as_the_cells_they_stand_for() -> None:
     wanted = vectors.view(5, 8, 2, 2, 2)  # column, band, what, row in band, moment
     assert float(decoded[0, 2 * 3 + 1, 2 * 4]) == pytest.approx(8 * float(wanted[4, 3, 0, 1, 0]))
     assert float(decoded[1, 2 * 7, 2 * 2 + 1]) == pytest.approx(float(wanted[2, 7, 1, 0, 1]))
+
+
+def test_a_limited_recording_holds_no_more_than_its_rate_can() -> None:
+    """Guards against a hiss above a telephone's 4 kHz, made by the limiter that keeps the louder channel down."""
+    time = np.arange(RATE) / RATE
+    middle = sum(np.sin(2 * np.pi * hz * time + hz) for hz in (310, 1210, 2230, 3170)).astype(np.float32)
+    middle *= np.float32(0.97 / np.abs(middle).max())
+    made = with_own_image(torch.from_numpy(middle), np.stack([middle, 0.8 * middle]), 8_000, stereo=True).numpy()
+    assert 0.9 < np.abs(made).max() <= 0.98 + 1e-6
+    power = np.abs(np.fft.rfft(made * np.hanning(RATE))) ** 2
+    assert power[:, 4_100:].sum() < 1e-9 * power.sum()
 
 
 def test_what_is_not_heard_keeps_the_image_before_it() -> None:

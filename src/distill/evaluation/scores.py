@@ -187,7 +187,7 @@ def _score(
     unquantised = codec.decode(coded.latents[None])[0, 0].clamp_max(0.0) + level
     wave = returned(synthesise(made, clip_generator(0)), samples, native_rate)
     alone = returned(synthesise(mel, clip_generator(0)), samples, native_rate)
-    image = _image_errors(wave, planes) if loaded.image is not None else None
+    image = _image_errors(wave, planes, native_rate) if loaded.image is not None else None
     scores = SoundScores(
         name=name,
         seconds=len(samples) / SAMPLE_RATE,
@@ -209,8 +209,8 @@ def _score(
     return scores, coded.grain
 
 
-def _image_errors(wave: Tensor, planes: npt.NDArray[np.float32]) -> ImageErrors | None:
+def _image_errors(wave: Tensor, planes: npt.NDArray[np.float32], native_rate: int) -> ImageErrors | None:
     """Of a middle [N] that came back with the recording's own image; None where the recording is mono."""
     if len(planes) == 1:
         return None
-    return image_errors(torch.from_numpy(as_channels(planes)), with_own_image(wave, planes, stereo=True))
+    return image_errors(torch.from_numpy(as_channels(planes)), with_own_image(wave, planes, native_rate, stereo=True))

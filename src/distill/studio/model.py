@@ -135,7 +135,7 @@ class Model:
         made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
         middle = returned(waveform, torch.from_numpy(mono), rate)
-        return Sounds(with_own_image(middle, planes, self._loaded.image is not None).numpy(), SAMPLE_RATE)
+        return Sounds(with_own_image(middle, planes, rate, self._loaded.image is not None).numpy(), SAMPLE_RATE)
 
     def evaluate(self, *sounds: Place, synthesiser: str = "auto") -> dict[str, Any]:
         """What is lost in the codec and in synthesis, as `distill evaluate --json` says it.

@@ -65,7 +65,7 @@ def reconstruct(
         original = torch.from_numpy(samples)
         middle = returned(waveform, original, info.native_rate)
         stereo = loaded.image is not None and not mono
-        write_audio(target, with_own_image(middle, planes, stereo).numpy().T)
+        write_audio(target, with_own_image(middle, planes, info.native_rate, stereo).numpy().T)
         seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left

@@ -58,7 +58,7 @@ class CodecPreviews:
         mel = decode_codes(codec, codes, level)[:, : len(self.mel)].cpu()
         samples = self.synthesise(mel, torch.Generator().manual_seed(0))
         middle = returned(samples, torch.from_numpy(self.planes[0]), self.file.native_rate)
-        return self._write(epoch, with_own_image(middle, self.planes, stereo=True).numpy())
+        return self._write(epoch, with_own_image(middle, self.planes, self.file.native_rate, stereo=True).numpy())
 
     def _write(self, epoch: int, channels: Samples) -> list[Event]:
         name = "original" if epoch == 0 else f"epoch-{epoch:04d}"

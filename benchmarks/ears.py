@@ -21,6 +21,8 @@ above_nyquist_db    Energy above half of the highest sample rate in the folder, 
                     generated, and of the reconstructions above half of their original's (where that is under 44.1 kHz).
 pitch_*             Where the original has a pitch (YIN): median |cents| of the reconstruction, percent of frames within 50
                     cents, and how much its harmonic-to-noise ratio differs in dB (median of the difference).
+decode_x_real_time  Seconds of sound for each CPU-second that decoding takes, one thread: codes and grain of the held-out files
+                    to samples, with their stereo image where the model has one.
 
 Needs `pip install zimtohrli visqol-python`; without one of them its column is left out.
 """
@@ -33,6 +35,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +50,13 @@ from scipy import signal, stats
 from distill.audio.master import PEAK
 from distill.audio.mel import log_mel_blocks
 from distill.audio.pitch import pitch_track
-from distill.audio.reading import read_audio
+from distill.audio.reading import as_channels, read_audio, read_planes
+from distill.audio.returning import returned
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.modelfile.opened import load_model
+from distill.models.encoding import decode_codes, level_of
+from distill.models.grain import code_recording, with_grain
+from distill.models.image import with_own_image
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import SAMPLE_RATE
 from running import add_answer_options, give_answer, spread
@@ -66,11 +73,11 @@ LAST_SECONDS = 0.02
 
 
 def channels_of(path: Path) -> Samples:
-    """[channels, N] at 48 kHz; one channel where the program had to read it."""
+    """[channels, N] at 48 kHz."""
     try:
         samples, rate = soundfile.read(path, always_2d=True)
     except soundfile.LibsndfileError:
-        return np.asarray(read_audio(path)[0], dtype=np.float64)[None]
+        return np.asarray(as_channels(read_planes(path)[0]), dtype=np.float64)
     return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE) if rate != SAMPLE_RATE else samples).T
 
 
@@ -283,7 +290,31 @@ def one_seed(folder: Path, seed: int, preset: str, work: Path) -> dict[str, floa
         **compared(sounds, made),
         **above_nyquist(pairs, made, rates),
         **pitch(pairs),
+        "decode_x_real_time": decoding_speed(model, held_out),
     }
+
+
+def decoding_speed(model: Path, files: list[Path]) -> float:
+    """Seconds of sound that one thread decodes in a second; the first file is decoded twice, and counts once."""
+    loaded, device = load_model(model), torch.device("cpu")
+    synthesise = choose_synthesiser(loaded, "auto", device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    seconds = spent = 0.0
+    for number, file in enumerate([files[0], *files]):
+        planes, info = read_planes(file)
+        samples = torch.from_numpy(planes[0])
+        frames = torch.cat(list(log_mel_blocks(planes[0], loaded.card.spectrogram_config)), dim=1).T.numpy()
+        level = level_of(frames)
+        coded = code_recording(loaded.codec, frames, level, device)
+        begun = time.process_time()
+        mel = with_grain(decode_codes(loaded.codec, coded.codes, level) - level, coded.grain) + level
+        middle = returned(synthesise(mel[:, : len(frames)], clip_generator(0)), samples, info.native_rate)
+        with_own_image(middle, planes, info.native_rate, loaded.image is not None)
+        if number:
+            seconds, spent = seconds + len(samples) / SAMPLE_RATE, spent + time.process_time() - begun
+    torch.set_num_threads(threads)
+    return seconds / spent
 
 
 def from_own_mels(model: Path, files: list[Path], work: Path) -> Iterator[tuple[Path, Path]]:

@@ -116,7 +116,7 @@ def long(model: Path, seed: int = 1) -> dict[str, Any]:
     loaded = distill.load(model)
     config, manifest = loaded.card.spectrogram_config, loaded.card.corpus_manifest
     corpus = Corpus(manifest, config, {file.source: Path(manifest.folder) / file.source for file in manifest.files})
-    known = [measured(corpus.samples(file), config) for file in manifest.files if file.seconds >= 4 * BEAT_SECONDS[0]]
+    known = [measured(corpus.planes(file)[0], config) for file in manifest.files if file.seconds >= 4 * BEAT_SECONDS[0]]
     made = loaded.generate(LONG_SOUNDS, LONG_SECONDS, seed).samples.mean(axis=1)
     pieces = [measured(samples, config) for samples in made]
     return {

@@ -160,7 +160,7 @@ def training_sounds(card: ModelCard) -> tuple[list[str], list[Measured]]:
     manifest = card.corpus_manifest
     paths = {file.source: Path(manifest.folder) / file.source for file in manifest.files}
     corpus = Corpus(manifest, card.spectrogram_config, paths)
-    sounds = [measured(corpus.samples(file), card.spectrogram_config) for file in manifest.train]
+    sounds = [measured(corpus.planes(file)[0], card.spectrogram_config) for file in manifest.train]
     return [file.name for file in manifest.train], sounds
 
 

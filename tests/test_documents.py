@@ -123,8 +123,10 @@ def test_the_readme_shows_commands() -> None:
 
 
 def test_decisions_are_complete() -> None:
-    """Guards against a decision without its date or figures, two with one number, and one that the index leaves out."""
+    """Guards against a decision without its date or figures, two with one number, one that the index leaves out, and marks
+    that a merge left in it."""
     index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert not re.search("^(<<<<<<<|=======|>>>>>>>)", index, re.MULTILINE)
     for number, page in enumerate(DECISIONS, start=1):
         title, _, facts, *lines = page.read_text(encoding="utf-8").splitlines()
         assert page.name.startswith(f"{number:04d}-"), page.name

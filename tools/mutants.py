@@ -155,6 +155,13 @@ MUTANTS = (
     Mutant("kinds: folders of a few files", "corpus/kinds.py", "counts[path[:length]] >= LEAST_FILES", "counts[path[:length]] >= 2", "corpus/test_kinds.py"),
     Mutant("kinds by loudness", "corpus/kinds.py", "np.maximum(levels - mean_db, -RANGE_DB)", "np.maximum(levels, -RANGE_DB)", "corpus/test_kinds.py"),
     Mutant("kinds by running numbers", "corpus/kinds.py", "return max(useful, key=lambda each: _told(each, mean_mels))", "return useful[-1]", "corpus/test_kinds.py"),
+    Mutant("a channel that is too high turns the whole sound down", "instrument/rendering.py", "heard = below_nyquist(_limited(heard), rate)", "pass", "instrument/test_rendering.py"),
+    Mutant("a limiter adds what the corpus cannot hold", "instrument/rendering.py", "heard = below_nyquist(_limited(heard), rate)", "heard = _limited(heard)", "instrument/test_rendering.py"),
+    Mutant("the image of a preview is lost", "training/codec/preview.py", "self.file.native_rate, stereo=True", "self.file.native_rate, stereo=False", "models/test_image.py"),
+    Mutant("evaluate judges the mix's image", "evaluation/scores.py", "with_own_image(wave, planes, native_rate, stereo=True)", "wave.expand(2, -1)", "models/test_image.py"),
+    Mutant("a mono reader pays for the side", "audio/reading.py", "range(1 + (two and with_side))", "range(1 + two)", "audio/test_stereo.py"),
+    Mutant("right is drawn above left", "audio/pictures.py", "in reversed(channels)", "in channels", "audio/test_pictures.py"),
+    Mutant("a model of two channels makes one", "models/image.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
 )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
+from distill.audio import reading
 from distill.audio.reading import as_channels, read_audio, read_planes
 from distill.corpus.scan import scan
 from tiny import RATE, exhausted, hit
@@ -26,6 +28,18 @@ def test_channels_come_back_from_middle_and_side(tmp_path: Path) -> None:
     assert info.stereo
     np.testing.assert_allclose(as_channels(planes), np.stack([left, right]), atol=1e-6)
     np.testing.assert_array_equal(planes[0], read_audio(path)[0])
+
+
+def test_a_side_that_is_not_asked_for_is_not_resampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a mono reader that pays for two channels; whether there is a side is known all the same."""
+    made: list[object] = []
+    stream = soxr.ResampleStream
+    monkeypatch.setattr(reading.soxr, "ResampleStream", lambda *given, **more: made.append(1) or stream(*given, **more))
+    path = written(tmp_path / "a.wav", hit(1), 0.3 * hit(2))
+    assert read_audio(path)[1].stereo
+    assert len(made) == 1
+    assert read_planes(path)[1].stereo
+    assert len(made) == 3
 
 
 def test_equal_channels_are_mono(tmp_path: Path) -> None:

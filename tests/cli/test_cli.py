@@ -164,6 +164,7 @@ def test_evaluate_says_what_is_lost_where(distill: Run, tiny_model: Path, tmp_pa
     assert own["synthesis_mrstft"] < own["wave_mrstft"]
     assert 0.0 <= own["fidelity"] < own["synthesis_fidelity"] < 100.0
     assert all(abs(sound["loudness_db"]) < 1.0 for sound in own["sounds"])
+    assert not any("image" in name for name in [*own, *own["sounds"][0]])  # a mono model has none
     _, out, _ = distill("evaluate", tiny_model)
     assert f"where 0 is silence and 100 the recording: {own['fidelity']:.0f} " in out
     other = write_sounds(tmp_path / "other", 6, lambda number: hit(40 + number))

@@ -1,5 +1,6 @@
 """From codes to a finished sound: where it ends, how loud it is, and what it cannot hold."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.endings import Endings
+from distill.models.image import LEVEL_SCALE_DB, ImageCodebook
 from distill.models.loudness import Loudness
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
@@ -86,3 +88,38 @@ def test_nothing_is_above_what_the_corpus_can_hold(loaded: LoadedVQModel) -> Non
     assert high(48_000) > 1e-4
     assert high(8_000) < 1e-8
     assert high(8_000, val_rate=48_000) < 1e-8
+
+
+def test_a_channel_that_is_too_high_turns_nothing_else_down(loaded: LoadedVQModel) -> None:
+    """Guards against stereo sounds softer than they were asked to be, against a limiter that moves the image, and against
+    what a limiter adds above the recordings' Nyquist frequency."""
+    image = ImageCodebook(16)
+    image.vectors[1, 0:4] = 18.0 / LEVEL_SCALE_DB  # to the left
+    assert loaded.loudness is not None
+    loudness = deepcopy(loaded.loudness)
+    loudness.bias.fill_(-16.0)
+    manifest = loaded.card.corpus_manifest
+    low = manifest.model_copy(
+        update={"files": tuple(file.model_copy(update={"native_rate": 8_000}) for file in manifest.files)}
+    )
+    card = loaded.card.model_copy(update={"corpus_manifest": low})
+    wide = replace(loaded, image=image, loudness=loudness, card=card)
+    codes = torch.cat([CODES, torch.ones(24, 1, dtype=torch.long)], dim=1)
+    one, both = (
+        to_samples(
+            wide,
+            Sampled(codes, False),
+            GriffinLim(card.spectrogram_config, 4),
+            clip_generator(1),
+            GenerationSettings(mono=mono),
+        )
+        for mono in (True, False)
+    )
+    assert np.abs(both).max() <= PEAK + 1e-6
+    level = [10 * np.log10(np.square(sound.mean(0), dtype=np.float64).mean()) for sound in (one, both)]
+    assert level[1] == pytest.approx(level[0], abs=1.0)  # what the filter after the limiter makes higher is turned down
+    assert np.abs(one).max() * 1.5 > PEAK  # else nothing was limited
+    ratio = np.square(both, dtype=np.float64).mean(1)
+    assert 10 * np.log10(ratio[0] / ratio[1]) == pytest.approx(18.0, abs=2.0)
+    power = np.abs(np.fft.rfft(both * np.hanning(both.shape[1]))) ** 2
+    assert power[:, np.fft.rfftfreq(both.shape[1], 1 / 48_000) > 4_000].sum() < 1e-8 * power.sum()

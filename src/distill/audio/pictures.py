@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from distill.audio.mel import log_mel_blocks
-from distill.audio.reading import read_audio
+from distill.audio.reading import Samples, as_channels, read_planes
 from distill.events import CodebookHealth
 from distill.files import replacing
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
@@ -30,9 +33,10 @@ class Panel:
 
 
 def spectrogram_sheet(columns: Sequence[Sequence[Panel]], path: Path) -> None:
-    """Draw log-mel spectrograms side by side, one column of panels for each sequence, as a PNG."""
-    import torch
+    """Draw log-mel spectrograms side by side, one column of panels for each sequence, as a PNG.
 
+    Of a sound with two channels the left is drawn over the right.
+    """
     config = SpectrogramConfig()
     rows = max(len(column) for column in columns)
     figure = _figure(4.2 * len(columns), 2.2 * rows)
@@ -43,25 +47,35 @@ def spectrogram_sheet(columns: Sequence[Sequence[Panel]], path: Path) -> None:
             if y >= len(column):
                 axes.axis("off")
                 continue
-            samples, _ = read_audio(column[y].sound)
-            mel = torch.cat(list(log_mel_blocks(samples, config)), dim=1).numpy()
-            top = float(mel.max())
+            channels = as_channels(read_planes(column[y].sound)[0])
+            mels = stacked_mels(channels, config)
+            top, height = float(mels.max()), len(channels) * config.n_mels
             axes.imshow(
-                mel, origin="lower", aspect="auto", cmap="magma", vmin=top - RANGE_DB, vmax=top,
-                extent=(0.0, len(samples) / SAMPLE_RATE, 0, config.n_mels),
+                mels, origin="lower", aspect="auto", cmap="magma", vmin=top - RANGE_DB, vmax=top,
+                extent=(0.0, channels.shape[1] / SAMPLE_RATE, 0, height),
             )  # fmt: skip
             axes.set_title(drawable(column[y].title), fontsize=8, parse_math=False)
             axes.tick_params(labelsize=6)
-            axes.set_yticks([])
+            if len(channels) == 1:
+                axes.set_yticks([])
+            else:
+                axes.set_yticks([height / 4, 3 * height / 4], ["right", "left"], rotation=90, va="center")
+                axes.axhline(height / 2, color="white", linewidth=0.8)
             axes.set_xlabel("seconds", fontsize=6)
     with replacing(path) as stream:
         figure.savefig(stream, format="png", dpi=110)
 
 
+def stacked_mels(channels: Samples, config: SpectrogramConfig) -> npt.NDArray[np.float32]:
+    """[channels, N] -> log-mels in dB, [channels * M, T], the last channel first: drawn upwards, the left is at the top."""
+    import torch
+
+    mels = [torch.cat(list(log_mel_blocks(channel, config)), dim=1) for channel in reversed(channels)]
+    return torch.cat(mels).numpy()
+
+
 def usage_heatmap(health: CodebookHealth, path: Path) -> None:
     """Draw how often each code of each level is used, as a PNG: one field a code, dark where it is never used."""
-    import numpy as np
-
     codes = len(health.levels[0].usage)
     columns = min(codes, USAGE_COLUMNS)
     rows = -(-codes // columns)

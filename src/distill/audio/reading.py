@@ -70,7 +70,7 @@ def decode_blocks(path: Path) -> Generator[Samples, None, SoundInfo]:
     Raises:
         UnusableSound: the reason is its text.
     """
-    decoding = decode_planes(path)
+    decoding = _decoded(path, with_side=False)
     try:
         while True:
             yield next(decoding)[:, 0]
@@ -87,8 +87,12 @@ def decode_planes(path: Path) -> Generator[Samples, None, SoundInfo]:
     Raises:
         UnusableSound: the reason is its text.
     """
+    return (yield from _decoded(path, with_side=True))
+
+
+def _decoded(path: Path, with_side: bool) -> Generator[Samples, None, SoundInfo]:
     try:
-        return (yield from _decode(SoundFile(path)))
+        return (yield from _decode(SoundFile(path), with_side))
     except OSError as error:
         raise UnusableSound(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
 
@@ -99,8 +103,8 @@ def read_audio(path: Path) -> tuple[Samples, SoundInfo]:
     Raises:
         DistillError: there is no such file, or it cannot be used.
     """
-    planes, info = read_planes(path)
-    return planes[0], info
+    blocks, info = _whole(path, decode_blocks(path))
+    return np.concatenate(blocks), info
 
 
 def as_channels(planes: Samples) -> Samples:
@@ -114,26 +118,30 @@ def read_planes(path: Path) -> tuple[Samples, SoundInfo]:
     Raises:
         DistillError: there is no such file, or it cannot be used.
     """
+    blocks, info = _whole(path, decode_planes(path))
+    return np.ascontiguousarray(np.concatenate(blocks)[:, : 2 if info.stereo else 1].T), info
+
+
+def _whole(path: Path, decoding: Generator[Samples, None, SoundInfo]) -> tuple[list[Samples], SoundInfo]:
+    """All blocks of a file that a user has named."""
     if not path.exists():
         raise DistillError(f"There is no file {path}: check the name.")
     if not path.is_file():
         raise DistillError(f"{path} is not a file: name the sound files themselves.")
     blocks: list[Samples] = []
-    decoding = decode_planes(path)
     try:
         while True:
             blocks.append(next(decoding))
     except StopIteration as end:
-        info: SoundInfo = end.value
+        return blocks, end.value
     except UnusableSound as reason:
         raise DistillError(
             f"{path} cannot be used ({reason}): choose another file, or export it again as WAV."
         ) from reason
-    planes = np.concatenate(blocks)
-    return np.ascontiguousarray(planes[:, : 2 if info.stereo else 1].T), info
 
 
-def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
+def _decode(sound: SoundFile, with_side: bool) -> Generator[Samples, None, SoundInfo]:
+    """Blocks of [n, 1], or of [n, 2] with the side; whether there is one is known in any case, at the file's own rate."""
     report = Report()
     blocks = sound.blocks(report)
     surveyed, mixes = _survey(sound, blocks)
@@ -152,7 +160,7 @@ def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
             if first is None or block.rate != rate:
                 resamplers = [
                     soxr.ResampleStream(block.rate, SAMPLE_RATE, 1, dtype="float32", quality="VHQ")
-                    for _ in range(1 + two)
+                    for _ in range(1 + (two and with_side))
                 ]
             first, rate = first or block, block.rate
             seconds += len(block.samples) / rate
@@ -165,12 +173,12 @@ def _decode(sound: SoundFile) -> Generator[Samples, None, SoundInfo]:
                 raise UnusableSound("contains NaN or infinite samples")
             loudest = max(loudest, -least, most)
             planes = [mono, mix.side(block.samples)] if two else [mono]
-            parts.append([each.resample_chunk(plane) for each, plane in zip(resamplers, planes, strict=True)])
+            power[: len(planes)] += [float(np.square(plane, dtype=np.float64).sum()) / rate for plane in planes]
+            parts.append([each.resample_chunk(plane) for each, plane in zip(resamplers, planes, strict=False)])
         for part in parts:
             if len(part[0]):
                 samples += len(part[0])
                 peak = max(peak, float(np.abs(part[0]).max()))
-                power[: len(part)] += [float(np.square(plane, dtype=np.float64).sum()) for plane in part]
                 yield np.stack(part, axis=1)
         if block is None:
             break

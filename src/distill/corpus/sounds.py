@@ -76,8 +76,11 @@ class Corpus:
         Raises:
             DistillError: the file is gone or has changed.
         """
-        whole = np.concatenate(list(self._decoded_file(file))).T[: 2 if file.stereo else 1]
-        return np.ascontiguousarray(whole if file.span is None else np.stack([_cut(file, plane) for plane in whole]))
+        if file.span is None:
+            whole = np.concatenate(list(self._decoded_file(file)))
+            return np.ascontiguousarray(whole[:, : 2 if file.stereo else 1].T)
+        recording = self._decoded_recording(file)
+        return np.stack([_cut(file, plane) for plane in recording.T[: 2 if file.stereo else 1]])
 
     def decoded(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:
         """The file itself, [n] samples at 48 kHz at a time: what `audio` is before it is rounded for the cache.
@@ -88,28 +91,24 @@ class Corpus:
         if file.span is None:
             yield from (block[:, 0] for block in self._decoded_file(file))
         else:
-            yield _cut(file, self._decoded_recording(file))
-
-    def samples(self, file: CorpusFile) -> npt.NDArray[np.float32]:
-        """All of `decoded`, [N].
-
-        Raises:
-            DistillError: the file is gone or has changed.
-        """
-        return np.concatenate(list(self.decoded(file)))
+            yield _cut(file, self._decoded_recording(file)[:, 0])
 
     def _piece(self, file: CorpusFile) -> tuple[npt.NDArray[np.float32], float]:
         facts = self._stored(file)
         return _cut(file, self._cache.audio(file.sha256, facts)), facts.peak
 
     def _decoded_recording(self, file: CorpusFile) -> npt.NDArray[np.float32]:
-        """All of the recording that a piece is of, decoded once for all pieces that are asked for one after another."""
+        """All of the recording that a piece is of, [N, planes], decoded once for all pieces that are asked for one after
+        another."""
         if self._recording is None or self._recording[0] != file.sha256:
             stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is mapped
+            planes = 1
             for block in self._decoded_file(file):
-                stream.write(np.ascontiguousarray(block[:, 0], dtype=np.float32).tobytes())
+                planes = block.shape[1]
+                stream.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
             stream.flush()
-            self._recording = file.sha256, stream, np.memmap(stream, dtype=np.float32, mode="r")
+            decoded = np.memmap(stream, dtype=np.float32, mode="r").reshape(-1, planes)
+            self._recording = file.sha256, stream, decoded
         return self._recording[2]
 
     def _decoded_file(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:

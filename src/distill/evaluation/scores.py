@@ -22,20 +22,24 @@ from distill.audio.distance import (
     onset_correlation,
 )
 from distill.audio.griffin_lim import Synthesiser
+from distill.audio.image_distance import ImageErrors, image_errors
 from distill.audio.loudness import rms_db
 from distill.audio.mel import log_mel_blocks
-from distill.audio.reading import read_audio
+from distill.audio.reading import as_channels, read_planes
 from distill.audio.returning import returned
 from distill.errors import Stopped
 from distill.events import Event, Progress, Warned
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes, level_of
 from distill.models.grain import bits_of_grain, code_recording
+from distill.models.image import with_own_image
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SAMPLE_RATE
 
 Decoded = Callable[[], tuple[npt.NDArray[np.float32], int]]
-"""Gives the samples [N] of a sound at 48 kHz, and the rate in Hz that it was recorded at."""
+"""Gives a sound at 48 kHz, [1, N], the middle, or [2, N], middle and side, and the rate in Hz that it was recorded at."""
+IMAGE_SCORES = ("image_level_db", "image_coherence")
+"""What a mono model says nothing of."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ class SoundScores:
     synthesis_mel_l1_db: float
     """Synthesis alone, from the original's own mel."""
     synthesis_mrstft: float
+    image_level_db: float | None = None
+    """How far the level difference of left and right is from the original's, in dB; None for a sound that is mono."""
+    image_coherence: float | None = None
+    """How far the coherence of left and right is from the original's, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,16 @@ class EvaluationCompleteEvent(Event):
     grain_bits_per_second: float
     """What the numbers of the grain would take, each coded by how often its values occur in these sounds."""
     stopped_early: bool = False
+    stereo: bool = False
+    """Whether the model has a stereo image."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: means over sounds, then each sound."""
-        names = [name for name in asdict(self.sounds[0]) if name not in ("name", "seconds", "mel_l1_db_per_levels")]
+        sounds = [asdict(sound) for sound in self.sounds]
+        for name in () if self.stereo else IMAGE_SCORES:
+            for sound in sounds:
+                del sound[name]
+        names = [name for name in sounds[0] if name not in ("name", "seconds", "mel_l1_db_per_levels")]
         levels = zip(*(sound.mel_l1_db_per_levels for sound in self.sounds), strict=True)
         return {
             "model": self.model,
@@ -93,7 +107,7 @@ class EvaluationCompleteEvent(Event):
             "grain_bits_per_second": self.grain_bits_per_second,
             **{name: _mean([getattr(sound, name) for sound in self.sounds]) for name in names},
             "mel_l1_db_per_levels": [mean(level) for level in levels],
-            "sounds": [asdict(sound) for sound in self.sounds],
+            "sounds": sounds,
         }
 
 
@@ -123,13 +137,13 @@ def evaluate_sounds(
         if stop is not None and stop.is_set():
             break
         if isinstance(source, Path):
-            samples, info = read_audio(source)
+            planes, info = read_planes(source)
             native_rate = info.native_rate
             for note in info.notes:
                 yield Warned(f"{name}: {note}.")
         else:
-            samples, native_rate = source()
-        score, own_grain = _score(loaded, name, torch.from_numpy(samples), native_rate, synthesise, device)
+            planes, native_rate = source()
+        score, own_grain = _score(loaded, name, planes, native_rate, synthesise, device)
         scores.append(score)
         grain.append(own_grain)
         yield Progress("measuring", done, len(sounds), name)
@@ -141,13 +155,20 @@ def evaluate_sounds(
     levels = config.rvq_levels + (loaded.image is not None)
     bits = positions_per_second * levels * math.log2(config.codebook_size)
     grain_bits = positions_per_second * bits_of_grain(torch.cat(grain))
-    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits, grain_bits, len(scores) < len(sounds))
+    early, stereo = len(scores) < len(sounds), loaded.image is not None
+    yield EvaluationCompleteEvent(str(loaded.path), tuple(scores), bits, grain_bits, early, stereo)
 
 
 @torch.no_grad()
 def _score(
-    loaded: LoadedVQModel, name: str, samples: Tensor, native_rate: int, synthesise: Synthesiser, device: torch.device
+    loaded: LoadedVQModel,
+    name: str,
+    planes: npt.NDArray[np.float32],
+    native_rate: int,
+    synthesise: Synthesiser,
+    device: torch.device,
 ) -> tuple[SoundScores, Tensor]:
+    samples = torch.from_numpy(planes[0])
     codec, config = loaded.codec, loaded.card.spectrogram_config
     mel = torch.cat(list(log_mel_blocks(samples.numpy(), config)), dim=1)
     frames = mel.T.contiguous().numpy()
@@ -166,6 +187,7 @@ def _score(
     unquantised = codec.decode(coded.latents[None])[0, 0].clamp_max(0.0) + level
     wave = returned(synthesise(made, clip_generator(0)), samples, native_rate)
     alone = returned(synthesise(mel, clip_generator(0)), samples, native_rate)
+    image = _image_errors(wave, planes, native_rate) if loaded.image is not None else None
     scores = SoundScores(
         name=name,
         seconds=len(samples) / SAMPLE_RATE,
@@ -181,5 +203,14 @@ def _score(
         wave_onset_correlation=onset_correlation(samples, wave, config),
         synthesis_mel_l1_db=audible_mel_distance(samples, alone, config),
         synthesis_mrstft=multi_resolution_stft_distance(samples, alone),
+        image_level_db=image and image.level_db,
+        image_coherence=image and image.coherence,
     )
     return scores, coded.grain
+
+
+def _image_errors(wave: Tensor, planes: npt.NDArray[np.float32], native_rate: int) -> ImageErrors | None:
+    """Of a middle [N] that came back with the recording's own image; None where the recording is mono."""
+    if len(planes) == 1:
+        return None
+    return image_errors(torch.from_numpy(as_channels(planes)), with_own_image(wave, planes, native_rate, stereo=True))

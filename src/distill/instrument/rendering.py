@@ -9,14 +9,14 @@ from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.loudness import as_loud, normalised, rms_db
+from distill.audio.loudness import HIGHEST_DB, as_loud, normalised, rms_db
 from distill.audio.master import finish
 from distill.audio.traits import sound_traits
 from distill.instrument.choosing import Sampled
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import decode_codes
-from distill.models.image import Cells, widened
+from distill.models.image import as_heard
 from distill.models.loudness import GENERATED_LIMITED_DB
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
@@ -55,7 +55,11 @@ def to_samples(
     levelled = _levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
     middle = below_nyquist(levelled, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
-    return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()
+    if settings.level == "normalise":
+        heard = normalised(heard)
+    elif image is not None:
+        heard = below_nyquist(_limited(heard), rate)
+    return finish(heard, SAMPLE_RATE).numpy()
 
 
 def _tuned(samples: Tensor, semitones: float) -> Tensor:
@@ -66,9 +70,10 @@ def _tuned(samples: Tensor, semitones: float) -> Tensor:
     return torch.from_numpy(soxr.resample(samples.numpy(), SAMPLE_RATE * ratio, SAMPLE_RATE, quality="VHQ"))
 
 
-def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
-    """Samples [N] and the cells of their image, None for a mono sound -> [channels, N]."""
-    return middle[None] if image is None else widened(middle, image)
+def _limited(channels: Tensor) -> Tensor:
+    """Left and right [2, N] of a middle that fits, each of which may be higher than it: turned down for a moment, both alike,
+    so that the mix stays as loud as it was and the image where it is."""
+    return as_loud(channels, rms_db(channels), HIGHEST_DB, GENERATED_LIMITED_DB)
 
 
 def _levelled(

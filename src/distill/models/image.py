@@ -19,6 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.audio.bandwidth import below_nyquist
+from distill.audio.loudness import HIGHEST_DB, limited, peak_db
+from distill.audio.master import not_clipped
 from distill.audio.mel import hz_to_mel, mel_to_hz
 from distill.models.kmeans import k_means
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
@@ -159,6 +162,26 @@ def recorded_cells(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floati
     values, _, _ = _measured(image_powers(middle, side, RECORDED_ROWS), RECORDED_FRAMES)
     steps = torch.tensor([RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP])[:, None, None]
     return Cells((values / steps).round() * steps, RECORDED_FRAMES)
+
+
+def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
+    """Samples [N] and the cells of their image, None for a mono sound -> [channels, N]."""
+    return middle[None] if image is None else widened(middle, image)
+
+
+def with_own_image(middle: Tensor, planes: npt.NDArray[np.float32], native_rate: int, stereo: bool) -> Tensor:
+    """The middle [N] as it came back, safe to play, and the recording's planes -> [channels, N], safe to play.
+
+    Args:
+        planes: middle and side, [2, N], or of a mono recording the middle, [1, N].
+        native_rate: what the recording was made at, in Hz.
+        stereo: whether the model is; else one channel comes out.
+    """
+    image = recorded_cells(planes[0], planes[1]) if stereo and len(planes) == 2 else None
+    heard = as_heard(middle, image)
+    if peak_db(heard) <= HIGHEST_DB:
+        return heard
+    return not_clipped(below_nyquist(limited(heard, HIGHEST_DB), native_rate))  # a limiter makes higher frequencies
 
 
 @torch.no_grad()

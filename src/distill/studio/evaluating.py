@@ -62,7 +62,7 @@ def evaluate(
 
 
 def _decoded(corpus: Corpus, file: CorpusFile) -> tuple[npt.NDArray[np.float32], int]:
-    return corpus.samples(file), file.native_rate
+    return corpus.planes(file), file.native_rate
 
 
 def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:

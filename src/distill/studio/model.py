@@ -42,12 +42,13 @@ from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel, load_model
+from distill.models.image import with_own_image
 from distill.settings.generation import generation_settings
 from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
 from distill.studio.prior_training import train_prior_for
-from distill.studio.reconstructing import as_sound, through_the_codec, with_own_image
+from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.synthesiser_training import train_synth_for
 
 Place = str | os.PathLike[str]
@@ -134,7 +135,7 @@ class Model:
         made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
         middle = returned(waveform, torch.from_numpy(mono), rate)
-        return Sounds(with_own_image(self._loaded, middle, planes).numpy(), SAMPLE_RATE)
+        return Sounds(with_own_image(middle, planes, rate, self._loaded.image is not None).numpy(), SAMPLE_RATE)
 
     def evaluate(self, *sounds: Place, synthesiser: str = "auto") -> dict[str, Any]:
         """What is lost in the codec and in synthesis, as `distill evaluate --json` says it.
@@ -143,7 +144,9 @@ class Model:
             sounds: files and folders; none: the model's own held-out recordings. Those it has learned from are left out.
 
         Returns:
-            Means, and under "sounds" the figures of each; `fidelity` is 0 for silence and 100 for the recording itself.
+            Means, and under "sounds" the figures of each; `fidelity` is 0 for silence and 100 for the recording itself. Of a
+            stereo model also `image_level_db` and `image_coherence`, how far the image is from the recording's; None for
+            sounds that are mono.
 
         Raises:
             DistillError: there is no sound to measure it by.

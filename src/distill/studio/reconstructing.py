@@ -4,14 +4,11 @@ import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from distill.audio.distance import audible_difference, fidelity
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.loudness import HIGHEST_DB, limited
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_planes
 from distill.audio.returning import returned
@@ -20,13 +17,12 @@ from distill.compute.device import choose_device
 from distill.errors import Stopped
 from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
-from distill.instrument.rendering import as_heard
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
 from distill.models.grain import code_recording
-from distill.models.image import recorded_cells
+from distill.models.image import with_own_image
 from distill.models.sampling import clip_generator
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE
 
@@ -68,7 +64,8 @@ def reconstruct(
         target = unused_path(out / f"{source.stem}.wav")
         original = torch.from_numpy(samples)
         middle = returned(waveform, original, info.native_rate)
-        write_audio(target, with_own_image(loaded, middle, planes[:1] if mono else planes).numpy().T)
+        stereo = loaded.image is not None and not mono
+        write_audio(target, with_own_image(middle, planes, info.native_rate, stereo).numpy().T)
         seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left
@@ -78,13 +75,6 @@ def reconstruct(
     if not sounds:
         raise Stopped("Stopped before a sound was written.")
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))
-
-
-def with_own_image(loaded: LoadedVQModel, middle: Tensor, planes: npt.NDArray[np.float32]) -> Tensor:
-    """The middle [N] as it came back, and the recording's planes -> [channels, N], safe to play; one channel where model or
-    recording is mono."""
-    image = None if loaded.image is None or len(planes) == 1 else recorded_cells(planes[0], planes[1])
-    return limited(as_heard(middle, image), HIGHEST_DB)
 
 
 def through_the_codec(loaded: LoadedVQModel, mel: Tensor, device: torch.device) -> tuple[Tensor, float]:

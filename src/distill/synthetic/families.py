@@ -91,6 +91,17 @@ def modes(frequencies_hz: Samples, t60_seconds: Samples, amplitudes: Samples, se
     return np.asarray((coarse @ fine).imag, dtype=np.float64).ravel()[:length]
 
 
+def saw(frequency_hz: Samples, offset: float = 0.0) -> Samples:
+    """A sawtooth of moving frequency [N], its jump rounded off against aliasing (Välimäki & Huovilainen 2007)."""
+    step = frequency_hz / SAMPLE_RATE
+    phase = (np.cumsum(step) + offset) % 1.0
+    after, before = phase / step, (phase - 1.0) / step
+    rounding = np.where(
+        after < 1.0, 2 * after - after**2 - 1.0, np.where(before > -1.0, before**2 + 2 * before + 1.0, 0.0)
+    )
+    return np.asarray(2.0 * phase - 1.0 - rounding, dtype=np.float64)
+
+
 def pluck(frequency_hz: float, seconds: float, brightness: float, rng: np.random.Generator) -> Samples:
     """A plucked string: noise that circulates in a delay line with a gentle low-pass (Karplus & Strong 1983).
 

@@ -28,6 +28,7 @@ from distill.synthetic.families import (
     modes,
     noise_hit,
     pluck,
+    saw,
     scaled,
     snare,
     swept_lowpass,
@@ -35,6 +36,7 @@ from distill.synthetic.families import (
     wandering,
     wind,
 )
+from distill.synthetic.held import VOWELS_HZ, bowed, breath, choir, organ, vowel
 
 SHORTEST_SECONDS = 0.1
 LOWER_RATES = (8_000, 11_025, 16_000, 22_050, 32_000)
@@ -46,12 +48,6 @@ ChoiceT = TypeVar("ChoiceT")
 
 Family = Callable[[np.random.Generator, float], Samples]
 """Draws its own parameters; renders exactly round(seconds * SAMPLE_RATE) samples."""
-
-_VOWELS_HZ = (
-    (270.0, 2290.0, 3010.0), (530.0, 1840.0, 2480.0), (660.0, 1720.0, 2410.0), (730.0, 1090.0, 2440.0),
-    (570.0, 840.0, 2410.0), (300.0, 870.0, 2240.0), (490.0, 1350.0, 1690.0),
-)  # fmt: skip
-"""Formants of heed, head, had, hod, hawed, who'd, heard (men's averages, Peterson & Barney 1952)."""
 
 
 def random_sound(rng: np.random.Generator, seconds: float | None = None) -> Sound:
@@ -80,23 +76,13 @@ def random_recording(rng: np.random.Generator) -> Sound:
         return sound
     rate = int(rng.choice(LOWER_RATES))
     lower = soxr.resample(soxr.resample(sound, SAMPLE_RATE, rate), rate, SAMPLE_RATE)
-    return np.asarray(np.clip(lower, -1.0, 1.0), dtype=np.float32)
+    # Turned down, not clipped, which would bring back what the lower rate has taken away.
+    return np.asarray(lower / max(1.0, float(np.abs(lower).max())), dtype=np.float32)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """A number between two positive bounds, even in octaves."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def saw(frequency_hz: Samples, offset: float = 0.0) -> Samples:
-    """A sawtooth of moving frequency [N], its jump rounded off against aliasing (Välimäki & Huovilainen 2007)."""
-    step = frequency_hz / SAMPLE_RATE
-    phase = (np.cumsum(step) + offset) % 1.0
-    after, before = phase / step, (phase - 1.0) / step
-    rounding = np.where(
-        after < 1.0, 2 * after - after**2 - 1.0, np.where(before > -1.0, before**2 + 2 * before + 1.0, 0.0)
-    )
-    return np.asarray(2.0 * phase - 1.0 - rounding, dtype=np.float64)
 
 
 def pulse(frequency_hz: Samples, width: float) -> Samples:
@@ -109,16 +95,6 @@ def synth_note(source: Samples, cutoff_hz: tuple[float, float], filter_seconds: 
     seconds = len(source) / SAMPLE_RATE
     start_hz, end_hz = cutoff_hz
     return swept_lowpass(source, end_hz + (start_hz - end_hz) * decay(seconds, filter_seconds), resonance)
-
-
-def vowel(source: Samples, formants_hz: Samples) -> Samples:
-    """A source [N] through a cascade of resonators, one for each formant (Klatt 1980)."""
-    sections = []
-    for formant_hz in formants_hz:
-        radius = np.exp(-np.pi * (50.0 + 0.04 * formant_hz) / SAMPLE_RATE)
-        denominator = [1.0, -2 * radius * np.cos(2 * np.pi * formant_hz / SAMPLE_RATE), radius**2]
-        sections.append([sum(denominator), 0.0, 0.0, *denominator])
-    return np.asarray(signal.sosfilt(sections, source), dtype=np.float64)
 
 
 def syllable(pitch_hz: Samples, vowels_hz: tuple[Samples, Samples], breath: float, rng: np.random.Generator) -> Samples:
@@ -268,7 +244,7 @@ def _voice(rng: np.random.Generator, seconds: float) -> Samples:
     for length in np.diff(np.round(edges * SAMPLE_RATE).astype(int)):
         duration = length / SAMPLE_RATE
         pitch_hz = wandering(speaker_hz * 0.8, speaker_hz * 1.3, duration, 3.0, rng)[:length]
-        start, end = (size * np.array([*_one_of(rng, _VOWELS_HZ), 3500.0]) for _ in range(2))
+        start, end = (size * np.array([*_one_of(rng, VOWELS_HZ), 3500.0]) for _ in range(2))
         onset = rng.uniform(0.02, 0.35) * duration
         voiced = faded(syllable(pitch_hz, (start, end), breath, rng), 0.3 * onset, rng.uniform(0.05, 0.4) * duration)
         voiced[: round(onset * SAMPLE_RATE)] *= 0.1
@@ -284,6 +260,39 @@ def _drone(rng: np.random.Generator, seconds: float) -> Samples:
     root_hz = log_uniform(rng, 40.0, 600.0)
     chord_hz = [root_hz * 2.0 ** (semitones / 12) for semitones in rng.integers(0, 25, rng.integers(1, 4))]
     return drone(chord_hz, seconds, rng.uniform(0.3, 1.5), rng) * wandering(0.3, 1.0, seconds, 1.0, rng)
+
+
+def _bowed(rng: np.random.Generator, seconds: float) -> Samples:
+    depth_cents = log_uniform(rng, 5.0, 50.0) if rng.random() < 0.7 else 0.0
+    note = bowed(log_uniform(rng, 40.0, 1600.0), seconds, depth_cents, log_uniform(rng, 0.01, 0.6), rng)
+    return _swelled(rng, note, seconds)
+
+
+def _breath(rng: np.random.Generator, seconds: float) -> Samples:
+    note = breath(log_uniform(rng, 110.0, 2000.0), seconds, log_uniform(rng, 0.5, 40.0), rng.uniform(0.05, 1.0), rng)
+    return _swelled(rng, note, seconds)
+
+
+def _choir(rng: np.random.Generator, seconds: float) -> Samples:
+    formants_hz = rng.uniform(0.9, 1.35) * np.array([*_one_of(rng, VOWELS_HZ), 3500.0])
+    voices = int(rng.integers(3, 9))
+    note = choir(log_uniform(rng, 80.0, 700.0), seconds, voices, log_uniform(rng, 3.0, 30.0), formants_hz, rng)
+    return _swelled(rng, note, seconds)
+
+
+def _organ(rng: np.random.Generator, seconds: float) -> Samples:
+    levels = rng.uniform(0.0, 1.0, 9) ** 2
+    levels[1] = 1.0
+    root_hz, beat_hz = log_uniform(rng, 40.0, 800.0), log_uniform(rng, 0.3, 7.0)
+    chord = [root_hz * 2.0 ** (semitones / 12) for semitones in (0, *rng.integers(1, 20, rng.integers(0, 3)))]
+    played = [organ(frequency_hz, seconds, levels, beat_hz, rng) for frequency_hz in chord]
+    return _swelled(rng, np.sum(played, axis=0), seconds)
+
+
+def _swelled(rng: np.random.Generator, note: Samples, seconds: float) -> Samples:
+    """A held note as it is played: it comes slowly or at once, its level wanders, it is let go of."""
+    level = wandering(10.0 ** -rng.uniform(0.0, 0.5), 1.0, seconds, 1.0, rng)
+    return faded(level * note, log_uniform(rng, 0.005, 0.3 * seconds), log_uniform(rng, 0.01, 0.3 * seconds))
 
 
 def _wind(rng: np.random.Generator, seconds: float) -> Samples:
@@ -334,7 +343,7 @@ def _one_of(rng: np.random.Generator, choices: Sequence[ChoiceT]) -> ChoiceT:
 
 
 STRUCK_FAMILIES: tuple[Family, ...] = (_pluck, _bell, _drum, _noise, _cymbal, _snare, _impact)
-HELD_FAMILIES: tuple[Family, ...] = (_synth, _voice, _drone, _wind, _drops, _sweep)
+HELD_FAMILIES: tuple[Family, ...] = (_synth, _voice, _drone, _wind, _drops, _sweep, _bowed, _breath, _choir, _organ)
 SINGLE_FAMILIES = STRUCK_FAMILIES + HELD_FAMILIES
 LONG_FAMILIES: tuple[Family, ...] = (_loop, _phrase)
 # Voices, synths, loops and phrases are closest to what people record, so they come twice.

@@ -140,6 +140,9 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
         ("bits for each second of codes", f"{mean['bits_per_second']:,.0f}"),
         ("and of grain", f"{mean['grain_bits_per_second']:,.0f}"),
     ]
+    stereo = mean.get("image_level_db") is not None
+    if stereo:
+        said.append(("the stereo image is off by", f"{mean['image_level_db']:.2f} dB, {mean['image_coherence']:.2f}"))
     notes = (
         "Means of all sounds. Silence would leave 0, the sound itself 100; the codec alone leaves "
         f"{mean['codec_fidelity']:.0f}. In dB lower is better, and 0 is the sound itself. With its codes "
@@ -147,6 +150,8 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
         f"{mean['mel_l1_db_unquantised']:.2f} dB; the grain is the fine structure below them. The STFT distance compares the "
         "waveforms' spectrograms at several resolutions; the attacks' likeness is 1 where they are as they were."
     )
+    if stereo:
+        notes += " The image is compared band by band: how many dB left and right differ by, and how coherent they are (0 to 1)."
     titles = [
         "Sound",
         "Length",
@@ -157,32 +162,34 @@ def evaluation_html(title: str, done: EvaluationCompleteEvent) -> str:
         "Attacks",
         "Synthesiser alone",
         "STFT distance",
+        *(["Image: level", "Image: coherence"] if stereo else []),
     ]
-    rows = [["<b>mean</b>", "", *_cells(lambda name: mean[name])]]
-    rows += [_row(sound) for sound in done.sounds[:MOST_ROWS]]
+    rows = [["<b>mean</b>", "", *_cells(lambda name: mean[name], stereo)]]
+    rows += [_row(sound, stereo) for sound in done.sounds[:MOST_ROWS]]
     shown = table(titles, rows, "Measured sounds", ["f", *["n"] * (len(titles) - 1)])
     more = len(done.sounds) - MOST_ROWS
     rest = f'<p class="d-note">and {more} more, which are in the means as well.</p>' if more > 0 else ""
     return f'<h3>{text(title)}</h3>{figures(said)}<p class="d-note">{text(notes)}</p>{shown}{rest}'
 
 
-def _row(sound: SoundScores) -> list[str]:
-    return [text(sound.name), length(sound.seconds), *_cells(lambda name: getattr(sound, name))]
+def _row(sound: SoundScores, stereo: bool) -> list[str]:
+    return [text(sound.name), length(sound.seconds), *_cells(lambda name: getattr(sound, name), stereo)]
 
 
-def _cells(value_of: Callable[[str], float | None]) -> list[str]:
-    def distance(name: str) -> str:
+def _cells(value_of: Callable[[str], float | None], stereo: bool) -> list[str]:
+    def distance(name: str, unit: str = "") -> str:
         value = value_of(name)
-        return "–" if value is None else f"{value:.2f}"
+        return "–" if value is None else f"{value:.2f}{unit}"
 
     return [
         f"{value_of('fidelity') or 0.0:.0f}",
-        f"{distance('mel_l1_db')} dB",
-        f"{distance('wave_mel_l1_db')} dB",
+        distance("mel_l1_db", " dB"),
+        distance("wave_mel_l1_db", " dB"),
         distance("wave_mrstft"),
         distance("wave_onset_correlation"),
-        f"{distance('synthesis_mel_l1_db')} dB",
+        distance("synthesis_mel_l1_db", " dB"),
         distance("synthesis_mrstft"),
+        *([distance("image_level_db", " dB"), distance("image_coherence")] if stereo else []),
     ]
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
 from distill.audio.formats import Kind
-from distill.audio.reading import Samples, UnusableSound, kind_of, read_audio
+from distill.audio.reading import Samples, UnusableSound, as_channels, kind_of, read_planes
 from distill.errors import DistillError
 from distill.settings.geometry import SAMPLE_RATE
 from distill.ui.thumbnails import sound_picture
@@ -114,10 +114,10 @@ def _as_sound(path: Path, container: str) -> bytes:
             samples, rate, comment = file.read(dtype="float32", always_2d=True), file.samplerate, file.comment
     if samples is None:
         try:
-            mono, _ = read_audio(path)
+            planes, _ = read_planes(path)
         except DistillError as error:
             raise HTTPException(422, str(error)) from error
-        samples, rate = mono[:, None], SAMPLE_RATE
+        samples, rate = as_channels(planes).T, SAMPLE_RATE
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], "PCM_24", format=container) as file:
         if comment:  # what a sound was made with goes with it

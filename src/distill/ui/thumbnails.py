@@ -1,4 +1,4 @@
-"""A sound as a small picture: its waveform over its spectrogram."""
+"""A sound as a small picture: its waveform over its spectrogram, each channel's where it has two."""
 
 import functools
 import io
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.audio.mel import log_mel_blocks
-from distill.audio.reading import read_audio
+from distill.audio.pictures import stacked_mels
+from distill.audio.reading import as_channels, read_planes
 from distill.settings.geometry import SpectrogramConfig
 
 WIDTH = 360
@@ -18,21 +18,29 @@ SPECTROGRAM_ROWS = 96
 RANGE_DB = 70.0
 WAVE_COLOUR = (196, 181, 253)
 BACKGROUND = (17, 16, 34)
+LETTER_COLOUR = (226, 232, 240)
 
 Image = npt.NDArray[np.uint8]
 
 
 @functools.lru_cache(maxsize=512)
 def _drawn(path: str, _changed: int) -> bytes:
-    import torch
     from PIL import Image as Pillow
+    from PIL import ImageDraw
 
-    samples, _ = read_audio(Path(path))
-    with torch.no_grad():
-        mel = torch.cat(list(log_mel_blocks(samples, SpectrogramConfig())), dim=1).numpy()
-    picture = np.concatenate([_waveform(samples), _spectrogram(mel)])
+    channels = as_channels(read_planes(Path(path))[0])
+    peak = max(float(np.abs(channels).max()), 1e-9)
+    rows = WAVE_ROWS // len(channels)
+    waves = [_waveform(channel / peak, rows) for channel in channels]
+    picture = Pillow.fromarray(np.concatenate([*waves, _spectrogram(stacked_mels(channels, SpectrogramConfig()))]))
+    if len(channels) == 2:
+        draw = ImageDraw.Draw(picture)
+        for middle in (WAVE_ROWS // 2, WAVE_ROWS + SPECTROGRAM_ROWS // 2):
+            draw.line([(0, middle), (WIDTH, middle)], LETTER_COLOUR)
+        draw.text((2, WAVE_ROWS), "left", LETTER_COLOUR)
+        draw.text((2, WAVE_ROWS + SPECTROGRAM_ROWS // 2), "right", LETTER_COLOUR)
     buffer = io.BytesIO()
-    Pillow.fromarray(picture).save(buffer, format="png")
+    picture.save(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -45,14 +53,13 @@ def sound_picture(path: Path) -> bytes:
     return _drawn(str(path), path.stat().st_mtime_ns)
 
 
-def _waveform(samples: npt.NDArray[np.float32]) -> Image:
+def _waveform(samples: npt.NDArray[np.float32], rows: int) -> Image:
     edges = np.linspace(0, len(samples), WIDTH + 1).astype(int)
-    peak = max(float(np.abs(samples).max()), 1e-9)
-    image = np.full((WAVE_ROWS, WIDTH, 3), BACKGROUND, dtype=np.uint8)
-    middle = (WAVE_ROWS - 1) / 2
+    image = np.full((rows, WIDTH, 3), BACKGROUND, dtype=np.uint8)
+    middle = (rows - 1) / 2
     for column in range(WIDTH):
         piece = samples[edges[column] : max(edges[column + 1], edges[column] + 1)]
-        high, low = (float(piece.max()) / peak, float(piece.min()) / peak) if len(piece) else (0.0, 0.0)
+        high, low = (float(piece.max()), float(piece.min())) if len(piece) else (0.0, 0.0)
         top, bottom = round(middle - high * (middle - 2)), round(middle - low * (middle - 2))
         image[top : bottom + 1, column] = WAVE_COLOUR
     return image

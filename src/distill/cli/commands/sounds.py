@@ -125,6 +125,8 @@ def evaluate(
         )
         print(f"codec and synthesis: {done['wave_mel_l1_db']:.2f} dB, STFT distance {done['wave_mrstft']:.2f}")
         print(f"synthesis alone: {done['synthesis_mel_l1_db']:.2f} dB, STFT distance {done['synthesis_mrstft']:.2f}")
+        if done.get("image_level_db") is not None:
+            print(f"stereo image: {done['image_level_db']:.2f} dB of level, {done['image_coherence']:.2f} of coherence")
 
 
 def info(

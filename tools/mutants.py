@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant("left is right", "models/image.py", "return torch.stack([middle + side, middle - side])", "return torch.stack([middle - side, middle + side])", "models/test_image.py"),
     Mutant("nothing is unlike the middle", "models/image.py", "made = predicted * spectrum + rest * unlike", "made = predicted * spectrum", "models/test_image.py"),
     Mutant("a recording has the image of another band", "models/image.py", "* cells.values.shape[1] - 0.5", "* ROWS - 0.5", "models/test_image.py"),
-    Mutant("a model of two channels makes one", "instrument/rendering.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
+    Mutant("a model of two channels makes one", "models/image.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
     Mutant("traits: bands without their widths", "audio/traits.py", "power = (edges[2:] - edges[:-2]) / 2.0 * bin_hz**2", "power = 100.0 * np.ones(config.n_mels) * bin_hz**2", "audio/test_traits.py"),
     Mutant("traits: high notes an octave lower", "audio/traits.py", "HIGHEST_HZ = 4_500.0", "HIGHEST_HZ = 2_200.0", "audio/test_traits.py"),
     Mutant("traits: the first onset is missed", "audio/traits.py", "constant_values=float(floored.min()))[: len(floored)]", "mode=\"edge\")[: len(floored)]", "audio/test_traits.py"),

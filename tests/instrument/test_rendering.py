@@ -108,7 +108,7 @@ def test_a_channel_that_is_too_high_turns_nothing_else_down(loaded: LoadedVQMode
     one, both = (
         to_samples(
             wide,
-            Sampled(codes, False),
+            Sampled(codes, False, torch.zeros(codes.shape)),
             GriffinLim(card.spectrogram_config, 4),
             clip_generator(1),
             GenerationSettings(mono=mono),

@@ -19,7 +19,7 @@ HOLES = 0.5
 """Share of windows in which a hole is filled; the others are read in time."""
 ENDS = 0.25
 """Share of windows that are told where the sound ends."""
-WISHING, EACH = 0.9, 0.6
+WISHING, EACH = 0.5, 0.6
 """Share of windows that are told anything of their traits or kind, and in those the chance of each."""
 WHOLE, SMOOTHED = 0.7, 0.15
 """Chances that a trait is told as the mean of the sound, or smoothed over a few columns; else as it is."""

@@ -12,7 +12,7 @@ from distill.corpus.scan import reopen
 from distill.events import Event, Warned
 from distill.modelfile.card import ModelCard
 from distill.models.image import IMAGE_DIM
-from distill.settings.auto import Resolved, prior_auto, resolve
+from distill.settings.auto import Resolved, prior_auto, raced_sizes, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.opening import open_for_stage, resumed_settings
@@ -72,6 +72,7 @@ def train_prior_for(
             embed_codes,
             resumed,
             beside,
+            raced_sizes(resolved.settings.preset, resolved.origin),
         )
 
 
@@ -83,10 +84,10 @@ def levels_of(card: ModelCard) -> int:
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
     """The settings a prior for this model would be trained with."""
     codec = card.vqvae_config
-    automatic = prior_auto(card.corpus_manifest.facts())
+    reckoned_with = {name: overrides.get(name) for name in ("preset", "batch_size", "context_seconds")}
+    resolve(PriorSettings, {}, reckoned_with)  # a bad value is named first
+    automatic = prior_auto(card.corpus_manifest.facts(), overrides)
     seconds = overrides.get("context_seconds")
-    if seconds is not None:
-        resolve(PriorSettings, {}, {"context_seconds": seconds})  # a bad value is named before it is reckoned with
     columns_wanted = round((automatic["context_seconds"] if seconds is None else float(seconds)) / COLUMN_SECONDS)
     fixed = {
         "codebook_size": codec.codebook_size,

@@ -100,7 +100,7 @@ def train_prior(
     """Train the prior of a model on the codec's own files (stage 2)."""
     from distill import studio
     from distill.compute.processes import Processes
-    from distill.events import PriorTrainingCompleteEvent
+    from distill.events import PriorRaceRound, PriorTrainingCompleteEvent
 
     stop = threading.Event()
     processes = Processes(devices, num_nodes, strategy)
@@ -122,6 +122,7 @@ def train_prior(
             ngram_bits_per_code=done.ngram_bits_per_code,
             overfitting_gap=done.overfitting_gap,
             memorization={"flag": done.memorization_flag, "message": done.memorization_message},
+            race=[event.to_dict() for event in events if isinstance(event, PriorRaceRound)],
             tokens_per_second=done.tokens_per_second,
             seconds=done.seconds,
             stopped_early=done.stopped_early,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The prior against the recipe it started from, a plain GPT, and itself without a cache: quality, time and memory.
 
-    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth] [--threads N]
+    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth|size] [--threads N]
                                [--json] [--save NAME]
 
 Compare the ratios, which come from one run; the absolute times belong to this machine. Every `NAME_ratio` is the median
@@ -16,6 +16,8 @@ train    `train_ratio`, `nanogpt_ratio`: tokens/s of training steps (forward, ba
          nanoGPT under the same autocast as ours. A row counts S * Q tokens for all three.
 sample   `sampling_ratio_batch1`, `sampling_ratio_batch16`: tokens/s of `sample_codes` at 256 x 4 x 4, over running the
          same model on the whole sequence so far for every token; same drawing, same seeds, one thread for both.
+size     (only where it is asked for; half an hour) `size_curve`: bits per code, gap and time of the sizes that race, for 1,
+         5 and 20 minutes and two hours of sounds of the program's own making, by steps (`corpus_size.py`).
 growth   `growth_ratio`: time of an epoch of 10 times the codes over that of the codes; `peak_mib`: of own processes.
 """
 
@@ -36,6 +38,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from corpus_size import curve
 from distill.compute.device import training_precision
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads
@@ -373,7 +376,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", type=Path, help="a file of the shape of reference_codes.npz")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of ours (the reference is trained once)")
-    parser.add_argument("--only", choices=("quality", "train", "sample", "growth"))
+    parser.add_argument("--only", choices=("quality", "train", "sample", "growth", "size"))
     parser.add_argument("--threads", type=int, help="of torch; sampling always takes one")
     add_answer_options(parser)
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
@@ -401,6 +404,8 @@ def main() -> None:
         with threads(1):
             for batch in (1, 16):
                 results |= sampling_speed(codes, batch)
+    if given.only == "size":
+        results |= curve()
     if given.only in (None, "growth"):
         results |= growth(codes, thread_count)
     results = rounded(results)

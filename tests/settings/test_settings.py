@@ -89,9 +89,11 @@ def test_a_longer_window_or_a_larger_batch_does_not_shorten_the_training() -> No
 
 
 def test_sizes_race_unless_one_is_set() -> None:
-    assert raced_sizes("standard", {"hidden_size": "auto"}) == PRIOR_SIZES
-    assert raced_sizes("draft", {}) == ()
-    assert raced_sizes("thorough", {"num_heads": "set"}) == ()
+    """Guards against a size that the user sets and a race overrules, and a draft that is no quicker."""
+    assert raced_sizes(3_000, "standard", {"hidden_size": "auto"}) == PRIOR_SIZES[:2]
+    assert raced_sizes(300_000, "standard", {}) == PRIOR_SIZES[1:]
+    assert raced_sizes(3_000, "thorough", {}) == PRIOR_SIZES
+    assert raced_sizes(3_000, "draft", {}) == raced_sizes(3_000, "thorough", {"num_heads": "set"}) == ()
 
 
 def test_auto_rules_fill_exactly_the_auto_fields() -> None:

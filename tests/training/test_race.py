@@ -30,16 +30,17 @@ from distill.training.prior.task import PriorTask
 from tiny import exhausted
 
 SIZES = (PriorSize(16, 1, 2), PriorSize(24, 1, 2), PriorSize(32, 2, 2))
-QUICK: dict[str, Any] = {"epochs": 5, "views": 1}
+QUICK: dict[str, Any] = {"epochs": 8, "views": 1}
 SETTINGS = PriorSettings(
     hidden_size=16, num_layers=1, num_heads=2, codebook_size=9, codebook_dim=4, seq_len=12, bands=4, rvq_levels=2,
-    batch_size=3, epochs=10,
+    batch_size=3, epochs=16,
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def _small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "PRIOR_SIZES", SIZES)
+    monkeypatch.setattr(auto, "prior_sizes", lambda _positions, preset: SIZES[:1] if preset == "draft" else SIZES)
     monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
 
 
@@ -60,7 +61,7 @@ def a_task(settings: PriorSettings) -> PriorTask:
 
 
 def judging(monkeypatch: pytest.MonkeyPatch, bits: Callable[[racing.Runner], float]) -> None:
-    monkeypatch.setattr(racing.Runner, "score", bits)
+    monkeypatch.setattr(racing.Runner, "bits", bits)
 
 
 def test_the_worst_leaves_after_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,16 +79,18 @@ def test_the_worst_leaves_after_each_round(monkeypatch: pytest.MonkeyPatch) -> N
     assert [[size.goes_on for size in each.sizes] for each in rounds] == [
         [True, True, True], [True, True, False], [False, True, False],
     ]  # fmt: skip
-    assert [size.epochs for size in rounds[-1].sizes] == [4, 4, 2]
+    assert [size.epochs for size in rounds[-1].sizes] == [4, 4, 2]  # 0.15 and 0.25 of 16
     assert rounds[0].sizes[0].bits_per_code is None
     assert raced.settings.hidden_size == rounds[-1].winner.hidden_size == 24
     assert raced.state["epoch"] == 4
     assert raced.steps == (4 + 2) * a_task(SETTINGS).steps_per_epoch
 
 
-def test_equals_are_won_by_the_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    judging(monkeypatch, lambda _runner: 1.0)
-    assert exhausted(race(SIZES[:2], SETTINGS, a_task, launch_fabric("cpu", 0))).settings.hidden_size == 16
+@pytest.mark.parametrize(("better", "winner"), [(0.0, 16), (0.04, 16), (0.06, 24)])
+def test_a_larger_size_has_to_be_worth_it(monkeypatch: pytest.MonkeyPatch, better: float, winner: int) -> None:
+    """Guards against a prior of twice the size for a difference that is none."""
+    judging(monkeypatch, lambda runner: {16: 1.0, 24: 1.0 - better}[runner.size.hidden_size])
+    assert exhausted(race(SIZES[:2], SETTINGS, a_task, launch_fabric("cpu", 0))).settings.hidden_size == winner
 
 
 def test_the_winner_is_what_it_would_have_been_alone(library: Path) -> None:

@@ -23,7 +23,7 @@ PRIOR_STEPS = 220
 PRESET_TIMES: dict[Preset, float] = {"draft": 0.5, "standard": 1.0, "thorough": 2.0}
 """Times as many steps of the prior."""
 PRIOR_SIZES = (PriorSize(64, 2, 2), PriorSize(128, 3, 4), PriorSize(192, 4, 4))
-"""Sizes of the prior that race for a corpus, from small to large."""
+"""Sizes of the prior, from small to large; which of them race for a corpus says `prior_sizes`."""
 MORE_STEPS_ABOVE = 15_000
 """Positions (5 minutes) from which on the prior gets more steps, with the square root of what it has to learn from."""
 MOST_STEPS_TIMES = 4
@@ -130,15 +130,21 @@ def prior_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -
 def get_adaptive_prior_config(positions: float, preset: Preset = "standard") -> dict[str, Any]:
     """Size and training of the prior by the positions of codes that it learns from.
 
-    The size is the one that a race of `raced_sizes` begins with, and that is taken where there is none. The epochs are
-    those of a corpus that is one step.
+    The size is the smallest that would race, and is taken where there is no race. The epochs are those of a corpus that
+    is one step.
     """
     return {
-        **PRIOR_SIZES[0]._asdict(),
+        **prior_sizes(positions, preset)[0]._asdict(),
         "dropout": 0.2,
         "epochs": prior_steps(positions, preset),
         "learning_rate": 2e-3,
     }
+
+
+def prior_sizes(positions: float, preset: Preset) -> tuple[PriorSize, ...]:
+    """The sizes that are worth trying, from small to large: of a long corpus the larger ones."""
+    first = int(positions > MORE_STEPS_ABOVE)
+    return PRIOR_SIZES if preset == "thorough" else PRIOR_SIZES[first : first + (1 if preset == "draft" else 2)]
 
 
 def prior_steps(positions: float, preset: Preset) -> int:
@@ -153,15 +159,14 @@ def epoch_windows(windows: int, positions: float, preset: Preset, batch_size: in
     return max(1, min(windows, prior_steps(positions, preset) * batch_size // LEAST_PRIOR_EPOCHS))
 
 
-def raced_sizes(preset: Preset, origin: Mapping[str, Origin]) -> tuple[PriorSize, ...]:
+def raced_sizes(positions: float, preset: Preset, origin: Mapping[str, Origin]) -> tuple[PriorSize, ...]:
     """The sizes that race for a corpus; none where the user set one, or wants a draft.
 
     Args:
         origin: where the settings came from.
     """
-    if preset == "draft" or any(origin.get(name) == "set" for name in PriorSize._fields):
-        return ()
-    return PRIOR_SIZES
+    sizes = prior_sizes(positions, preset)
+    return () if len(sizes) < 2 or any(origin.get(name) == "set" for name in PriorSize._fields) else sizes
 
 
 def resolve(

@@ -56,8 +56,9 @@ class PriorSettings(PriorConfig):
     """Stage 2, `distill train-prior`: the prior's architecture and how it is trained."""
 
     preset: Preset = knob(
-        "standard", "How much time the training gets: draft takes the smallest prior and half the steps; standard and "
-        "thorough let two or three sizes race, unless one is set, and thorough takes 2 times the steps."
+        "standard", "How much time the training gets: draft takes the smallest prior and half the steps of standard; "
+        "standard lets two sizes race on the held-out sounds, unless one is set; thorough lets three, and takes twice the "
+        "steps."
     )  # fmt: skip
     epochs: int = knob(
         100, "How often the prior sees the whole corpus; of a long one a share.", auto=True, ge=1, le=10_000

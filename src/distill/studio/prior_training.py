@@ -46,9 +46,10 @@ def train_prior_for(
         fabric = launch_fabric(device, resolved.settings.seed, processes)  # processes share the encoding too
         codec = begun.opened.codec(fabric.device)
         image, beside = begun.opened.image(), {}
-        if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
+        gone = [folder for folder in card.corpus_manifest.roots.values() if not folder.is_dir()]
+        if dataset is None and card.has_codes and gone:
             manifest = card.corpus_manifest
-            yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
+            yield Warned(f"{gone[0]} is not there: the prior learns from the codes that are in the model.")
             config = card.vqvae_config
             sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, levels_of(card))
         else:
@@ -72,7 +73,7 @@ def train_prior_for(
             embed_codes,
             resumed,
             beside,
-            raced_sizes(resolved.settings.preset, resolved.origin),
+            raced_sizes(manifest.facts().positions, resolved.settings.preset, resolved.origin),
         )
 
 

@@ -142,7 +142,8 @@ def prior_stage(page_state: PageState) -> Stage:
 
     def auto(card: ModelCard) -> dict[str, Any]:
         resolved = studio.resolve_prior(card, {})
-        raced = PriorSize._fields if raced_sizes(resolved.settings.preset, resolved.origin) else ()
+        positions = card.corpus_manifest.facts().positions
+        raced = PriorSize._fields if raced_sizes(positions, resolved.settings.preset, resolved.origin) else ()
         return resolved.settings.model_dump(exclude=set(raced))  # what a race will choose nobody knows yet
 
     return _later_stage(

@@ -5,6 +5,7 @@ trained on from where it stands. Every size is trained as if it were alone, with
 learning rates, so that the winner becomes what it would have become without a race.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -19,10 +20,13 @@ from distill.events import Event, PriorRaceRound, PriorStepMetrics, RacedSize
 from distill.settings.prior import PriorSettings, PriorSize
 from distill.training.prior.task import PriorTask
 from distill.training.prior.validation import LN2, overfitting_gap
-from distill.training.run import Best, Run
+from distill.training.run import Run
 
-ROUND_ENDS = (0.2, 0.4)
+ROUND_ENDS = (0.15, 0.25)
 """Shares of the whole training after which the worst size leaves, of three; of two the first is left out."""
+WORTH_BITS = 0.05
+"""Bits per code that a larger size has to be ahead by at the end of a round: larger ones learn faster at first, cost
+more, and learn more by heart."""
 COST_EXPONENT = 0.65
 """How the time of a step grows with the parameters, as measured."""
 
@@ -69,9 +73,9 @@ class Runner:
             goes_on=self.in_race,
         )
 
-    def score(self) -> float:
-        """What it is judged by; lower is better."""
-        return float("inf") if self.run.best is None else judged(self.run.best)
+    def bits(self) -> float:
+        """Bits per code of the held-out files at its best epoch so far."""
+        return math.inf if self.run.best is None else self.run.best.validation.score / LN2
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,6 @@ class Raced:
     """Time that the others have had."""
 
 
-def judged(best: Best) -> float:
-    """The score of a size at its best epoch in bits per code: what the held-out files cost."""
-    return best.validation.score / LN2
-
-
 def race(
     sizes: Sequence[PriorSize],
     settings: PriorSettings,
@@ -106,7 +105,7 @@ def race(
     """Train priors of all sizes for a while, and name one.
 
     Args:
-        sizes: from small to large; of equals the smaller wins.
+        sizes: two or three, from small to large.
         new_task: makes the training of a prior.
         stop: ends the race after the current step; whoever is ahead has won.
     """
@@ -141,10 +140,10 @@ def race(
 
 
 def _leave(runners: Sequence[Runner], stay: int) -> None:
-    """The worst sizes leave the race, all but `stay`."""
-    left = sorted((each for each in runners if each.in_race), key=Runner.score)  # equals stay in their order
-    for runner in left[stay:]:
-        runner.in_race = False
+    """The worst sizes leave the race, all but `stay`; each is handicapped by its place among the sizes."""
+    scores = {number: each.bits() + WORTH_BITS * number for number, each in enumerate(runners) if each.in_race}
+    for number in sorted(scores, key=lambda each: scores[each])[stay:]:
+        runners[number].in_race = False
 
 
 def _round(number: int, ends: Sequence[int], runners: Sequence[Runner]) -> PriorRaceRound:

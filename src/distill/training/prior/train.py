@@ -45,6 +45,7 @@ def train_prior(
     resumed: UnfinishedRun | None = None,
     beside: Mapping[str, Any] = {},
     sizes: Sequence[PriorSize] = (),
+    at_the_end: bool = False,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in a file and save it in the same file, the best epoch as it happens.
 
@@ -58,6 +59,7 @@ def train_prior(
         resumed: the run to go on with.
         beside: further keys of the file, learned from the same codes (`training.prior.beside`).
         sizes: sizes that race, if the corpus is to choose one (`training.prior.race`).
+        at_the_end: write the file once, when the training is over or stopped; till then nothing is put down anywhere.
 
     Raises:
         DistillError: the run that is resumed is not one of this training, the training was stopped before its first
@@ -67,7 +69,7 @@ def train_prior(
     fabric.seed_everything(resolved.settings.seed, verbose=False)  # whatever was drawn while the sounds were encoded
     kept_codes = model.opened.codes  # of files that are not there any more
     codes = {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {}
-    stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed)
+    stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed, put_down=not at_the_end)
     raced: Raced | None = None
     lowest = math.inf
 
@@ -89,7 +91,7 @@ def train_prior(
 
         def keep(best: Best) -> Sequence[Event]:
             nonlocal lowest
-            if best.validation.score >= lowest:  # while several sizes race
+            if at_the_end or best.validation.score >= lowest:  # while several sizes race
                 return []
             lowest = best.validation.score
             return kept.keep(task.history, best)

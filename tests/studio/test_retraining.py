@@ -14,8 +14,9 @@ import distill
 from distill import studio
 from distill.errors import DistillError
 from distill.events import CorpusScanned, Event, PriorEpochMetrics, PriorTrainingCompleteEvent, Saved, Warned
+from distill.modelfile.card import ModelCard
 from distill.modelfile.file import read_card, read_contents, write_model
-from distill.studio import prior_training
+from distill.studio.retraining import _prior_settings
 from distill.training.unfinished import unfinished_path
 from tiny import RATE, hit, write_sounds
 
@@ -84,7 +85,8 @@ def test_everything_else_works_on_two_folders(library: Path, tmp_path: Path) -> 
     assert model.generate(count=1, seconds=0.3, seed=0, synthesiser="griffin-lim").samples.size
     trained = list(studio.train_prior_for("kit", overrides={"epochs": 1, "views": 1}, device="cpu", overwrite=True))
     assert not of(trained, Warned) or all("not there" not in each.message for each in of(trained, Warned))
-    list(studio.train_synth_for("kit", overrides={"epochs": 1}, device="cpu"))
+    quick = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 2, "pretrained": False}
+    list(studio.train_synth_for("kit", overrides=quick, device="cpu"))
     shutil.rmtree(added)
     with pytest.raises(DistillError, match="more"):
         list(studio.evaluate("kit", device="cpu"))
@@ -94,7 +96,7 @@ def test_everything_else_works_on_two_folders(library: Path, tmp_path: Path) -> 
 
 def test_new_files_in_the_folder_itself(folder: Path, library: Path) -> None:
     """Guards against a second look that finds what the first has found, and names that get a prefix for nothing."""
-    with pytest.raises(DistillError, match="no new recordings in .*kit sounds"):
+    with pytest.raises(DistillError, match=r"no new recordings in .*kit sounds"):
         again()
     more(folder / "later", 3)
     again()
@@ -183,22 +185,24 @@ def test_the_codec_goes_on_from_its_weights(library: Path, tmp_path: Path) -> No
     assert set(after["codes"]) == set(sides(path))
     assert card.prior_metadata is not None
     assert card.prior_metadata.corpus_digest == card.corpus_manifest.digest
-    assert distill.load("kit", device="cpu").generate(count=1, seconds=0.3, seed=0, synthesiser="griffin-lim").samples.size
+    assert (
+        distill.load("kit", device="cpu").generate(count=1, seconds=0.3, seed=0, synthesiser="griffin-lim").samples.size
+    )
 
 
 def test_what_cannot_be_is_said(library: Path, tmp_path: Path) -> None:
     """Guards against tracebacks, and against a flag that is taken and does nothing."""
-    with pytest.raises(DistillError, match="no model called 'nobody'"):
+    with pytest.raises(DistillError, match=r"no model called 'nobody'"):
         list(studio.train_again("nobody"))
-    with pytest.raises(DistillError, match="no folder .*nowhere"):
+    with pytest.raises(DistillError, match=r"no folder .*nowhere"):
         again(add=tmp_path / "nowhere")
     place = tmp_path / "texts"
     place.mkdir()
     (place / "notes.txt").write_text("no sound")
-    with pytest.raises(DistillError, match="no new recordings in .*texts"):
+    with pytest.raises(DistillError, match=r"no new recordings in .*texts"):
         again(add=place)
     soundfile.write(place / "silence.wav", np.zeros(RATE), RATE)
-    with pytest.raises(DistillError, match="None of the 1 new files .*silence.wav"):
+    with pytest.raises(DistillError, match=r"None of the 1 new files .*silence.wav"):
         again(add=place)
     with pytest.raises(DistillError, match="--epochs changes nothing"):
         again(add=place, overrides={"epochs": 3})
@@ -209,10 +213,22 @@ def test_what_cannot_be_is_said(library: Path, tmp_path: Path) -> None:
 def test_a_model_is_found_by_its_folder(sounds: Path, library: Path, tmp_path: Path) -> None:
     place = tmp_path / "kit"
     place.mkdir()
-    with pytest.raises(DistillError, match="no folder .*nowhere"):
+    with pytest.raises(DistillError, match=r"no folder .*nowhere"):
         list(distill.train(place, add=tmp_path / "nowhere"))
 
 
-def test_much_more_sound_lets_sizes_race_again() -> None:
-    """Guards against a size that was right for a minute and is kept for an hour."""
-    assert prior_training.levels_of
+def test_much_more_sound_lets_sizes_race_again(tiny_model: Path) -> None:
+    """Guards against a size that was right for a minute and is kept for an hour, and a race for six sounds more."""
+    card = read_card(tiny_model)
+    origin = {**card.settings_origin, "prior": dict.fromkeys(card.settings_origin["prior"], "auto")}
+    before = card.model_copy(update={"settings_origin": origin})
+
+    def with_files(times: int) -> ModelCard:
+        files = card.corpus_manifest.files * times
+        return before.model_copy(update={"corpus_manifest": card.corpus_manifest.model_copy(update={"files": files})})
+
+    assert card.prior_config is not None
+    resolved, sizes = _prior_settings(before, with_files(1))
+    assert (resolved.settings.hidden_size, resolved.origin["hidden_size"], sizes) == (32, "auto", ())
+    assert len(_prior_settings(before, with_files(2))[1]) == 2
+    assert _prior_settings(card, with_files(2))[1] == ()  # where the size was set it stays set

@@ -33,7 +33,10 @@ def live_view(page_state: PageState, job: Job) -> LiveView:
     """Everything about a training, under way or over."""
     events, _ = job.drain()
     epochs = [event for event in events if isinstance(event, EpochMetrics)]
-    started = next((event for event in events if isinstance(event, ev.TrainingStarted)), None)
+    started: ev.TrainingStarted | None = None
+    for event in events:
+        if isinstance(event, ev.TrainingStarted | ev.PriorRaceRound):  # of two stages, the one that is under way
+            started = event if isinstance(event, ev.TrainingStarted) else None
     races = [event for event in events if isinstance(event, ev.PriorRaceRound)]
     parts = [_status(job, started, races), _race(races)]
     if epochs:

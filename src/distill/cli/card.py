@@ -28,6 +28,9 @@ def show_card(path: Path, card: ModelCard) -> None:
             f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
         ),
     )
+    for label, folder in corpus.added_folders.items():
+        joined = sum(file.name.startswith(f"{label}/") for file in corpus.files)
+        table.add_row("", escape(printable(f"{joined} of them from {folder}, which joined later")))
     if corpus.recordings:
         held_out = "whole recordings" if corpus.split_by == "file" else "stretches of recordings, split by time"
         unused = f" ({corpus.unused_pieces} beside them are not used)" if corpus.unused_pieces else ""

@@ -250,7 +250,7 @@ def _learned_from(page_state: PageState, subject: str, learns_from_codes: bool) 
     """What a later stage of a model will learn from, as HTML."""
     card = read_card(model_in_library(subject))
     manifest = card.corpus_manifest
-    folder = place(Path(folder_title(Path(manifest.folder))))
+    folder = " and ".join(place(Path(folder_title(root))) for root in manifest.roots.values())
     if _moved(page_state, subject):
         codes = learns_from_codes and card.has_codes and page_state.any_folder
         without = " Without them it learns from the codes that are in the model." if codes else ""

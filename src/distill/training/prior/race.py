@@ -48,6 +48,7 @@ class Runner:
         """Go on up to the end of an epoch, or until `stop` is set."""
         torch.set_rng_state(self.randomness)
         begun = time.monotonic()
+        self.run.started = begun - self.seconds  # its own time: others have run meanwhile
         while self.run.epoch < last_epoch and not self.run.stopped:
             losses = yield from _steps(self.run.train_epoch(stop))
             if losses:

@@ -54,7 +54,7 @@ from distill.settings.prior import PriorSettings
 from distill.training.fit import fit
 from distill.training.prior.baselines import ngram_bits, unigram_bits
 from distill.training.prior.codes import CodeSequences, CodeView
-from distill.training.prior.race import race
+from distill.training.prior.race import race_sizes
 from distill.training.prior.task import PriorTask, train_prior_epoch
 from distill.training.run import GRADIENT_NORM, Run
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
@@ -188,7 +188,7 @@ def quality(codes: Codes, seeds: int) -> dict[str, Any]:
         begun = time.monotonic()
         fabric = launch_fabric("cpu", seed)
         sizes = raced_sizes(codes.train[..., 0].numel(), settings.preset, {})
-        raced = finished(race(sizes, settings, lambda settings: task_for(codes, settings), fabric))
+        raced = finished(race_sizes(sizes, settings, lambda settings: task_for(codes, settings), fabric))
         settings = raced.settings
         task = task_for(codes, settings)
         best = finished(fit(task, fabric, None, TakenUp(raced.state))).best

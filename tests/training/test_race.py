@@ -25,7 +25,7 @@ from distill.settings.prior import PriorSettings, PriorSize
 from distill.training import unfinished
 from distill.training.prior import race as racing
 from distill.training.prior.codes import CodeSequences, CodeView
-from distill.training.prior.race import race
+from distill.training.prior.race import race_sizes
 from distill.training.prior.task import PriorTask
 from tiny import exhausted
 
@@ -68,7 +68,7 @@ def test_the_worst_leaves_after_each_round(monkeypatch: pytest.MonkeyPatch) -> N
     """Guards against a race whose figures do not decide, or whose losers are trained on."""
     judging(monkeypatch, lambda runner: {16: 2.0, 24: 1.0, 32: 3.0}[runner.size.hidden_size])
     found: list[Event] = []
-    running = race(SIZES, SETTINGS, a_task, launch_fabric("cpu", 0))
+    running = race_sizes(SIZES, SETTINGS, a_task, launch_fabric("cpu", 0))
     while True:
         try:
             found.append(next(running))
@@ -90,7 +90,7 @@ def test_the_worst_leaves_after_each_round(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_larger_size_has_to_be_worth_it(monkeypatch: pytest.MonkeyPatch, better: float, winner: int) -> None:
     """Guards against a prior of twice the size for a difference that is none."""
     judging(monkeypatch, lambda runner: {16: 1.0, 24: 1.0 - better}[runner.size.hidden_size])
-    assert exhausted(race(SIZES[:2], SETTINGS, a_task, launch_fabric("cpu", 0))).settings.hidden_size == winner
+    assert exhausted(race_sizes(SIZES[:2], SETTINGS, a_task, launch_fabric("cpu", 0))).settings.hidden_size == winner
 
 
 def test_the_winner_is_what_it_would_have_been_alone(library: Path) -> None:
@@ -178,6 +178,9 @@ def test_a_run_after_its_race_resumes_as_that_size(library: Path) -> None:
     running.close()
     again = trained(overrides={}, resume=True)
     assert not of(again, PriorRaceRound)
+    metadata = read_card(library / "kit.distill").prior_metadata
+    assert metadata is not None
+    assert len(metadata.race) == 3
     assert (
         of(again, PriorTrainingCompleteEvent)[0].bits_per_code == of(whole, PriorTrainingCompleteEvent)[0].bits_per_code
     )

@@ -96,7 +96,7 @@ class Raced:
     """Time that the others have had."""
 
 
-def race(
+def race_sizes(
     sizes: Sequence[PriorSize],
     settings: PriorSettings,
     new_task: Callable[[PriorSettings], PriorTask],

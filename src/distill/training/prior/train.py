@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from distill.corpus.manifest import CorpusManifest
 from distill.events import Event, PriorStepMetrics, PriorTrainingCompleteEvent, TrainingStarted, Warned
-from distill.modelfile.card import PriorMetadata, RacedPrior
+from distill.modelfile.card import ModelCard, PriorMetadata, RacedPrior
 from distill.settings.auto import Resolved
 from distill.settings.prior import PriorSettings, PriorSize
 from distill.training.prior.codes import CodeSequences, pack_codes
 from distill.training.prior.memorization import check_memorization
-from distill.training.prior.race import Raced, race
+from distill.training.prior.race import Raced, race_sizes
 from distill.training.prior.task import PriorTask
 from distill.training.prior.validation import LN2, compute_perplexity, overfitting_gap
 from distill.training.run import Best
@@ -71,6 +71,7 @@ def train_prior(
     codes = {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {}
     stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed, put_down=not at_the_end)
     raced: Raced | None = None
+    before = () if resumed is None else _race_of(model.opened.card, resolved.settings)
     lowest = math.inf
 
     def sections(task: PriorTask, trained: Trained) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def train_prior(
             "prior_state_dict": trained.weights("prior"),
             "prior_config": task.settings.architecture(),
             "prior_training_config": task.settings,
-            "prior_metadata": describe_prior(trained, task, manifest, raced),
+            "prior_metadata": describe_prior(trained, task, manifest, raced, before),
             "has_codes": embed_codes,
             "codes": codes,
             **beside,
@@ -100,19 +101,12 @@ def train_prior(
         return task
 
     if sizes and (resumed is None or IN_RACE in resumed.state):
-        checkpoints = stage.checkpoints()
-        checkpoints.load()  # whether it is of this training; what is to be resumed is the race
-        if fabric.is_global_zero:
-            yield from checkpoints.save(lambda: {IN_RACE: True})
-        raced = yield from race(sizes, resolved.settings, new_task, fabric, stop)
-        resolved = Resolved(raced.settings, resolved.origin)
-        stage = replace(stage, resolved=resolved)
-        stage = replace(stage, resumed=UnfinishedRun(**stage.checkpoints().about, state=raced.state))
+        stage, raced = yield from _race_first(stage, sizes, new_task, fabric, stop)
         lowest = math.inf  # the winner's epochs count now, whoever was ahead
-    task = new_task(resolved.settings)
+    task = new_task(stage.resolved.settings)
     training = train_stage(stage, task, fabric, lambda trained: sections(task, trained), stop)
     trained = yield from training if raced is None else _after_race(training, raced)
-    found = describe_prior(trained, task, manifest, raced)
+    found = describe_prior(trained, task, manifest, raced, before)
     if found.bits_per_code >= task.baselines.best:
         yield Warned(task.baselines.not_beaten(found.bits_per_code))
     yield PriorTrainingCompleteEvent(
@@ -122,6 +116,31 @@ def train_prior(
     )
 
 
+def _race_first(
+    stage: Stage,
+    sizes: Sequence[PriorSize],
+    new_task: Callable[[PriorSettings], PriorTask],
+    fabric: Fabric,
+    stop: threading.Event | None,
+) -> Generator[Event, None, tuple[Stage, Raced]]:
+    """Let sizes race -> the stage as the winner goes on with it, from where it stands, and what the race leaves."""
+    checkpoints = stage.checkpoints()
+    checkpoints.load()  # whether it is of this training: what is to be resumed is the race itself
+    if fabric.is_global_zero:
+        yield from checkpoints.save(lambda: {IN_RACE: True})
+    raced = yield from race_sizes(sizes, stage.resolved.settings, new_task, fabric, stop)
+    winning = replace(stage, resolved=Resolved(raced.settings, stage.resolved.origin))
+    return replace(winning, resumed=UnfinishedRun(**winning.checkpoints().about, state=raced.state)), raced
+
+
+def _race_of(card: ModelCard, settings: PriorSettings) -> tuple[RacedPrior, ...]:
+    """The race, as the file says, in which the size of a run was chosen that is resumed after it."""
+    race = () if card.prior_metadata is None else card.prior_metadata.race
+    size = settings.hidden_size, settings.num_layers, settings.num_heads
+    won = any(each.goes_on and size == (each.hidden_size, each.num_layers, each.num_heads) for each in race)
+    return race if won else ()
+
+
 def _after_race(training: Generator[Event, None, Trained], raced: Raced) -> Generator[Event, None, Trained]:
     """The winner's training, with what was said of it in the race where it begins, and steps counted on from there."""
     while True:
@@ -129,7 +148,7 @@ def _after_race(training: Generator[Event, None, Trained], raced: Raced) -> Gene
             event = next(training)
         except StopIteration as end:
             trained: Trained = end.value
-            return replace(trained, seconds=trained.seconds + raced.seconds)
+            return trained
         if isinstance(event, PriorStepMetrics):
             event = replace(event, step=event.step + raced.steps, total_steps=event.total_steps + raced.steps)
         yield event
@@ -138,9 +157,20 @@ def _after_race(training: Generator[Event, None, Trained], raced: Raced) -> Gene
 
 
 def describe_prior(
-    trained: Trained, task: PriorTask, manifest: CorpusManifest, raced: Raced | None = None
+    trained: Trained,
+    task: PriorTask,
+    manifest: CorpusManifest,
+    raced: Raced | None = None,
+    race: tuple[RacedPrior, ...] = (),
 ) -> PriorMetadata:
-    """What the model's file says of its prior."""
+    """What the model's file says of its prior.
+
+    Args:
+        raced: the race that came first.
+        race: where that was in the run that is resumed, what the file says of it.
+    """
+    if raced is not None:
+        race = tuple(RacedPrior(**asdict(size)) for size in raced.last.sizes)
     best, settings = trained.best.validation, task.settings
     perplexity = compute_perplexity(best.score)
     flag, message = check_memorization(perplexity, settings.codebook_size, len(manifest.files))
@@ -158,10 +188,10 @@ def describe_prior(
         ngram_bits_per_code=task.baselines.ngram,
         overfitting_gap=overfitting_gap(best),
         tokens_per_second=trained.items_per_second,
-        seconds=trained.seconds,
+        seconds=trained.seconds + (0.0 if raced is None else raced.seconds),
         memorization_flag=flag,
         memorization_message=message,
         training_date=datetime.now(UTC).isoformat(timespec="seconds"),
         corpus_digest=manifest.digest,
-        race=() if raced is None else tuple(RacedPrior(**asdict(size)) for size in raced.last.sizes),
+        race=race,
     )

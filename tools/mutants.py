@@ -73,7 +73,7 @@ MUTANTS = (
     Mutant("the worst size stays", RACE, "key=lambda each: scores[each])[stay:]", "key=lambda each: -scores[each])[stay:]", "training/test_race.py -k leaves"),
     Mutant("sizes share their randomness", RACE, "torch.set_rng_state(self.randomness)", "pass", "training/test_race.py -k alone"),
     Mutant("sizes race without a seed", RACE, "fabric.seed_everything(of_size.seed, verbose=False)", "pass", "training/test_race.py -k alone"),
-    Mutant("the winner begins anew", "training/prior/train.py", "stage = replace(stage, resumed=UnfinishedRun", "_ = replace(stage, resumed=UnfinishedRun", "training/test_race.py -k count_through"),
+    Mutant("the winner begins anew", "training/prior/train.py", "return replace(winning, resumed=UnfinishedRun(**winning.checkpoints().about, state=raced.state)), raced", "return winning, raced", "training/test_race.py -k count_through"),
     Mutant("a race that is not put down", "training/prior/train.py", "yield from checkpoints.save(lambda: {IN_RACE: True})", "pass", "training/test_race.py -k stopped"),
     Mutant("always the same share of a long corpus", PRIOR, "order = rng.permutation(len(windows))[: self.windows_per_epoch]", "order = np.arange(len(windows))[: self.windows_per_epoch]", "training/test_long_corpus.py"),
     Mutant("all of a long corpus", PRIOR, "rng.permutation(len(windows))[: self.windows_per_epoch]", "rng.permutation(len(windows))", "training/test_long_corpus.py"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from distill.audio.reading import UnusableSound
 from distill.corpus.cache import SoundCache, SoundFacts, file_sha256
 from distill.corpus.fingerprint import Fingerprint
-from distill.corpus.folder import SoundFolders
+from distill.corpus.folder import SoundFolders, shown
 from distill.corpus.manifest import CorpusFile, CorpusManifest, SkippedFile, piece_name
 from distill.corpus.slice import LONGEST_SECONDS, Span
 from distill.corpus.sounds import Corpus
@@ -90,11 +90,12 @@ def _with_folder(manifest: CorpusManifest, added: Path) -> CorpusManifest:
         return manifest
     taken = {file.name.partition("/")[0] for file in manifest.files} | set(manifest.added_folders)
     first = Path(manifest.folder)
-    label, number = place.name or "added", 1
+    own = shown(Path(place.name)) if place.name else "added"
+    label, number = own, 1
     while label in taken or (first / label).exists():
         number += 1
-        label = f"{place.name or 'added'} {number}"
-    return manifest.model_copy(update={"added_folders": {**manifest.added_folders, label: str(place)}})
+        label = f"{own} {number}"
+    return manifest.model_copy(update={"added_folders": {**manifest.added_folders, label: shown(place)}})
 
 
 def _hashed(folders: SoundFolders) -> Generator[Event, None, Found]:

@@ -255,15 +255,16 @@ def _codec_settings(card: ModelCard, corpus: Corpus, chosen: Mapping[str, Any]) 
             f"A codec that goes on keeps its size: leave out {flag_name(fixed[0])}, or train a new model."
         )
     automatic = codec_auto(corpus.manifest.facts(), {"batch_size": own.batch_size})
-    settings = {
-        **own.model_dump(),
+    changed = {
         "epochs": max(1, round(CONTINUED_SHARE * automatic["epochs"])),
         "learning_rate": own.learning_rate / 2,
         "matrix_learning_rate": own.matrix_learning_rate / 2,
         "warmup_share": 0.0,
         "preview_every": 0,
     }
-    return resolve(CodecSettings, settings, chosen)
+    resolved = resolve(CodecSettings, {**own.model_dump(), **changed}, chosen)
+    origin = {n: o for n, o in card.settings_origin.get(CODEC_STAGE, {}).items() if n not in {*changed, *chosen}}
+    return replace(resolved, origin={**resolved.origin, **origin})
 
 
 def _first_few(names: list[str] | tuple[str, ...]) -> str:

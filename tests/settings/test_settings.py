@@ -68,14 +68,14 @@ def test_what_follows_from_the_codec_is_no_knob() -> None:
 
 @pytest.mark.parametrize("preset", ["draft", "standard", "thorough"])
 @pytest.mark.parametrize("seconds", [1, 30, 60, 300, 1_200, 7_200, 36_000])
-def test_a_prior_is_a_budget_of_steps_that_grows_slowly(preset: Preset, seconds: int) -> None:
+def test_a_prior_is_a_budget_of_steps(preset: Preset, seconds: int) -> None:
     """Guards against two hours of sound that take an hour, and epochs so long that the best is not found."""
     facts = CorpusFacts(files=40, seconds=float(seconds), crops=math.ceil(seconds / 1.024))
     settings = resolve(PriorSettings, prior_auto(facts, {"preset": preset}), {"preset": preset}, FIXED).settings
     drawn = epoch_windows(facts.crops, facts.positions, preset, settings.batch_size)
     steps = settings.epochs * math.ceil(drawn / settings.batch_size)
     assert steps == pytest.approx(prior_steps(facts.positions, preset), rel=0.1)
-    assert steps <= 4.1 * prior_steps(0.0, preset)
+    assert steps <= 4.2 * prior_steps(0.0, preset)
     assert settings.epochs >= 10
 
 

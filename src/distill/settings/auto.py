@@ -25,9 +25,9 @@ PRESET_TIMES: dict[Preset, float] = {"draft": 0.5, "standard": 1.0, "thorough": 
 PRIOR_SIZES = (PriorSize(64, 2, 2), PriorSize(128, 3, 4), PriorSize(192, 4, 4))
 """Sizes of the prior, from small to large; which of them race for a corpus says `prior_sizes`."""
 MORE_STEPS_ABOVE = 15_000
-"""Positions (5 minutes) from which on the prior gets more steps, with the square root of what it has to learn from."""
+"""Positions (5 minutes) from which on the prior gets more steps, as many more as there are more positions."""
 MOST_STEPS_TIMES = 4
-"""Times as many steps as up to there, at most: an hour and twenty minutes, and whatever is longer."""
+"""Times as many steps as up to there, at most: of 20 minutes, and of whatever is longer."""
 LEAST_PRIOR_EPOCHS = 10
 """Epochs that a training of the prior has at least, so that its best is found."""
 CONTEXT_SECONDS = CROP_SAMPLES / SAMPLE_RATE
@@ -148,9 +148,9 @@ def prior_sizes(positions: float, preset: Preset) -> tuple[PriorSize, ...]:
 
 
 def prior_steps(positions: float, preset: Preset) -> int:
-    """Steps of a training of default length: a budget, whatever the corpus, which grows slowly with it."""
-    times = math.sqrt(max(positions / MORE_STEPS_ABOVE, 1.0))
-    return round(PRIOR_STEPS * PRESET_TIMES[preset] * min(times, MOST_STEPS_TIMES))
+    """Steps of a training of default length: a budget, whatever the corpus."""
+    times = min(max(positions / MORE_STEPS_ABOVE, 1.0), MOST_STEPS_TIMES)
+    return round(PRIOR_STEPS * PRESET_TIMES[preset] * times)
 
 
 def epoch_windows(windows: int, positions: float, preset: Preset, batch_size: int) -> int:

@@ -186,9 +186,10 @@ class Screen:
                 "--preset draft or --hidden-size goes without."
             )
             return
+        most = max(size.epochs for size in event.sizes)
         for size in event.sizes:
-            if size.bits_per_code is None or size.overfitting_gap is None:
-                continue
+            if size.epochs < most or size.bits_per_code is None or size.overfitting_gap is None:
+                continue  # it has left before
             fate = "goes on" if size.goes_on else "leaves"
             if size == event.winner:
                 fate = "is trained to the end"

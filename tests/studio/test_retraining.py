@@ -14,7 +14,7 @@ import distill
 from distill import studio
 from distill.errors import DistillError
 from distill.events import CorpusScanned, Event, PriorEpochMetrics, PriorTrainingCompleteEvent, Saved, Warned
-from distill.modelfile.card import ModelCard
+from distill.modelfile.card import ModelCard, RacedPrior
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.studio.retraining import _prior_settings
 from distill.training.unfinished import unfinished_path
@@ -222,8 +222,20 @@ def test_a_model_is_found_by_its_folder(sounds: Path, library: Path, tmp_path: P
 def test_much_more_sound_lets_sizes_race_again(tiny_model: Path) -> None:
     """Guards against a size that was right for a minute and is kept for an hour, and a race for six sounds more."""
     card = read_card(tiny_model)
+    assert card.prior_metadata is not None
     origin = {**card.settings_origin, "prior": dict.fromkeys(card.settings_origin["prior"], "auto")}
-    before = card.model_copy(update={"settings_origin": origin})
+    won = RacedPrior(
+        hidden_size=32,
+        num_layers=1,
+        num_heads=2,
+        parameters=9,
+        epochs=1,
+        bits_per_code=1.0,
+        overfitting_gap=0.0,
+        goes_on=True,
+    )
+    raced = card.prior_metadata.model_copy(update={"race": (won,)})
+    before = card.model_copy(update={"settings_origin": origin, "prior_metadata": raced})
 
     def with_files(times: int) -> ModelCard:
         files = card.corpus_manifest.files * times
@@ -233,4 +245,6 @@ def test_much_more_sound_lets_sizes_race_again(tiny_model: Path) -> None:
     resolved, sizes = _prior_settings(before, with_files(1))
     assert (resolved.settings.hidden_size, resolved.origin["hidden_size"], sizes) == (32, "auto", ())
     assert len(_prior_settings(before, with_files(2))[1]) == 2
+    never = before.model_copy(update={"prior_metadata": card.prior_metadata})
+    assert len(_prior_settings(never, with_files(1))[1]) == 2  # of a model that was made before sizes raced
     assert _prior_settings(card, with_files(2))[1] == ()  # where the size was set it stays set

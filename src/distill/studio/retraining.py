@@ -167,14 +167,20 @@ def _with_new_prior(
 
 
 def _prior_settings(before: ModelCard, card: ModelCard) -> tuple[Resolved[PriorSettings], tuple[PriorSize, ...]]:
-    """The settings of the prior and the sizes that race: what was set stays set, and the size that was chosen for about as
-    much sound stays chosen."""
+    """The settings of the prior and the sizes that race: what was set stays set, and the size that won for about as much
+    sound stays chosen."""
     former, origin = before.prior_training_config, before.settings_origin.get(PRIOR_STAGE, {})
     set_before = {} if former is None else {n: v for n, v in former.model_dump().items() if origin.get(n) == "set"}
     resolved = resolve_prior(card, set_before)
     positions = card.corpus_manifest.facts().positions
     sizes = raced_sizes(positions, resolved.settings.preset, resolved.origin)
-    if sizes and former is not None and positions < RACED_AGAIN_FROM * before.corpus_manifest.facts().positions:
+    raced = before.prior_metadata is not None and before.prior_metadata.race
+    if (
+        sizes
+        and raced
+        and former is not None
+        and positions < RACED_AGAIN_FROM * before.corpus_manifest.facts().positions
+    ):
         size = PriorSize(former.hidden_size, former.num_layers, former.num_heads)
         return replace(resolved, settings=resolved.settings.of_size(size)), ()
     return resolved, sizes

@@ -77,7 +77,7 @@ MUTANTS = (
     Mutant("a race that is not put down", "training/prior/train.py", "yield from checkpoints.save(lambda: {IN_RACE: True})", "pass", "training/test_race.py -k stopped"),
     Mutant("always the same share of a long corpus", PRIOR, "order = rng.permutation(len(windows))[: self.windows_per_epoch]", "order = np.arange(len(windows))[: self.windows_per_epoch]", "training/test_long_corpus.py"),
     Mutant("all of a long corpus", PRIOR, "rng.permutation(len(windows))[: self.windows_per_epoch]", "rng.permutation(len(windows))", "training/test_long_corpus.py"),
-    Mutant("new sounds are never held out", "corpus/split.py", "round(VAL_SHARE * (old + len(ranked))) - old_held_out", "0 - old_held_out", "studio/test_retraining.py -k second_folder"),
+    Mutant("new sounds are never held out", "corpus/split.py", "round(VAL_SHARE * (old + len(ranked))) - old_held_out", "0 - old_held_out", "corpus/test_joining.py studio/test_retraining.py -k second_folder"),
     Mutant("new copies on a side of their own", "corpus/joining.py", "place = min(sides[number])", 'place = next_group, "train"', "studio/test_retraining.py -k near_copies"),
     Mutant("training again writes on the way", "training/prior/train.py", "if at_the_end or best.validation.score >= lowest:", "if best.validation.score >= lowest:", "studio/test_retraining.py -k all_or_nothing"),
     Mutant("training again forgets who is gone", "studio/retraining.py", "if each.name in opened.codes and each in before.corpus_manifest.files", "if False", "studio/test_retraining.py -k gone"),

@@ -66,13 +66,15 @@ def held_out(hashes: Sequence[str], groups: Sequence[int]) -> set[int]:
 
 
 def held_out_of_new(hashes: Sequence[str], groups: Sequence[int], old: int, old_held_out: int) -> set[int]:
-    """The groups that are held out of those that join a corpus: as many as bring its share of them to `VAL_SHARE`.
+    """The groups that are held out of those that join a corpus: as many as bring its share of them to `VAL_SHARE`, but not
+    all, so that there is something new to learn from.
 
     Args:
         old: groups that the corpus has, of which `old_held_out` are held out.
     """
     ranked = _ranked(hashes, groups)
-    return set(ranked[: max(0, round(VAL_SHARE * (old + len(ranked))) - old_held_out)])
+    most = len(ranked) - bool(old_held_out)
+    return set(ranked[: min(most, max(0, round(VAL_SHARE * (old + len(ranked))) - old_held_out))])
 
 
 def _ranked(hashes: Sequence[str], groups: Sequence[int]) -> list[int]:

@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 """The prior against the recipe it started from, a plain GPT, and itself without a cache: quality, time and memory.
 
-    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth] [--threads N]
+    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth|size] [--threads N]
                                [--json] [--save NAME]
 
 Compare the ratios, which come from one run; the absolute times belong to this machine. Every `NAME_ratio` is the median
 of its repetitions and `NAME_ratio_spread` the [lowest, highest] of them.
 
-quality  `bits_per_code`, `seconds`: trained through the library with the settings `train-prior` would choose, each row
-         of the file being one whole sound. Validation on codes 1 .. S * Q - 1 of each row in flattened order (code 0 is
-         left out), best epoch by validation. `reference_bits_per_code`, `reference_seconds`: the reference recipe
-         (`reference_prior.py`), also at its best epoch by validation. Seconds include validation after every epoch.
+quality  `bits_per_code`, `seconds`: trained through the library with the settings `train-prior` would choose, the size in
+         a race (`settings`: of the last seed), each row of the file being one whole sound. Validation on codes
+         1 .. S * Q - 1 of each row in flattened order (code 0 is left out), best epoch by validation.
+         `reference_bits_per_code`, `reference_seconds`: the reference recipe (`reference_prior.py`), also at its best
+         epoch by validation. Seconds include validation after every epoch.
 train    `train_ratio`, `nanogpt_ratio`: tokens/s of training steps (forward, backward, clipping, optimiser) of our
          prior at 256 x 4 x 4, over `nn.TransformerEncoder` with a mask in float32, and over a GPT in the style of
          nanoGPT under the same autocast as ours. A row counts S * Q tokens for all three.
 sample   `sampling_ratio_batch1`, `sampling_ratio_batch16`: tokens/s of `sample_codes` at 256 x 4 x 4, over running the
          same model on the whole sequence so far for every token; same drawing, same seeds, one thread for both.
+size     (only where it is asked for; half an hour) `size_curve`: bits per code, gap and time of the sizes that race, for 1,
+         5 and 20 minutes and two hours of sounds of the program's own making, by steps (`corpus_size.py`).
 growth   `growth_ratio`: time of an epoch of 10 times the codes over that of the codes; `peak_mib`: of own processes.
 """
 
@@ -36,24 +39,27 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from corpus_size import curve
 from distill.compute.device import training_precision
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads
+from distill.events import Event
 from distill.models.filling import sample_codes
 from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import Points, clip_generator, draw, uniform
 from distill.models.stepping import Stepper
-from distill.settings.auto import CorpusFacts, prior_auto, resolve
+from distill.settings.auto import CorpusFacts, prior_auto, raced_sizes, resolve
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, CROP_SAMPLES, SAMPLE_RATE
 from distill.settings.prior import PriorSettings
 from distill.training.fit import fit
 from distill.training.prior.baselines import ngram_bits, unigram_bits
 from distill.training.prior.codes import CodeSequences, CodeView
+from distill.training.prior.race import race_sizes
 from distill.training.prior.task import PriorTask, train_prior_epoch
-from distill.training.run import GRADIENT_NORM, Best, Run
+from distill.training.run import GRADIENT_NORM, Run
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
-from running import add_answer_options, rounded, save_result
+from running import add_answer_options, finished, rounded, save_result
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
 BATCH = 32
@@ -132,11 +138,10 @@ def settings_for(codes: Codes, seed: int = 0, **overrides: Any) -> PriorSettings
     return resolve(PriorSettings, automatic, {**overrides, "seed": seed}, fixed).settings
 
 
-def task_for(codes: Codes, settings: PriorSettings, kept: list[Best] | None = None) -> PriorTask:
-    """The library's own training task on these codes; the best epochs go to `kept`."""
-    best = [] if kept is None else kept
+def task_for(codes: Codes, settings: PriorSettings) -> PriorTask:
+    """The library's own training task on these codes."""
     sequences = CodeSequences(tuple((CodeView(row),) for row in codes.train), tuple(codes.val))
-    return PriorTask(sequences, codes.codebooks, settings, best.append)
+    return PriorTask(sequences, codes.codebooks, settings, lambda _best: [])
 
 
 @torch.no_grad()
@@ -160,22 +165,39 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
+@dataclass(frozen=True)
+class TakenUp:
+    """Where a training goes on from; nothing is put down."""
+
+    state: dict[str, Any]
+
+    def load(self) -> dict[str, Any]:
+        return self.state
+
+    def unfit(self) -> Exception:
+        return RuntimeError("the state is of another training")
+
+    def save(self, _state: Callable[[], dict[str, Any]]) -> Sequence[Event]:
+        return []
+
+
 def quality(codes: Codes, seeds: int) -> dict[str, Any]:
     """Bits per code of ours and of the reference recipe, and how long each took."""
     bits, seconds, epochs, last_bits, size = [], [], [], [], 0
     for seed in range(seeds):
         settings = settings_for(codes, seed)
-        kept: list[Best] = []
         begun = time.monotonic()
         fabric = launch_fabric("cpu", seed)
-        task = task_for(codes, settings, kept)
-        for _ in fit(task, fabric):
-            pass
+        sizes = raced_sizes(codes.train[..., 0].numel(), settings.preset, {})
+        raced = finished(race_sizes(sizes, settings, lambda settings: task_for(codes, settings), fabric))
+        settings = raced.settings
+        task = task_for(codes, settings)
+        best = finished(fit(task, fabric, None, TakenUp(raced.state))).best
         seconds.append(time.monotonic() - begun)
         last_bits.append(bits_per_code(task.prior, codes.val))
-        task.objective.load_state_dict(kept[-1].state)
+        task.objective.load_state_dict(best.state)
         bits.append(bits_per_code(task.prior, codes.val))
-        epochs.append(kept[-1].epoch)
+        epochs.append(best.epoch)
         size = sum(p.numel() for p in task.prior.parameters())
     reference = train_reference(codes.train, codes.val, codes.codebook_size, seed=0)
     chosen = settings.model_dump(include={"hidden_size", "num_layers", "num_heads", "epochs", "learning_rate"})
@@ -374,7 +396,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", type=Path, help="a file of the shape of reference_codes.npz")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of ours (the reference is trained once)")
-    parser.add_argument("--only", choices=("quality", "train", "sample", "growth"))
+    parser.add_argument("--only", choices=("quality", "train", "sample", "growth", "size"))
     parser.add_argument("--threads", type=int, help="of torch; sampling always takes one")
     add_answer_options(parser)
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
@@ -402,6 +424,8 @@ def main() -> None:
         with threads(1):
             for batch in (1, 16):
                 results |= sampling_speed(codes, batch)
+    if given.only == "size":
+        results |= curve()
     if given.only in (None, "growth"):
         results |= growth(codes, thread_count)
     results = rounded(results)

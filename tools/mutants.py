@@ -44,6 +44,7 @@ class Mutant(NamedTuple):
 
 CODEC = "training/codec/task.py"
 PRIOR = "training/prior/task.py"
+RACE = "training/prior/race.py"
 WIRING = "training/test_wiring.py"
 MUTANTS = (
     Mutant("codec validated on training files", CODEC, "self.corpus.manifest.val, device", "self.corpus.manifest.train, device", WIRING),
@@ -68,8 +69,21 @@ MUTANTS = (
     Mutant("resume forgets the randomness", "training/run.py", 'torch.set_rng_state(state["randomness"])', "pass", "training/test_prior.py -k resumed"),
     Mutant("Fabric without a seed", "compute/fabric.py", "fabric.seed_everything(seed, verbose=False)", "fabric.seed_everything(0, verbose=False)", WIRING),
     Mutant("batches rounded to bfloat16", "compute/fabric.py", "        return data", "        return super().convert_input(data)", "training/test_fit.py -k batch"),
-    Mutant("prior validated on training codes", PRIOR, "found = validate_prior_epoch(self.prior, self.sequences.val, device)", "found = validate_prior_epoch(self.prior, self.sequences.train_codes, device)", WIRING),
-    Mutant("known loss of held-out codes", PRIOR, "self.sequences.train_codes[:COMPARED_FILES], device", "self.sequences.val[:COMPARED_FILES], device", WIRING),
+    Mutant("size of the prior for nothing", RACE, "each.bits() + WORTH_BITS * number", "each.bits()", "training/test_race.py -k worth"),
+    Mutant("the worst size stays", RACE, "key=lambda each: scores[each])[stay:]", "key=lambda each: -scores[each])[stay:]", "training/test_race.py -k leaves"),
+    Mutant("sizes share their randomness", RACE, "torch.set_rng_state(self.randomness)", "pass", "training/test_race.py -k alone"),
+    Mutant("sizes race without a seed", RACE, "fabric.seed_everything(of_size.seed, verbose=False)", "pass", "training/test_race.py -k alone"),
+    Mutant("the winner begins anew", "training/prior/train.py", "return replace(winning, resumed=UnfinishedRun(**winning.checkpoints().about, state=raced.state)), raced", "return winning, raced", "training/test_race.py -k count_through"),
+    Mutant("a race that is not put down", "training/prior/train.py", "yield from checkpoints.save(lambda: {IN_RACE: True})", "pass", "training/test_race.py -k stopped"),
+    Mutant("always the same share of a long corpus", PRIOR, "order = rng.permutation(len(windows))[: self.windows_per_epoch]", "order = np.arange(len(windows))[: self.windows_per_epoch]", "training/test_long_corpus.py"),
+    Mutant("all of a long corpus", PRIOR, "rng.permutation(len(windows))[: self.windows_per_epoch]", "rng.permutation(len(windows))", "training/test_long_corpus.py"),
+    Mutant("new sounds are never held out", "corpus/split.py", "round(VAL_SHARE * (old + len(ranked))) - old_held_out", "0 - old_held_out", "corpus/test_joining.py studio/test_retraining.py -k second_folder"),
+    Mutant("new copies on a side of their own", "corpus/joining.py", "place = min(sides[number])", 'place = next_group, "train"', "studio/test_retraining.py -k near_copies"),
+    Mutant("training again writes on the way", "training/prior/train.py", "if at_the_end or best.validation.score >= lowest:", "if best.validation.score >= lowest:", "studio/test_retraining.py -k all_or_nothing"),
+    Mutant("training again forgets who is gone", "studio/retraining.py", "if each.name in opened.codes and each in before.corpus_manifest.files", "if False", "studio/test_retraining.py -k gone"),
+    Mutant("a codec that goes on begins anew", "training/codec/task.py", "self.codec.load_state_dict(dict(start))", "pass", "studio/test_retraining.py -k goes_on"),
+    Mutant("prior validated on training codes", PRIOR, "found = validate_prior_epoch(self.prior, self.judged, device)", "found = validate_prior_epoch(self.prior, self.known, device)", WIRING),
+    Mutant("known loss of held-out codes", PRIOR, "judged_by(sequences.train_codes[:COMPARED_FILES], settings.bands)", "judged_by(sequences.val[:COMPARED_FILES], settings.bands)", WIRING),
     Mutant("no token masking", PRIOR, "yield made._replace(hidden=torch.from_numpy(masked))", "yield made", WIRING),
     Mutant("one view only", PRIOR, "view = views[int(rng.integers(len(views)))]", "view = views[0]", WIRING),
     Mutant("prior's windows ignore the seed", PRIOR, "rng = np.random.default_rng((self.settings.seed, epoch))", "rng = np.random.default_rng((0, epoch))", WIRING),

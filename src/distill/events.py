@@ -165,6 +165,49 @@ class PriorEpochMetrics(Event):
 
 
 @dataclass(frozen=True)
+class RacedSize:
+    """One size of prior in a race, as it stands after a round."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    parameters: int
+    epochs: int
+    """Epochs it has had."""
+    bits_per_code: float | None = None
+    """Of the held-out files at its best epoch so far; None before the first round."""
+    overfitting_gap: float | None = None
+    """Bits per code that they cost more than known ones, at that epoch."""
+    goes_on: bool = True
+    """Whether it is still in the race."""
+
+    @property
+    def name(self) -> str:
+        """`192 x 4`."""
+        return f"{self.hidden_size} x {self.num_layers}"
+
+
+@dataclass(frozen=True)
+class PriorRaceRound(Event):
+    """Sizes of prior race for a corpus: how they stand before the first round and after each."""
+
+    round: int
+    """0: before the first."""
+    rounds: int
+    sizes: tuple[RacedSize, ...]
+
+    @property
+    def winner(self) -> RacedSize | None:
+        """The size that is trained to its end, once it is known."""
+        left = [size for size in self.sizes if size.goes_on]
+        return left[0] if len(left) == 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for files and `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class PriorTrainingCompleteEvent(Event):
     """The prior is trained and saved."""
 

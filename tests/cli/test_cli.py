@@ -203,6 +203,28 @@ def test_an_original_is_never_overwritten(distill: Run, tiny_model: Path, tmp_pa
     assert Path(json.loads(out)["files"][0]["path"]).name == "hit 0-2.wav"
 
 
+def test_new_recordings_join_a_model(
+    distill: Run, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against flags that lead nowhere, and against `train` that makes a new model where one is to learn more."""
+    monkeypatch.setenv("DISTILL_LIBRARY", str(tmp_path / "lib"))
+    (tmp_path / "lib").mkdir()
+    shutil.copy(tiny_model, tmp_path / "lib" / "kit.distill")
+    more = write_sounds(tmp_path / "more", 2, lambda number: hit(40 + 3 * number, 0.3))
+    code, out, err = distill("train", "kit", "--add", more, "--name", "other")
+    assert (code, out) == (1, "")
+    assert "--name is for a new model" in err
+    code, out, err = distill("train", "kit", "--add", more, "--json", "--device", "cpu")
+    assert code == 0, err
+    assert json.loads(out)["model"] == str(tmp_path / "lib" / "kit.distill")
+    assert "2 sounds are new" in err
+    code, out, err = distill("info", tmp_path / "lib" / "kit.distill")
+    assert "2 of them from" in out
+    code, out, err = distill("train", "kit", "--again")
+    assert code == 1
+    assert "There are no new recordings in" in err
+
+
 def test_an_unsuitable_file_costs_its_name_only(distill: Run, tmp_path: Path) -> None:
     folder = write_sounds(tmp_path / "in", 6)
     (folder / "notes.txt").write_text("no sound")

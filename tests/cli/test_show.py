@@ -1,9 +1,11 @@
 """What the command line says of a folder that was read."""
 
+import dataclasses
+
 import pytest
 
 from distill.cli.show import Screen, alike
-from distill.events import CorpusScanned
+from distill.events import CorpusScanned, PriorRaceRound, RacedSize
 
 
 def test_what_many_files_have_in_common_is_said_once() -> None:
@@ -25,3 +27,15 @@ def test_notes_are_shown_after_the_scan(capsys: pytest.CaptureFixture[str]) -> N
     shown = capsys.readouterr().err
     assert "  skipped a.txt: not a sound\n" in shown
     assert "  note on b.wav: its end is cut off\n" in shown
+
+
+def test_a_race_is_shown_as_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Against a minute in which nobody knows what is being trained, and a size that comes from nowhere."""
+    small, large = RacedSize(64, 2, 2, 10, 8, 4.9, 0.4), RacedSize(128, 3, 4, 40, 8, 4.8, 0.6)
+    screen = Screen()
+    screen.show(PriorRaceRound(0, 1, (RacedSize(64, 2, 2, 10, 0), RacedSize(128, 3, 4, 40, 0))))
+    screen.show(PriorRaceRound(1, 1, (dataclasses.replace(small, goes_on=False), large)))
+    shown = capsys.readouterr().err
+    assert "64 x 2 and 128 x 3 race" in shown
+    assert "64 x 2: 4.90 bits per code after 8 epochs, known sounds cost 0.40 less; leaves\n" in shown
+    assert "128 x 3: 4.80 bits per code after 8 epochs, known sounds cost 0.60 less; is trained to the end\n" in shown

@@ -7,12 +7,16 @@ import pytest
 from distill.errors import DistillError
 from distill.settings.auto import (
     CODEC_CROPS,
+    PRIOR_SIZES,
     PRIOR_STEPS,
     CorpusFacts,
     codec_auto,
     epoch_crops,
+    epoch_windows,
     get_adaptive_prior_config,
     prior_auto,
+    prior_steps,
+    raced_sizes,
     resolve,
 )
 from distill.settings.codec import CodecSettings, Preset
@@ -62,11 +66,34 @@ def test_what_follows_from_the_codec_is_no_knob() -> None:
         resolve(PriorSettings, get_adaptive_prior_config(5), {"codebook_size": 9}, FIXED)
 
 
-@pytest.mark.parametrize("files", [1, 20, 21, 100, 101, 500])
-def test_every_tier_is_valid_and_grows(files: int) -> None:
-    settings = resolve(PriorSettings, get_adaptive_prior_config(files), {}, FIXED).settings
-    smaller = get_adaptive_prior_config(max(1, files // 6))
-    assert settings.hidden_size >= smaller["hidden_size"]
+@pytest.mark.parametrize("preset", ["draft", "standard", "thorough"])
+@pytest.mark.parametrize("seconds", [1, 30, 60, 300, 1_200, 7_200, 36_000])
+def test_a_prior_is_a_budget_of_steps(preset: Preset, seconds: int) -> None:
+    """Guards against two hours of sound that take an hour, and epochs so long that the best is not found."""
+    facts = CorpusFacts(files=40, seconds=float(seconds), crops=math.ceil(seconds / 1.024))
+    settings = resolve(PriorSettings, prior_auto(facts, {"preset": preset}), {"preset": preset}, FIXED).settings
+    drawn = epoch_windows(facts.crops, facts.positions, preset, settings.batch_size)
+    steps = settings.epochs * math.ceil(drawn / settings.batch_size)
+    assert steps == pytest.approx(prior_steps(facts.positions, preset), rel=0.1)
+    assert steps <= 4.2 * prior_steps(0.0, preset)
+    assert settings.epochs >= 10
+
+
+def test_a_longer_window_or_a_larger_batch_does_not_shorten_the_training() -> None:
+    """Guards against epochs that are reckoned for a batch and a window which the user has changed."""
+    facts = CorpusFacts(files=50, seconds=300.0, crops=300)
+    for chosen, windows, batch in (({"batch_size": 8}, 300, 8), ({"context_seconds": 4.096}, 75, 32)):
+        epochs = prior_auto(facts, chosen)["epochs"]
+        drawn = epoch_windows(windows, facts.positions, "standard", batch)
+        assert epochs * math.ceil(drawn / batch) == pytest.approx(PRIOR_STEPS, rel=0.1)
+
+
+def test_sizes_race_unless_one_is_set() -> None:
+    """Guards against a size that the user sets and a race overrules, and a draft that is no quicker."""
+    assert raced_sizes(3_000, "standard", {"hidden_size": "auto"}) == PRIOR_SIZES[:2]
+    assert raced_sizes(300_000, "standard", {}) == PRIOR_SIZES[1:]
+    assert raced_sizes(3_000, "thorough", {}) == PRIOR_SIZES
+    assert raced_sizes(3_000, "draft", {}) == raced_sizes(3_000, "thorough", {"num_heads": "set"}) == ()
 
 
 def test_auto_rules_fill_exactly_the_auto_fields() -> None:

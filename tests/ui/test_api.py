@@ -26,8 +26,8 @@ from distill.ui.page_state import PageState
 from distill.ui.serving import Offers, add_routes
 from page import Server, start_server
 
-ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/training", "/stop_training", "/generate",
-             "/evaluate", "/rename", "/delete", "/restore"}  # fmt: skip
+ENDPOINTS = {"/models", "/look", "/train", "/train_prior", "/train_synth", "/train_again", "/training",
+             "/stop_training", "/generate", "/evaluate", "/rename", "/delete", "/restore"}  # fmt: skip
 SECRET = "the user's private key"
 
 
@@ -102,6 +102,8 @@ MISTAKES: list[tuple[str, list[Any], str]] = [
     ("/train", ["{home}", "../up"], "cannot be a file's name"),
     ("/train_prior", ["../private"], "no model called"),
     ("/train_synth", ["../private"], "no model called"),
+    ("/train_again", ["../private"], "no model called"),
+    ("/train_again", ["kit", "../.."], "cannot be opened from this page"),
 ]
 
 

@@ -17,6 +17,9 @@ from distill.events import (
     LevelHealth,
     PreviewWritten,
     PriorEpochMetrics,
+    PriorRaceRound,
+    PriorStepMetrics,
+    RacedSize,
     SoundWritten,
 )
 from distill.settings.generation import GenerationSettings
@@ -136,3 +139,19 @@ def test_stop_keeps_the_sounds_that_are_written(tiny_model: Path, tmp_path: Path
     assert isinstance(done, GenerationCompleteEvent)
     assert [sound.seed for sound in done.sounds] == [1, 2, 3]
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_race_of_sizes_is_seen_while_it_goes(page_state: PageState) -> None:
+    """Guards against a page that is 'getting ready' for as long as sizes race, and that never says which one won."""
+    racing = PriorRaceRound(0, 2, (RacedSize(64, 2, 2, 10, 0), RacedSize(128, 3, 4, 40, 0)))
+    job = job_of([racing, PriorStepMetrics(1, 3, 12, 5.0, 1e-3, 9.0, 100.0, 50.0)], ends=False)
+    html = live_view(page_state, job).html
+    job.stop()
+    assert "sizes race, round 1 of 2, about 0:09 left" in html
+    assert "64 x 2" in html
+    won = PriorRaceRound(
+        1, 1, (RacedSize(64, 2, 2, 10, 4, 4.9, 0.4, goes_on=False), RacedSize(128, 3, 4, 40, 4, 4.8, 0.6))
+    )
+    row = live_view(page_state, job_of([won])).html.split("128 x 3")[1]
+    assert "4.80" in row
+    assert "chosen" in row

@@ -21,7 +21,8 @@ from distill.ui.trash import trash_html
 
 OFFERED: dict[str, dict[str, str]] = {
     "train": {"folder": "codec-subject", "--name": "codec-model-name", "--overwrite": "codec-replace",
-              "--resume": "codec-resume", "--device": "codec-device"},
+              "--resume": "codec-resume", "--device": "codec-device", "--again": "again-train", "--add": "again-add",
+              "--continue-codec": "again-continue_codec"},
     "train-prior": {"model": "prior-subject", "--dataset": "prior-dataset", "--allow-changed": "prior-allow_changed",
                     "--embed-codes": "prior-embed_codes", "--overwrite": "prior-replace", "--resume": "prior-resume",
                     "--device": "prior-device"},

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from distill.cli.show import duration, printable
 from distill.library.models import spoken
-from distill.modelfile.card import ModelCard
+from distill.modelfile.card import ModelCard, RacedPrior
 from distill.modelfile.migrate import lacks
 from distill.settings.knobs import is_knob
 
@@ -28,6 +28,9 @@ def show_card(path: Path, card: ModelCard) -> None:
             f"{duration(corpus.seconds)}, {len(corpus.skipped)} skipped"
         ),
     )
+    for label, folder in corpus.added_folders.items():
+        joined = sum(file.name.startswith(f"{label}/") for file in corpus.files)
+        table.add_row("", escape(printable(f"{joined} of them from {folder}, which joined later")))
     if corpus.recordings:
         held_out = "whole recordings" if corpus.split_by == "file" else "stretches of recordings, split by time"
         unused = f" ({corpus.unused_pieces} beside them are not used)" if corpus.unused_pieces else ""
@@ -51,6 +54,9 @@ def show_card(path: Path, card: ModelCard) -> None:
             f"{prior.bits_per_code:.2f} bits per code, {prior.unigram_bits_per_code:.2f} by counting codes, "
             f"{_number(prior.ngram_bits_per_code)} by counting patterns; {prior.training_date}",
         )
+        if prior.race:
+            stood = ", ".join(f"{each.hidden_size} x {each.num_layers}{_bits(each)}" for each in prior.race)
+            table.add_row("", f"the recordings chose its size: {stood}")
         if card.prior_training_config is not None:
             table.add_row("", _settings(card.prior_training_config, card.settings_origin.get("prior", {})))
         table.add_row("", prior.memorization_message)
@@ -73,6 +79,11 @@ def show_card(path: Path, card: ModelCard) -> None:
     for sentence in lacks(card):
         table.add_row("lacks", sentence)
     console.print(table)
+
+
+def _bits(size: RacedPrior) -> str:
+    measured = "" if size.bits_per_code is None else f" {size.bits_per_code:.2f} bits at epoch {size.epochs}"
+    return measured + (" (won)" if size.goes_on else "")
 
 
 def _number(measured: float | None) -> str:

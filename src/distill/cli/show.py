@@ -75,6 +75,8 @@ class Screen:
                     self.say(f"step {event.step}/{event.total_steps}, loss {event.loss:.3f}, {left}")
             case ev.CodecEpochMetrics() | ev.PriorEpochMetrics() | ev.SynthesiserEpochMetrics():
                 self._epoch(event)
+            case ev.PriorRaceRound():
+                self._race(event)
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():
@@ -175,6 +177,27 @@ class Screen:
         )
         if event.memorization_flag:
             self.say(event.memorization_message, "bold yellow")
+
+    def _race(self, event: ev.PriorRaceRound) -> None:
+        if event.round == 0:
+            sizes = [size.name for size in event.sizes]
+            self.say(
+                f"Which size of prior suits these sounds? {', '.join(sizes[:-1])} and {sizes[-1]} race on the held-out ones; "
+                "--preset draft or --hidden-size goes without."
+            )
+            return
+        most = max(size.epochs for size in event.sizes)
+        for size in event.sizes:
+            if size.epochs < most or size.bits_per_code is None or size.overfitting_gap is None:
+                continue  # it has left before
+            fate = "goes on" if size.goes_on else "leaves"
+            if size == event.winner:
+                fate = "is trained to the end"
+            self.say(
+                f"  {size.name}: {size.bits_per_code:.2f} bits per code after {size.epochs} epochs, known sounds cost "
+                f"{size.overfitting_gap:.2f} less; {fate}",
+                None if size.goes_on else "dim",
+            )
 
     def _synthesiser_done(self, event: ev.SynthesiserTrainingCompleteEvent) -> None:
         early = " (stopped early)" if event.stopped_early else ""

@@ -1,7 +1,7 @@
 """What lies in a folder: the files that are sounds by their first bytes, and why the others are not. Nothing is decoded here."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -83,6 +83,34 @@ class SoundFolder:
         except UnusableSound as reason:
             return str(reason)
         return None
+
+
+class SoundFolders:
+    """The files of several folders, by the names that a corpus has for them."""
+
+    def __init__(self, roots: Mapping[str, Path]) -> None:
+        """`roots`: by the word that the names of a folder's files begin with; nothing for the first folder.
+
+        Raises:
+            DistillError: one of them cannot be read as a folder.
+        """
+        folders = {label: SoundFolder(root) for label, root in roots.items()}
+        self.sounds = {
+            _joined(label, name): path for label, each in folders.items() for name, path in each.sounds.items()
+        }
+        self.skipped = {
+            _joined(label, name): why for label, each in folders.items() for name, why in each.skipped.items()
+        }
+        self._folders = list(folders.values())
+
+    @cached_property
+    def by_hash(self) -> dict[str, Path]:
+        """Content hash to file; reads every sound file once."""
+        return {sha256: path for each in reversed(self._folders) for sha256, path in each.by_hash.items()}
+
+
+def _joined(label: str, name: str) -> str:
+    return f"{label}/{name}" if label else name
 
 
 def _is_told_of(name: str) -> bool:

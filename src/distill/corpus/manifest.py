@@ -2,7 +2,7 @@
 
 import hashlib
 import statistics
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -95,10 +95,22 @@ class CorpusManifest(Frozen):
     folder: str
     files: tuple[CorpusFile, ...]
     skipped: tuple[SkippedFile, ...] = ()
+    added_folders: dict[Annotated[str, Field(min_length=1, max_length=1000)], str] = Field({}, max_length=1000)
+    """Folders whose files joined later, by the word that the names of their files begin with."""
     split_by: Literal["file", "time"] = "file"
     """Whether whole recordings are held out, or stretches of recordings that are learned from otherwise."""
     unused_pieces: int = Field(0, ge=0)
     """Pieces beside those stretches, which are neither learned from nor judged by."""
+
+    @property
+    def roots(self) -> dict[str, Path]:
+        """All folders, by the word that the names of their files begin with; of the first that is nothing."""
+        return {"": Path(self.folder), **{label: Path(folder) for label, folder in self.added_folders.items()}}
+
+    def place(self, source: str) -> Path:
+        """Where a file (`CorpusFile.source`) was."""
+        label, _, rest = source.partition("/")
+        return Path(self.added_folders[label]) / rest if label in self.added_folders else Path(self.folder) / source
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distill.audio.reading import UnusableSound
 from distill.corpus.cache import SoundCache, SoundFacts, file_sha256
-from distill.corpus.folder import SoundFolder, shown
+from distill.corpus.folder import SoundFolder, SoundFolders, shown
 from distill.corpus.manifest import CorpusFile, CorpusManifest, SkippedFile, piece_name
 from distill.corpus.slice import LONGEST_SECONDS, Span
 from distill.corpus.sounds import Corpus, has_content, read_into_cache
@@ -158,13 +158,14 @@ def reopen(
         DistillError: the folder is gone, a sound is missing or has changed, or too few are left.
     """
     cache = SoundCache(spectrogram)
-    root = Path(manifest.folder) if folder is None else folder
+    roots = manifest.roots if folder is None else {"": folder}
+    root = next((each for each in roots.values() if not each.is_dir()), roots[""])
     if not root.is_dir():
         raise DistillError(
             f"The folder {root} with the sounds this model was trained on is not there: give the folder that holds them "
             "now with --dataset DIR."
         )
-    found = SoundFolder(root)
+    found = SoundFolders(roots)
     paths: dict[str, Path] = {}
     missing: list[str] = []
     sources = {file.source: file for file in manifest.files}  # the pieces of a recording are opened together

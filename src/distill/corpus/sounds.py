@@ -23,12 +23,17 @@ class Corpus:
     """The sounds of a manifest, memory-mapped from the cache."""
 
     def __init__(self, manifest: CorpusManifest, spectrogram: SpectrogramConfig, paths: dict[str, Path]) -> None:
-        """`paths`: where each file is or was, by `CorpusFile.source`, for when the cache was deleted."""
+        """`paths`: where each file is or was, by `CorpusFile.source`, for when the cache was deleted; of those that are gone
+        nothing."""
         self.manifest = manifest
         self.spectrogram = spectrogram
         self._cache = SoundCache(spectrogram)
-        self._paths = paths
+        self.paths = paths
         self._recording: tuple[str, IO[bytes], npt.NDArray[np.float32]] | None = None
+
+    def has(self, file: CorpusFile) -> bool:
+        """Whether its sound is there, or in the cache."""
+        return file.source in self.paths or self._cache.facts(file.sha256) is not None
 
     def mel(self, file: CorpusFile) -> npt.NDArray[np.float16]:
         """[T, M] dB, frames first.
@@ -112,7 +117,7 @@ class Corpus:
         return self._recording[2]
 
     def _decoded_file(self, file: CorpusFile) -> Iterator[npt.NDArray[np.float32]]:
-        path = self._paths[file.source]
+        path = self.paths[file.source]
         if not has_content(path, file.sha256):
             raise DistillError(f"{path} is gone or has changed: put it back, or scan the folder again.")
         try:
@@ -124,7 +129,7 @@ class Corpus:
         facts = self._cache.facts(file.sha256)
         if facts is not None:
             return facts
-        path = self._paths[file.source]
+        path = self.paths[file.source]
         if not has_content(path, file.sha256):
             raise DistillError(
                 f"{path} is gone or has changed, and so is its copy in the cache: put it back, or scan the folder again."

@@ -59,13 +59,30 @@ def held_out(hashes: Sequence[str], groups: Sequence[int]) -> set[int]:
     Raises:
         ValueError: there are fewer than two groups.
     """
+    ranked = _ranked(hashes, groups)
+    if len(ranked) < 2:
+        raise ValueError("one group cannot be split")
+    return set(ranked[: max(1, round(VAL_SHARE * len(ranked)))])
+
+
+def held_out_of_new(hashes: Sequence[str], groups: Sequence[int], old: int, old_held_out: int) -> set[int]:
+    """The groups that are held out of those that join a corpus: as many as bring its share of them to `VAL_SHARE`, but not
+    all, so that there is something new to learn from.
+
+    Args:
+        old: groups that the corpus has, of which `old_held_out` are held out.
+    """
+    ranked = _ranked(hashes, groups)
+    most = len(ranked) - bool(old_held_out)
+    return set(ranked[: min(most, max(0, round(VAL_SHARE * (old + len(ranked))) - old_held_out))])
+
+
+def _ranked(hashes: Sequence[str], groups: Sequence[int]) -> list[int]:
+    """Groups in the order in which they are held out."""
     smallest: dict[int, str] = {}
     for value, number in zip(hashes, groups, strict=True):
         smallest[number] = min(value, smallest.get(number, value))
-    if len(smallest) < 2:
-        raise ValueError("one group cannot be split")
-    ranked = sorted(smallest, key=lambda number: hashlib.sha256(b"split:" + smallest[number].encode()).hexdigest())
-    return set(ranked[: max(1, round(VAL_SHARE * len(ranked)))])
+    return sorted(smallest, key=lambda number: hashlib.sha256(b"split:" + smallest[number].encode()).hexdigest())
 
 
 def whole_recordings(hashes: Sequence[str], groups: Sequence[int], seconds: Sequence[float]) -> set[int] | None:

@@ -99,7 +99,7 @@ def _training_files(
     for done, (sha256, file) in enumerate(files.items(), start=1):
         with contextlib.suppress(UnusableSound):
             if cache.facts(sha256) is None:
-                path = places.get(sha256, Path(manifest.folder) / file.source)
+                path = places.get(sha256, manifest.place(file.source))
                 if has_content(path, sha256):
                     cache.store(sha256, path)
             if cache.facts(sha256) is not None:

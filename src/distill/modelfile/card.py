@@ -27,6 +27,21 @@ class ModelMetadata(Frozen):
     seconds: float
 
 
+class RacedPrior(Frozen):
+    """A size of prior that was in the race for a corpus, as it stood when it left it, or won."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    parameters: int
+    epochs: int
+    """Epochs it had had."""
+    bits_per_code: float | None
+    overfitting_gap: float | None
+    goes_on: bool
+    """Whether it won."""
+
+
 class PriorMetadata(Frozen):
     """How the prior came to be."""
 
@@ -49,6 +64,8 @@ class PriorMetadata(Frozen):
     memorization_message: str
     training_date: str  # ISO 8601, UTC
     corpus_digest: str
+    race: tuple[RacedPrior, ...] = ()
+    """Nothing where the size was set, or was not raced for."""
 
 
 class SynthesiserMetadata(Frozen):

@@ -14,12 +14,22 @@ from distill.errors import DistillError
 from distill.settings.codec import CodecSettings, Preset
 from distill.settings.geometry import CROP_SAMPLES, POSITIONS_PER_SECOND, SAMPLE_RATE
 from distill.settings.knobs import Origin, describe_invalid, is_knob
-from distill.settings.prior import PriorSettings
+from distill.settings.prior import PriorSettings, PriorSize
 
 POSITIONS_PER_CODE = 6.0
 """Positions that each code of a level should have, so that no code stays without use."""
 PRIOR_STEPS = 220
-"""Optimiser steps of the prior in a training of default length."""
+"""Optimiser steps of the prior in a training of default length, up to `MORE_STEPS_ABOVE` positions."""
+PRESET_TIMES: dict[Preset, float] = {"draft": 0.5, "standard": 1.0, "thorough": 2.0}
+"""Times as many steps of the prior."""
+PRIOR_SIZES = (PriorSize(64, 2, 2), PriorSize(128, 3, 4), PriorSize(192, 4, 4))
+"""Sizes of the prior, from small to large; which of them race for a corpus says `prior_sizes`."""
+MORE_STEPS_ABOVE = 15_000
+"""Positions (5 minutes) from which on the prior gets more steps, as many more as there are more positions."""
+MOST_STEPS_TIMES = 4
+"""Times as many steps as up to there, at most: of 20 minutes, and of whatever is longer."""
+LEAST_PRIOR_EPOCHS = 10
+"""Epochs that a training of the prior has at least, so that its best is found."""
 CONTEXT_SECONDS = CROP_SAMPLES / SAMPLE_RATE
 LONG_CONTEXT_SECONDS = 4 * CONTEXT_SECONDS
 """Windows of the prior for short files and for long ones."""
@@ -95,25 +105,68 @@ def epoch_crops(crops: int, preset: Preset) -> int:
     return min(crops, CODEC_CROPS[preset] // LEAST_EPOCHS)
 
 
-def prior_auto(facts: CorpusFacts) -> dict[str, Any]:
-    """The size of `get_adaptive_prior_config`, a window by the length of the files, and epochs for `PRIOR_STEPS` steps
-    whatever the corpus."""
+def prior_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What `get_adaptive_prior_config` says of so many positions, with epochs for as many steps, and a window by the
+    length of the files.
+
+    Args:
+        overrides: what the user set: preset, batch size and window decide how many epochs the steps are.
+    """
+    chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
+    preset = chosen.get("preset", PriorSettings.model_fields["preset"].default)
+    batch_size = chosen.get("batch_size", PriorSettings.model_fields["batch_size"].default)
     context = LONG_CONTEXT_SECONDS if facts.median_seconds >= LONG_FILE_SECONDS else CONTEXT_SECONDS
-    windows = facts.crops * CONTEXT_SECONDS / context
-    steps_per_epoch = math.ceil(windows / PriorSettings.model_fields["batch_size"].default)
+    windows = math.ceil(facts.crops * CONTEXT_SECONDS / chosen.get("context_seconds", context))
+    steps_per_epoch = math.ceil(epoch_windows(windows, facts.positions, preset, batch_size) / batch_size)
+    adapted = get_adaptive_prior_config(facts.positions, preset)
     return {
-        **get_adaptive_prior_config(facts.files),
-        "epochs": _clamp(round(PRIOR_STEPS / max(steps_per_epoch, 1)), 8, PRIOR_STEPS),
+        **adapted,
+        "epochs": _clamp(round(adapted["epochs"] / steps_per_epoch), LEAST_PRIOR_EPOCHS, adapted["epochs"]),
         "context_seconds": context,
         "views": _clamp(round(VIEWED_SECONDS / max(facts.seconds, 1.0)), 1, 16),
     }
 
 
-def get_adaptive_prior_config(file_count: int) -> dict[str, Any]:
-    """Size and training of the prior by the number of files: a small corpus gets a small prior."""
-    if file_count <= 100:
-        return {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "dropout": 0.2, "epochs": 30, "learning_rate": 2e-3}
-    return {"hidden_size": 128, "num_layers": 2, "num_heads": 4, "dropout": 0.2, "epochs": 20, "learning_rate": 2e-3}
+def get_adaptive_prior_config(positions: float, preset: Preset = "standard") -> dict[str, Any]:
+    """Size and training of the prior by the positions of codes that it learns from.
+
+    The size is the smallest that would race, and is taken where there is no race. The epochs are those of a corpus that
+    is one step.
+    """
+    return {
+        **prior_sizes(positions, preset)[0]._asdict(),
+        "dropout": 0.2,
+        "epochs": prior_steps(positions, preset),
+        "learning_rate": 2e-3,
+    }
+
+
+def prior_sizes(positions: float, preset: Preset) -> tuple[PriorSize, ...]:
+    """The sizes that are worth trying, from small to large: of a long corpus the larger ones."""
+    first = int(positions > MORE_STEPS_ABOVE)
+    return PRIOR_SIZES if preset == "thorough" else PRIOR_SIZES[first : first + (1 if preset == "draft" else 2)]
+
+
+def prior_steps(positions: float, preset: Preset) -> int:
+    """Steps of a training of default length: a budget, whatever the corpus."""
+    times = min(max(positions / MORE_STEPS_ABOVE, 1.0), MOST_STEPS_TIMES)
+    return round(PRIOR_STEPS * PRESET_TIMES[preset] * times)
+
+
+def epoch_windows(windows: int, positions: float, preset: Preset, batch_size: int) -> int:
+    """Windows in an epoch of the prior: as many as the training files hold; of a long corpus a share of what all steps
+    learn from, drawn anew for each, so that there are `LEAST_PRIOR_EPOCHS` whatever the corpus."""
+    return max(1, min(windows, prior_steps(positions, preset) * batch_size // LEAST_PRIOR_EPOCHS))
+
+
+def raced_sizes(positions: float, preset: Preset, origin: Mapping[str, Origin]) -> tuple[PriorSize, ...]:
+    """The sizes that race for a corpus; none where the user set one, or wants a draft.
+
+    Args:
+        origin: where the settings came from.
+    """
+    sizes = prior_sizes(positions, preset)
+    return () if len(sizes) < 2 or any(origin.get(name) == "set" for name in PriorSize._fields) else sizes
 
 
 def resolve(

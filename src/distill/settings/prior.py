@@ -1,9 +1,10 @@
 """Stage 2: the settings of the prior and of its training."""
 
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from distill.settings.codec import Preset
 from distill.settings.geometry import BANDS, CROP_FRAMES, FRAMES_PER_COLUMN
 from distill.settings.knobs import LARGEST_SEED, LEAST_RATE, Frozen, knob
 
@@ -48,10 +49,28 @@ class PriorConfig(Frozen):
         return self
 
 
+class PriorSize(NamedTuple):
+    """How large a prior is; its name is `192 x 4`."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+
+    def __str__(self) -> str:
+        return f"{self.hidden_size} x {self.num_layers}"
+
+
 class PriorSettings(PriorConfig):
     """Stage 2, `distill train-prior`: the prior's architecture and how it is trained."""
 
-    epochs: int = knob(100, "How often the prior sees the whole corpus.", auto=True, ge=1, le=10_000)
+    preset: Preset = knob(
+        "standard", "How much time the training gets: draft takes the smallest prior and half the steps of standard; "
+        "standard lets two sizes race on the held-out sounds, unless one is set; thorough lets three, and takes twice the "
+        "steps."
+    )  # fmt: skip
+    epochs: int = knob(
+        100, "How often the prior sees the whole corpus; of a long one a share.", auto=True, ge=1, le=10_000
+    )
     batch_size: int = knob(32, "How many sequences are learned from at once.", advanced=True, ge=1, le=1024)
     learning_rate: float = knob(
         1e-3, "The largest step size of the optimiser.", auto=True, advanced=True, ge=LEAST_RATE, le=0.1
@@ -76,3 +95,7 @@ class PriorSettings(PriorConfig):
     def architecture(self) -> PriorConfig:
         """The part of the settings that the weights depend on."""
         return PriorConfig(**{name: getattr(self, name) for name in PriorConfig.model_fields})
+
+    def of_size(self, size: PriorSize) -> Self:
+        """The same settings for a prior of another size."""
+        return self.model_copy(update=size._asdict())

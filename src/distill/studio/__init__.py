@@ -8,6 +8,7 @@ from distill.studio.looking import look, said_of_pieces
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
+from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "resolve_prior",
     "said_of_pieces",
     "train",
+    "train_again",
     "train_prior_for",
     "train_synth_for",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.compute.device import choose_device
-from distill.corpus.folder import SoundFolder
+from distill.corpus.folder import SoundFolder, SoundFolders
 from distill.corpus.manifest import CorpusFile, CorpusManifest
 from distill.corpus.sounds import Corpus
 from distill.corpus.unseen import Unseen, unseen_sounds
@@ -66,14 +66,14 @@ def _decoded(corpus: Corpus, file: CorpusFile) -> tuple[npt.NDArray[np.float32],
 
 
 def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:
-    """The files of the folder a model was trained on."""
-    folder = Path(manifest.folder)
-    if not folder.is_dir():
-        raise DistillError(
-            f"The folder {folder} with the sounds this model was trained on is not there: give the folder that holds them "
-            "now, or other sounds, with --dataset DIR."
-        )
-    return SoundFolder(folder).sounds
+    """The files of the folders a model was trained on."""
+    for folder in manifest.roots.values():
+        if not folder.is_dir():
+            raise DistillError(
+                f"The folder {folder} with the sounds this model was trained on is not there: give the folder that holds "
+                "them now, or other sounds, with --dataset DIR."
+            )
+    return SoundFolders(manifest.roots).sounds
 
 
 def _sounds_in(places: Sequence[Path]) -> dict[str, Path]:

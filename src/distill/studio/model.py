@@ -49,6 +49,7 @@ from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
+from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 Place = str | os.PathLike[str]
@@ -190,22 +191,38 @@ def train(
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    again: bool = False,
+    add: Place | None = None,
+    continue_codec: bool = False,
     stop: threading.Event | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
     """Stage 1, as `distill train`: fit a codec to a folder of recordings, as an iterator of events.
 
     Args:
+        folder: the recordings; with `again` or `add` a model, by its name or path.
         name: the model's name in the library; None: the folder's.
         out: write this `.distill` file instead.
         overwrite: replace a model that is there.
         resume: go on with a training that was stopped or killed.
+        again: train a model again with the recordings that are new in its folders: the codec stays, the prior is made anew,
+            and the model is as it was until that is done.
+        add: as `again`, with the recordings of one more folder.
+        continue_codec: as `again`, and the codec goes on for a few epochs with all recordings.
         stop: set it to end after the current step, the best epoch kept.
         settings: epochs, preset, codebook_size, ...
 
     Raises:
-        DistillError: the folder holds too little, or a setting cannot be.
+        DistillError: the folder holds too little or nothing new, or a setting cannot be.
     """
+    if again or add is not None or continue_codec:
+        if name is not None or out is not None or overwrite or resume:
+            raise DistillError(
+                "name, out, overwrite and resume are for a new model: leave them out where one is trained again."
+            )
+        more = None if add is None else Path(add)
+        yield from train_again(os.fspath(folder), more, continue_codec, settings, device, stop)
+        return
     target = None if out is None else Path(out)
     yield from train_codec(Path(folder), name, target, settings, device, overwrite, resume, stop)
 

@@ -13,13 +13,13 @@ from distill.corpus.scan import reopen
 from distill.events import Event, Warned
 from distill.modelfile.card import ModelCard
 from distill.models.image import IMAGE_DIM
-from distill.settings.auto import Resolved, prior_auto, resolve
+from distill.settings.auto import Resolved, prior_auto, raced_sizes, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
-from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain
-from distill.training.prior.codes import CodeSequences, extract_code_sequences, unpack_codes
+from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain, with_wishes
+from distill.training.prior.codes import extract_code_sequences, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
 
@@ -47,9 +47,10 @@ def train_prior_for(
         fabric = launch_fabric(device, resolved.settings.seed, processes)  # processes share the encoding too
         codec = begun.opened.codec(fabric.device)
         image, beside = begun.opened.image(), {}
-        if dataset is None and card.has_codes and not Path(card.corpus_manifest.folder).is_dir():
+        gone = [folder for folder in card.corpus_manifest.roots.values() if not folder.is_dir()]
+        if dataset is None and card.has_codes and gone:
             manifest = card.corpus_manifest
-            yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
+            yield Warned(f"{gone[0]} is not there: the prior learns from the codes that are in the model.")
             config = card.vqvae_config
             sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, levels_of(card))
         else:
@@ -74,13 +75,8 @@ def train_prior_for(
             embed_codes,
             resumed,
             beside,
+            raced_sizes(manifest.facts().positions, resolved.settings.preset, resolved.origin),
         )
-
-
-def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:
-    """Settings of a prior that learns to follow wishes, as far as the recordings are there to be described."""
-    described = all(views[0].traits is not None for views in sequences.train)
-    return settings.model_copy(update={"traits": described, "kinds": len(sequences.kind_names)})
 
 
 def levels_of(card: ModelCard) -> int:
@@ -91,10 +87,10 @@ def levels_of(card: ModelCard) -> int:
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
     """The settings a prior for this model would be trained with."""
     codec = card.vqvae_config
-    automatic = prior_auto(card.corpus_manifest.facts())
+    reckoned_with = {name: overrides.get(name) for name in ("preset", "batch_size", "context_seconds")}
+    resolve(PriorSettings, {}, reckoned_with)  # a bad value is named first
+    automatic = prior_auto(card.corpus_manifest.facts(), overrides)
     seconds = overrides.get("context_seconds")
-    if seconds is not None:
-        resolve(PriorSettings, {}, {"context_seconds": seconds})  # a bad value is named before it is reckoned with
     columns_wanted = round((automatic["context_seconds"] if seconds is None else float(seconds)) / COLUMN_SECONDS)
     fixed = {
         "codebook_size": codec.codebook_size,

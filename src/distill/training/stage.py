@@ -187,6 +187,8 @@ class Stage:
     """What the training goes on from."""
     created: str = ""
     """When the codec was begun, where that is what is trained: it tells its file from another of the same name."""
+    put_down: bool = True
+    """Whether the unfinished run is put down on the way, so that it can be resumed."""
 
     def save(self, history: Sequence[LossPoint], sections: Mapping[str, Any]) -> list[Event]:
         """Write the model's file: what it holds, with this stage's sections, settings and curve -> what to say of it."""
@@ -212,7 +214,7 @@ class Stage:
             "origin": dict(self.resolved.origin),
             "created": self.created,
         }
-        return Checkpoints(lambda: self.model.path, self.name, about, self.resumed)
+        return Checkpoints(lambda: self.model.path, self.name, about, self.resumed, self.put_down)
 
     def started(self, task: Task, fabric: Fabric) -> TrainingStarted:
         """What is known before the first step."""

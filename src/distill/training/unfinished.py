@@ -86,14 +86,21 @@ class Checkpoints:
     """Where the run of one stage of one model is put down on the way, and what it goes on from."""
 
     def __init__(
-        self, model: Callable[[], Path], stage: str, about: Mapping[str, Any], resumed: UnfinishedRun | None
+        self,
+        model: Callable[[], Path],
+        stage: str,
+        about: Mapping[str, Any],
+        resumed: UnfinishedRun | None,
+        put_down: bool = True,
     ) -> None:
         """
         Args:
             model: where the model's file is by now.
             about: what an `UnfinishedRun` holds beside the state.
             resumed: the run to go on with.
+            put_down: whether it is put down at all.
         """
+        self.put_down = put_down
         self.model = model
         self.stage = stage
         self.about = about
@@ -124,7 +131,7 @@ class Checkpoints:
 
     def save(self, state: Callable[[], dict[str, Any]]) -> Sequence[Event]:
         """Put the run down if the last time is long enough ago -> what is to be said of it."""
-        if time.monotonic() - self.saved < SAVE_SECONDS:
+        if not self.put_down or time.monotonic() - self.saved < SAVE_SECONDS:
             return []
         try:
             self._write({**self.about, "state": state()})

@@ -16,6 +16,7 @@ from distill.library.trash import delete_model, restore_model
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.knobs import knobs_of
 from distill.studio.jobs import TRAININGS
+from distill.ui.adding import train_again as begin_again
 from distill.ui.live import EpochMetrics, held_out_score
 from distill.ui.page_state import PageState, plain_user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
@@ -125,6 +126,10 @@ def _training(page_state: PageState, stages: list[Stage]) -> list[Endpoint]:
         wanted = TrainingRequest(model, "", settings or {}, replace, False, device, dataset, allow_changed)
         return start(page_state, by_key["synthesiser"], wanted).title
 
+    def train_again(model: str, add: str = "", continue_codec: bool = False, device: str = "auto") -> str:
+        """Train a model again with new recordings, in its folders or in one more; `training` says how far it is."""
+        return begin_again(page_state, model, add, continue_codec, device).title
+
     def training() -> dict[str, Any]:
         """The newest training of any stage: what it is, how it stands, and its epochs so far."""
         jobs = [job for job in (page_state.jobs.latest(kind) for kind in sorted(TRAININGS)) if job is not None]
@@ -151,7 +156,7 @@ def _training(page_state: PageState, stages: list[Stage]) -> list[Endpoint]:
         job.stop()
         return f"{job.title} is stopping."
 
-    return [train, train_prior, train_synth, training, stop_training]
+    return [train, train_prior, train_synth, train_again, training, stop_training]
 
 
 def _making(page_state: PageState) -> list[Endpoint]:

@@ -53,11 +53,12 @@ def details_html(page_state: PageState, path: Path, card: ModelCard) -> str:
 
 def _file(card: ModelCard) -> Rows:
     corpus = card.corpus_manifest
+    folders = ", ".join(place(Path(folder_title(root))) for root in corpus.roots.values())
     return [
         ("trained", f"{day(card.metadata.created)}, with distill {text(card.metadata.distill_version)}"),
         (
             "sounds",
-            f"{text(place(Path(folder_title(Path(corpus.folder)))))}: {len(corpus.train)} learned from, "
+            f"{text(folders)}: {len(corpus.train)} learned from, "
             f"{len(corpus.val)} held out, {len(corpus.skipped)} skipped",
         ),
         (

@@ -10,7 +10,7 @@ from distill.audio.pictures import usage_heatmap
 from distill.studio.jobs import Job
 from distill.ui.charts import Curve, line_chart
 from distill.ui.fields import in_page_words
-from distill.ui.markup import bar, clock, failed, figures, text
+from distill.ui.markup import bar, clock, failed, figures, table, text
 from distill.ui.page_state import PageState
 
 EpochMetrics = ev.CodecEpochMetrics | ev.PriorEpochMetrics | ev.SynthesiserEpochMetrics
@@ -33,8 +33,12 @@ def live_view(page_state: PageState, job: Job) -> LiveView:
     """Everything about a training, under way or over."""
     events, _ = job.drain()
     epochs = [event for event in events if isinstance(event, EpochMetrics)]
-    started = next((event for event in events if isinstance(event, ev.TrainingStarted)), None)
-    parts = [_status(job, started)]
+    started: ev.TrainingStarted | None = None
+    for event in events:
+        if isinstance(event, ev.TrainingStarted | ev.PriorRaceRound):  # of two stages, the one that is under way
+            started = event if isinstance(event, ev.TrainingStarted) else None
+    races = [event for event in events if isinstance(event, ev.PriorRaceRound)]
+    parts = [_status(job, started, races), _race(races)]
     if epochs:
         parts += [_numbers(job, epochs[-1]), line_chart(_curve(epochs))]
         health = next((e.health for e in reversed(epochs) if isinstance(e, ev.CodecEpochMetrics) and e.health), None)
@@ -84,7 +88,7 @@ def _judged(utilisation: float) -> tuple[str, str]:
     return ("fair", "partly used") if utilisation < UNDERUSED else ("good", "well used")
 
 
-def _status(job: Job, started: ev.TrainingStarted | None) -> str:
+def _status(job: Job, started: ev.TrainingStarted | None, races: Sequence[ev.PriorRaceRound]) -> str:
     if job.error:
         return failed(job.error)
     if not job.running:
@@ -96,6 +100,10 @@ def _status(job: Job, started: ev.TrainingStarted | None) -> str:
         share = step.step / max(step.total_steps, 1)
         how = " as a plain autoencoder" if isinstance(step, ev.CodecStepMetrics) and not step.quantising else ""
         sentence = f"epoch {step.epoch} of {started.epochs}{how}, about {clock(step.seconds_left)} left"
+    elif isinstance(step, ev.StepMetrics) and races:
+        share = step.step / max(step.total_steps, 1)
+        number = min(races[-1].round + 1, races[-1].rounds)
+        sentence = f"sizes race, round {number} of {races[-1].rounds}, about {clock(step.seconds_left)} left"
     elif isinstance(step, ev.Progress):
         share, sentence = step.done / max(step.total, 1), f"{step.task}, {step.done} of {step.total}"
     else:
@@ -122,6 +130,20 @@ def _finished(job: Job) -> str:
             return f"<p><b>{text(job.title)}</b> is done.</p>"
     early = ", stopped early; the best epoch is kept" if last.stopped_early else ""
     return f'<p class="d-good"><b>{text(job.title)} is ready</b> after {clock(last.seconds)}{early}: {what}.</p>'
+
+
+def _race(rounds: Sequence[ev.PriorRaceRound]) -> str:
+    """The race of sizes, one row each."""
+    if not rounds:
+        return ""
+    last = rounds[-1]
+    rows = []
+    for size in last.sizes:
+        fate = "in the race" if size.goes_on else "has left"
+        bits, gap = ("–" if each is None else f"{each:.2f}" for each in (size.bits_per_code, size.overfitting_gap))
+        rows.append([size.name, f"{size.epochs}", bits, gap, "chosen" if size == last.winner else fate])
+    titles = ["Width x layers", "Epochs", "Bits per code, held out", "Known sounds less", ""]
+    return "<h3>Which size of prior suits these sounds?</h3>" + table(titles, rows, "Sizes", ["", "n", "n", "n", ""])
 
 
 def _numbers(job: Job, last: EpochMetrics) -> str:

@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from distill.errors import DistillError
+from distill.ui.adding import adding_panel
 from distill.ui.api import add_endpoints
 from distill.ui.demo import demo_panel
 from distill.ui.fresh import keep_fresh
@@ -61,13 +62,14 @@ def build(page_state: PageState) -> gr.Blocks:
                 demo = demo_panel(page_state, stages, owner)
             with gr.Tab("Train", id="train"):
                 sections, subjects = zip(*(stage_section(page_state, stage) for stage in stages), strict=True)
+                adding = adding_panel(page_state)
             with gr.Tab("Generate", id="generate"):
                 generating, model, to_prior = generate_tab(page_state, owner)
             with gr.Tab("Library", id="library"):
                 library = library_tab(page_state)
         to_training.click(lambda given: (gr.Tabs(selected="train"), given), folder, [tabs, subjects[0]], **HIDDEN)
         to_prior.click(lambda given: (gr.Tabs(selected="train"), given), model, [tabs, subjects[1]], **HIDDEN)
-        keep_fresh(page, [sounds, demo, *itertools.chain(*sections), generating, library], owner, seen)
+        keep_fresh(page, [sounds, demo, *itertools.chain(*sections), adding, generating, library], owner, seen)
         add_endpoints(page_state, stages)
     return page
 

@@ -104,13 +104,14 @@ class PageState:
         """
         if given and given.strip():
             return self.folder(given)
-        self.folder(manifest.folder)
+        for folder in manifest.roots.values():
+            self.folder(str(folder))
         return None
 
     def has_sounds_of(self, manifest: CorpusManifest) -> bool:
         """Whether the folder a model was trained on is there, as far as this page may look."""
         try:
-            return self.folder(manifest.folder).is_dir()
+            return all(self.folder(str(folder)).is_dir() for folder in manifest.roots.values())
         except DistillError:
             return False
 

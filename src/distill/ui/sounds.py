@@ -140,7 +140,7 @@ def manifest_html(page_state: PageState, manifest: CorpusManifest) -> str:
 
 
 def _row(page_state: PageState, manifest: CorpusManifest, file: CorpusFile, copies: int, first: str) -> list[str]:
-    path = Path(manifest.folder) / file.source
+    path = manifest.place(file.source)
     address, shown = page_state.offers.player(path), ""
     if file.span is None:
         shown = picture(page_state.offers.picture(path), file.name)

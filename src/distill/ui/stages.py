@@ -15,9 +15,9 @@ from distill.events import Event
 from distill.library.models import model_in_library, name_of_folder, new_model_path
 from distill.modelfile.card import ModelCard
 from distill.modelfile.file import read_card
-from distill.settings.auto import codec_auto
+from distill.settings.auto import codec_auto, raced_sizes
 from distill.settings.codec import CodecSettings
-from distill.settings.prior import PriorSettings
+from distill.settings.prior import PriorSettings, PriorSize
 from distill.settings.synthesiser import SynthesiserSettings
 from distill.studio.jobs import Job
 from distill.ui.extras import ALLOW_CHANGED, DATASET, DEVICE, EMBED_CODES
@@ -140,13 +140,19 @@ def prior_stage(page_state: PageState) -> Stage:
             "It will be replaced when the new one has finished its first epoch."
         )
 
+    def auto(card: ModelCard) -> dict[str, Any]:
+        resolved = studio.resolve_prior(card, {})
+        positions = card.corpus_manifest.facts().positions
+        raced = PriorSize._fields if raced_sizes(positions, resolved.settings.preset, resolved.origin) else ()
+        return resolved.settings.model_dump(exclude=set(raced))  # what a race will choose nobody knows yet
+
     return _later_stage(
         page_state,
         key="prior",
         title="Stage 2: the prior",
         explanation="It learns what follows what, and makes the new sounds.",
         settings=PriorSettings,
-        auto=lambda card: studio.resolve_prior(card, {}).settings.model_dump(),
+        auto=auto,
         lost=lost,
         train=studio.train_prior_for,
         learns_from_codes=True,
@@ -244,7 +250,7 @@ def _learned_from(page_state: PageState, subject: str, learns_from_codes: bool) 
     """What a later stage of a model will learn from, as HTML."""
     card = read_card(model_in_library(subject))
     manifest = card.corpus_manifest
-    folder = place(Path(folder_title(Path(manifest.folder))))
+    folder = " and ".join(place(Path(folder_title(root))) for root in manifest.roots.values())
     if _moved(page_state, subject):
         codes = learns_from_codes and card.has_codes and page_state.any_folder
         without = " Without them it learns from the codes that are in the model." if codes else ""

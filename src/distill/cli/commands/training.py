@@ -23,6 +23,8 @@ from distill.cli.options import (
     Strategy,
 )
 from distill.cli.running import hint, last, run
+from distill.errors import DistillError
+from distill.events import Event
 from distill.settings.codec import CodecSettings
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
@@ -30,7 +32,10 @@ from distill.settings.synthesiser import SynthesiserSettings
 
 @settings_flags(CodecSettings)
 def train(
-    folder: Annotated[Path, typer.Argument(help=f"A folder of sounds: {FORMATS}.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(help=f"A folder of sounds: {FORMATS}. With --again or --add a model.", show_default=False),
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="The model's name.", show_default="the folder's name")
     ] = None,
@@ -39,6 +44,21 @@ def train(
     ] = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Train a model again with the sounds that are new in its folders: the codec stays, the prior is made anew.",
+        ),
+    ] = False,
+    add: Annotated[
+        Path | None,
+        typer.Option("--add", help="As --again, with the sounds of one more folder.", show_default="its own folders"),
+    ] = None,
+    continue_codec: Annotated[
+        bool,
+        typer.Option("--continue-codec", help="As --again, and the codec goes on for a few epochs with all sounds."),
+    ] = False,
     device: Device = "auto",
     devices: Devices = 1,
     num_nodes: NumNodes = 1,
@@ -46,13 +66,23 @@ def train(
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
-    """Train a codec on a folder of sounds (stage 1)."""
+    """Train a codec on a folder of sounds (stage 1), or a whole model again when sounds have come (--again, --add)."""
     from distill import studio
     from distill.compute.processes import Processes
     from distill.events import CodecTrainingCompleteEvent, CorpusScanned
 
     stop = threading.Event()
     processes = Processes(devices, num_nodes, strategy)
+    if again or add is not None or continue_codec:
+        given = {"--name": name, "--out": out, "--overwrite": overwrite, "--resume": resume}
+        refused = [flag for flag, value in given.items() if value]
+        if refused:
+            raise DistillError(
+                f"{refused[0]} is for a new model: leave it out, or leave out --again, --add and --continue-codec."
+            )
+        work = studio.train_again(str(folder), add, continue_codec, overrides, device, stop, processes)
+        _prior_ready(run(work, stop), as_json)
+        return
     events = run(studio.train(folder, name, out, overrides, device, overwrite, resume, stop, processes), stop)
     scanned, done = last(events, CorpusScanned), last(events, CodecTrainingCompleteEvent)
     if as_json:
@@ -100,7 +130,6 @@ def train_prior(
     """Train the prior of a model on the codec's own files (stage 2)."""
     from distill import studio
     from distill.compute.processes import Processes
-    from distill.events import PriorTrainingCompleteEvent
 
     stop = threading.Event()
     processes = Processes(devices, num_nodes, strategy)
@@ -109,6 +138,13 @@ def train_prior(
         model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes
     )  # fmt: skip
     events = run(work, stop)
+    _prior_ready(events, as_json)
+
+
+def _prior_ready(events: list[Event], as_json: bool) -> None:
+    """What is answered when a prior is trained."""
+    from distill.events import PriorRaceRound, PriorTrainingCompleteEvent
+
     done = last(events, PriorTrainingCompleteEvent)
     if as_json:
         emit(
@@ -122,6 +158,7 @@ def train_prior(
             ngram_bits_per_code=done.ngram_bits_per_code,
             overfitting_gap=done.overfitting_gap,
             memorization={"flag": done.memorization_flag, "message": done.memorization_message},
+            race=[event.to_dict() for event in events if isinstance(event, PriorRaceRound)],
             tokens_per_second=done.tokens_per_second,
             seconds=done.seconds,
             stopped_early=done.stopped_early,

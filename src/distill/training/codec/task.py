@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,9 @@ class CodecTask:
         settings: CodecSettings,
         on_best: Callable[[Best], Sequence[Event] | None],
         previews: CodecPreviews | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """`start`: weights to go on from, in place of those that the program ships."""
         self.corpus = corpus
         self.settings = settings
         self.on_best = on_best
@@ -118,7 +120,9 @@ class CodecTask:
         self.epoch = 0
         self.source = CropSource(corpus)
         self.codec = ConvVQVAE(settings.architecture(), corpus.spectrogram)
-        if settings.pretrained:
+        if start is not None:
+            self.codec.load_state_dict(dict(start))
+        elif settings.pretrained:
             start_from(self.codec, "codec")
         self.codec.typical_level_db.fill_(statistics.median(self.source.levels))
         self.objective = CodecObjective(self.codec, settings.commitment_weight, settings.level_dropout)

@@ -1,11 +1,12 @@
 """Stage 1: training the codec and saving it."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from lightning_fabric import Fabric
+from torch import Tensor
 
 import distill
 from distill.corpus.sounds import Corpus
@@ -29,6 +30,7 @@ def train_codec(
     fabric: Fabric,
     stop: threading.Event | None = None,
     resumed: UnfinishedRun | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Generator[Event, None, None]:
     """Train a codec and save it, the best epoch as it happens.
 
@@ -36,6 +38,7 @@ def train_codec(
         model: the `.distill` file to make.
         stop: set it to end the training after the current step, the best epoch kept.
         resumed: the run to go on with.
+        start: weights of a codec to go on from, in place of those that the program ships.
 
     Raises:
         DistillError: the run that is resumed is not one of this training, the training was stopped before there was
@@ -69,7 +72,7 @@ def train_codec(
     shown = fabric.is_global_zero and settings.preview_every
     previews = CodecPreviews(corpus, model.path, CODEC_STAGE) if shown else None
     best_epochs = BestEpochs(stage, sections)
-    task = CodecTask(corpus, settings, lambda best: best_epochs.keep(task.history, best), previews)
+    task = CodecTask(corpus, settings, lambda best: best_epochs.keep(task.history, best), previews, start)
     trained = yield from train_stage(stage, task, fabric, sections, stop)
     yield CodecTrainingCompleteEvent(
         model=str(model.path),

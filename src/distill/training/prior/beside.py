@@ -17,6 +17,7 @@ from distill.models.endings import fit_endings
 from distill.models.grain import Difference, DrawnGrain, residual
 from distill.models.loudness import fit_loudness
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
+from distill.settings.prior import PriorSettings
 from distill.training.prior.codes import CodeSequences
 
 GRAIN_FRAMES, GRAIN_FILE_FRAMES = 60_000, 4_000
@@ -45,6 +46,12 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
         samples = torch.from_numpy(np.array(stored[:LOUDNESS_SAMPLES], dtype=np.float32)) * peak
         sounds.append((codes[:, : codec.config.rvq_levels], rms_db(samples), peak_db(samples)))
     return {"has_loudness": True, "loudness_state_dict": dict(fit_loudness(codec, sounds).state_dict())}
+
+
+def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:
+    """Settings of a prior that learns to follow wishes, as far as the recordings are there to be described."""
+    described = any(views[0].traits is not None for views in sequences.train)
+    return settings.model_copy(update={"traits": described, "kinds": len(sequences.kind_names)})
 
 
 def learned_scales(sequences: CodeSequences) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from distill.corpus.sounds import Corpus
 from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
-from distill.models.encoding import encode_codes, level_of
+from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.image import ImageCodebook, image_powers, image_vectors
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
@@ -72,6 +72,7 @@ def extract_code_sequences(
     views: int = 1,
     seed: int = 0,
     image: ImageCodebook | None = None,
+    known: Mapping[str, Tensor] = {},
 ) -> Generator[Event, None, CodeSequences]:
     """Encode every file of the corpus, in eval mode, without gradient.
 
@@ -79,6 +80,7 @@ def extract_code_sequences(
         views: how many versions of each training file: itself, then by turns a little higher or lower, and begun a
             fraction of a column later.
         image: of a stereo model, whose codes come as one more level.
+        known: by name the codes of files that are encoded already; of those that are not there any more it is all there is.
 
     Several processes each encode a share of the files and return them all.
     """
@@ -87,16 +89,23 @@ def extract_code_sequences(
     mine: list[tuple[CodeView, ...]] = []
     spread: list[npt.NDArray[np.float32]] = []
     for done, file in share(list(enumerate(files, start=1))):
+        further = file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS and views > 1
+        if file.name in known and not corpus.has(file):
+            mine.append((CodeView(known[file.name], frames=-(-file.samples // HOP_LENGTH)),))
+            spread.append(_decoded_mean_mel(codec, known[file.name]))
+            continue
         mel = corpus.mel(file)
         level = level_of(mel)
         powers = None if image is None else image_powers(corpus.audio(file)[0], corpus.side(file))
-        codes = _with_image(encode_codes(codec, mel, level, device).cpu(), image, powers)
+        codes = known.get(file.name)
+        if codes is None:
+            codes = _with_image(encode_codes(codec, mel, level, device).cpu(), image, powers)
         frames = frame_traits(
             torch.from_numpy(np.asarray(mel, dtype=np.float32)), _samples(corpus, file), corpus.spectrogram
         )
         spread.append(mean_mel(mel))
         found = [_with_traits(CodeView(codes, frames=len(mel)), frames)]
-        if file.split == "train" and file.seconds <= LONGEST_VIEW_SECONDS:
+        if further:
             rng = np.random.default_rng((seed, done))
             for other, from_start, frame, semitones in _other_views(corpus, file, views - 1, rng):
                 codes = encode_codes(codec, other, level, device).cpu()
@@ -116,6 +125,13 @@ def extract_code_sequences(
         kinds.names,
         torch.from_numpy(mels),
     )
+
+
+@torch.no_grad()
+def _decoded_mean_mel(codec: ConvVQVAE, codes: Tensor) -> npt.NDArray[np.float32]:
+    """How a file that is gone is spread over frequency, as far as its codes tell."""
+    middle = codes[:, : codec.config.rvq_levels].to(codec.typical_level_db.device)
+    return mean_mel(decode_codes(codec, middle, float(codec.typical_level_db)).T.cpu().numpy())
 
 
 def _samples(corpus: Corpus, file: CorpusFile) -> npt.NDArray[np.float32]:
@@ -184,16 +200,26 @@ def unpack_codes(
     """
     train, val = [], []
     for file in manifest.files:
-        codes = packed.get(file.name)
-        if codes is None:
-            raise DistillError(f"The model holds no codes of {file.name}. Use --dataset DIR with the sounds.")
-        fits = isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 and len(codes) > 0
-        if not fits or codes.shape[1] != levels or len(codes) % BANDS:
-            raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
-        if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
-            raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+        codes = checked_codes(packed, file, codebook_size, levels)
         if file.split == "train":
-            train.append((CodeView(codes.long(), frames=-(-file.samples // HOP_LENGTH)),))
+            train.append((CodeView(codes, frames=-(-file.samples // HOP_LENGTH)),))
         else:
-            val.append(codes.long())
+            val.append(codes)
     return CodeSequences(tuple(train), tuple(val))
+
+
+def checked_codes(packed: Mapping[str, Tensor], file: CorpusFile, codebook_size: int, levels: int) -> Tensor:
+    """The codes [S, Q] of one file.
+
+    Raises:
+        DistillError: there are none, or they are none of that file's.
+    """
+    codes = packed.get(file.name)
+    if codes is None:
+        raise DistillError(f"The model holds no codes of {file.name}. Use --dataset DIR with the sounds.")
+    fits = isinstance(codes, Tensor) and codes.dtype == torch.int16 and codes.ndim == 2 and len(codes) > 0
+    if not fits or codes.shape[1] != levels or len(codes) % BANDS:
+        raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+    if int(codes.min()) < 0 or int(codes.max()) >= codebook_size:
+        raise DistillError(f"The codes of {file.name} in the model are damaged. Use --dataset DIR with the sounds.")
+    return codes.long()

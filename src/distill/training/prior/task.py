@@ -14,10 +14,12 @@ from torch.optim import AdamW, Optimizer
 from distill.events import Event, PriorEpochMetrics, PriorStepMetrics
 from distill.modelfile.card import LossPoint
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
+from distill.settings.auto import epoch_windows
 from distill.settings.prior import PriorSettings
 from distill.training.prior.asking import asked
 from distill.training.prior.baselines import Baselines
 from distill.training.prior.codes import CodeSequences, CodeView
+from distill.training.prior.judged import judged_by
 from distill.training.prior.memorization import check_memorization
 from distill.training.prior.validation import (
     LN2,
@@ -68,9 +70,13 @@ class PriorTask:
         self.learning_rate = settings.learning_rate
         self.window = settings.seq_len // settings.bands
         windows = sum(math.ceil(self._columns(codes) / self.window) for codes in sequences.train_codes)
-        self.steps_per_epoch = math.ceil(windows / settings.batch_size)
+        positions = sum(map(len, sequences.train_codes))
+        self.windows_per_epoch = epoch_windows(windows, positions, settings.preset, settings.batch_size)
+        self.steps_per_epoch = math.ceil(self.windows_per_epoch / settings.batch_size)
         self.file_count = len(sequences.train) + len(sequences.val)
-        self.baselines = Baselines.of(sequences.train_codes, sequences.val, settings.codebook_size, settings.bands)
+        self.judged = judged_by(sequences.val, settings.bands)
+        self.known = judged_by(sequences.train_codes[:COMPARED_FILES], settings.bands)
+        self.baselines = Baselines.of(sequences.train_codes, self.judged, settings.codebook_size, settings.bands)
         self.history = LossCurve()
 
     def optimizers(self) -> list[Optimizer]:
@@ -82,10 +88,11 @@ class PriorTask:
         """Nothing to prepare."""
 
     def batches(self, epoch: int) -> Iterator[CodeBatch]:
-        """Every file once, in one of its views: the window at its beginning, and the others at new offsets."""
+        """Every file once, in one of its views: the window at its beginning, and the others at new offsets. Of a long
+        corpus a share of those windows, drawn anew each time."""
         rng = np.random.default_rng((self.settings.seed, epoch))
         windows = list(self._train_windows(rng))
-        order = rng.permutation(len(windows))
+        order = rng.permutation(len(windows))[: self.windows_per_epoch]
         for batch in range(self.steps_per_epoch):
             chosen = order[batch :: self.steps_per_epoch]
             made = make_batch([windows[i] for i in chosen], self.settings)
@@ -98,8 +105,8 @@ class PriorTask:
 
     def validate(self, device: torch.device) -> Validation:
         """Loss on the held-out files, and beside it the loss on training files, both in eval mode."""
-        found = validate_prior_epoch(self.prior, self.sequences.val, device)
-        known = validate_prior_epoch(self.prior, self.sequences.train_codes[:COMPARED_FILES], device)
+        found = validate_prior_epoch(self.prior, self.judged, device)
+        known = validate_prior_epoch(self.prior, self.known, device)
         return Validation(found.loss, {"per_level": list(found.per_level), "known_loss": known.loss})
 
     def step_event(self, progressed: Progressed) -> Event:

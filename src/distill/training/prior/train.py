@@ -1,7 +1,9 @@
 """Stage 2: training the prior and saving it. The codec is only read."""
 
+import math
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,22 +11,26 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from distill.corpus.manifest import CorpusManifest
-from distill.events import Event, PriorTrainingCompleteEvent, Warned
-from distill.modelfile.card import PriorMetadata
+from distill.events import Event, PriorStepMetrics, PriorTrainingCompleteEvent, TrainingStarted, Warned
+from distill.modelfile.card import ModelCard, PriorMetadata, RacedPrior
 from distill.settings.auto import Resolved
-from distill.settings.prior import PriorSettings
+from distill.settings.prior import PriorSettings, PriorSize
 from distill.training.prior.codes import CodeSequences, pack_codes
 from distill.training.prior.memorization import check_memorization
+from distill.training.prior.race import Raced, race_sizes
 from distill.training.prior.task import PriorTask
 from distill.training.prior.validation import LN2, compute_perplexity, overfitting_gap
+from distill.training.run import Best
 from distill.training.stage import BestEpochs, ModelInTraining, Stage, Trained, train_stage
 from distill.training.unfinished import UnfinishedRun
 
 PRIOR_STAGE = "prior"
 
 
-SAID_BEFORE = {"training_date", "corpus_digest", "hidden_size", "num_layers", "num_heads", "parameters"}
-"""Parts of the metadata that `TrainingStarted` and the model's file say, not the last event."""
+SAID_BEFORE = {"training_date", "corpus_digest", "hidden_size", "num_layers", "num_heads", "parameters", "race"}
+"""Parts of the metadata that earlier events and the model's file say, not the last event."""
+IN_RACE = "in race"
+"""In the state of an unfinished run: it was put down before a size was chosen, so that the race is run again."""
 
 
 def train_prior(
@@ -38,6 +44,8 @@ def train_prior(
     embed_codes: bool = True,
     resumed: UnfinishedRun | None = None,
     beside: Mapping[str, Any] = {},
+    sizes: Sequence[PriorSize] = (),
+    at_the_end: bool = False,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in a file and save it in the same file, the best epoch as it happens.
 
@@ -50,33 +58,55 @@ def train_prior(
         embed_codes: keep the codes in the file, so that the prior can be trained again without the recordings.
         resumed: the run to go on with.
         beside: further keys of the file, learned from the same codes (`training.prior.beside`).
+        sizes: sizes that race, if the corpus is to choose one (`training.prior.race`).
+        at_the_end: write the file once, when the training is over or stopped; till then nothing is put down anywhere.
 
     Raises:
         DistillError: the run that is resumed is not one of this training, the training was stopped before its first
             epoch ended, or that cannot be saved.
     """
     assert model.opened is not None
-    settings = resolved.settings
-    fabric.seed_everything(settings.seed, verbose=False)  # whatever was drawn while the sounds were encoded
+    fabric.seed_everything(resolved.settings.seed, verbose=False)  # whatever was drawn while the sounds were encoded
     kept_codes = model.opened.codes  # of files that are not there any more
-    stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed)
+    codes = {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {}
+    stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed, put_down=not at_the_end)
+    raced: Raced | None = None
+    before = () if resumed is None else _race_of(model.opened.card, resolved.settings)
+    lowest = math.inf
 
-    def sections(trained: Trained) -> dict[str, Any]:
+    def sections(task: PriorTask, trained: Trained) -> dict[str, Any]:
         return {
             "has_prior": True,
             "prior_state_dict": trained.weights("prior"),
-            "prior_config": settings.architecture(),
-            "prior_training_config": settings,
-            "prior_metadata": describe_prior(trained, task, manifest),
+            "prior_config": task.settings.architecture(),
+            "prior_training_config": task.settings,
+            "prior_metadata": describe_prior(trained, task, manifest, raced, before),
             "has_codes": embed_codes,
-            "codes": {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {},
+            "codes": codes,
             **beside,
         }
 
-    best_epochs = BestEpochs(stage, sections)
-    task = PriorTask(sequences, codebooks, settings, lambda best: best_epochs.keep(task.history, best))
-    trained = yield from train_stage(stage, task, fabric, sections, stop)
-    found = describe_prior(trained, task, manifest)
+    def new_task(settings: PriorSettings) -> PriorTask:
+        own = replace(stage, resolved=Resolved(settings, resolved.origin))
+        kept = BestEpochs(own, lambda trained: sections(task, trained))
+
+        def keep(best: Best) -> Sequence[Event]:
+            nonlocal lowest
+            if at_the_end or best.validation.score >= lowest:  # while several sizes race
+                return []
+            lowest = best.validation.score
+            return kept.keep(task.history, best)
+
+        task = PriorTask(sequences, codebooks, settings, keep)
+        return task
+
+    if sizes and (resumed is None or IN_RACE in resumed.state):
+        stage, raced = yield from _race_first(stage, sizes, new_task, fabric, stop)
+        lowest = math.inf  # the winner's epochs count now, whoever was ahead
+    task = new_task(stage.resolved.settings)
+    training = train_stage(stage, task, fabric, lambda trained: sections(task, trained), stop)
+    trained = yield from training if raced is None else _after_race(training, raced)
+    found = describe_prior(trained, task, manifest, raced, before)
     if found.bits_per_code >= task.baselines.best:
         yield Warned(task.baselines.not_beaten(found.bits_per_code))
     yield PriorTrainingCompleteEvent(
@@ -86,8 +116,61 @@ def train_prior(
     )
 
 
-def describe_prior(trained: Trained, task: PriorTask, manifest: CorpusManifest) -> PriorMetadata:
-    """What the model's file says of its prior."""
+def _race_first(
+    stage: Stage,
+    sizes: Sequence[PriorSize],
+    new_task: Callable[[PriorSettings], PriorTask],
+    fabric: Fabric,
+    stop: threading.Event | None,
+) -> Generator[Event, None, tuple[Stage, Raced]]:
+    """Let sizes race -> the stage as the winner goes on with it, from where it stands, and what the race leaves."""
+    checkpoints = stage.checkpoints()
+    checkpoints.load()  # whether it is of this training: what is to be resumed is the race itself
+    if fabric.is_global_zero:
+        yield from checkpoints.save(lambda: {IN_RACE: True})
+    raced = yield from race_sizes(sizes, stage.resolved.settings, new_task, fabric, stop)
+    winning = replace(stage, resolved=Resolved(raced.settings, stage.resolved.origin))
+    return replace(winning, resumed=UnfinishedRun(**winning.checkpoints().about, state=raced.state)), raced
+
+
+def _race_of(card: ModelCard, settings: PriorSettings) -> tuple[RacedPrior, ...]:
+    """The race, as the file says, in which the size of a run was chosen that is resumed after it."""
+    race = () if card.prior_metadata is None else card.prior_metadata.race
+    size = settings.hidden_size, settings.num_layers, settings.num_heads
+    won = any(each.goes_on and size == (each.hidden_size, each.num_layers, each.num_heads) for each in race)
+    return race if won else ()
+
+
+def _after_race(training: Generator[Event, None, Trained], raced: Raced) -> Generator[Event, None, Trained]:
+    """The winner's training, with what was said of it in the race where it begins, and steps counted on from there."""
+    while True:
+        try:
+            event = next(training)
+        except StopIteration as end:
+            trained: Trained = end.value
+            return trained
+        if isinstance(event, PriorStepMetrics):
+            event = replace(event, step=event.step + raced.steps, total_steps=event.total_steps + raced.steps)
+        yield event
+        if isinstance(event, TrainingStarted):
+            yield from raced.said
+
+
+def describe_prior(
+    trained: Trained,
+    task: PriorTask,
+    manifest: CorpusManifest,
+    raced: Raced | None = None,
+    race: tuple[RacedPrior, ...] = (),
+) -> PriorMetadata:
+    """What the model's file says of its prior.
+
+    Args:
+        raced: the race that came first.
+        race: where that was in the run that is resumed, what the file says of it.
+    """
+    if raced is not None:
+        race = tuple(RacedPrior(**asdict(size)) for size in raced.last.sizes)
     best, settings = trained.best.validation, task.settings
     perplexity = compute_perplexity(best.score)
     flag, message = check_memorization(perplexity, settings.codebook_size, len(manifest.files))
@@ -105,9 +188,10 @@ def describe_prior(trained: Trained, task: PriorTask, manifest: CorpusManifest) 
         ngram_bits_per_code=task.baselines.ngram,
         overfitting_gap=overfitting_gap(best),
         tokens_per_second=trained.items_per_second,
-        seconds=trained.seconds,
+        seconds=trained.seconds + (0.0 if raced is None else raced.seconds),
         memorization_flag=flag,
         memorization_message=message,
         training_date=datetime.now(UTC).isoformat(timespec="seconds"),
         corpus_digest=manifest.digest,
+        race=race,
     )

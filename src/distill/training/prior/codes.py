@@ -115,9 +115,9 @@ def extract_code_sequences(
         mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
     every = list(zip(files, gathered(mine, len(files)), strict=True))
-    known = [place for place, file in enumerate(files) if file.split == "train"]
-    mels = np.stack(gathered(spread, len(files)))[known]
-    kinds = find_kinds([files[place].name for place in known], mels)
+    learned_from = [place for place, file in enumerate(files) if file.split == "train"]
+    mels = np.stack(gathered(spread, len(files)))[learned_from]
+    kinds = find_kinds([files[place].name for place in learned_from], mels)
     return CodeSequences(
         tuple(found for file, found in every if file.split == "train"),
         tuple(found[0].codes for file, found in every if file.split == "val"),

@@ -175,7 +175,6 @@ MUTANTS = (
     Mutant("evaluate judges the mix's image", "evaluation/scores.py", "with_own_image(wave, planes, native_rate, stereo=True)", "wave.expand(2, -1)", "models/test_image.py"),
     Mutant("a mono reader pays for the side", "audio/reading.py", "range(1 + (two and with_side))", "range(1 + two)", "audio/test_stereo.py"),
     Mutant("right is drawn above left", "audio/pictures.py", "in reversed(channels)", "in channels", "audio/test_pictures.py"),
-    Mutant("a model of two channels makes one", "models/image.py", "return middle[None] if image is None else widened(middle, image)", "return middle[None]", "models/test_image.py"),
 )  # fmt: skip
 
 

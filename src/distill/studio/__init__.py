@@ -5,6 +5,7 @@ from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
 from distill.studio.generating import generate
 from distill.studio.looking import look, said_of_pieces
+from distill.studio.novelty import novelty, where
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
@@ -17,10 +18,12 @@ __all__ = [
     "generate",
     "info",
     "look",
+    "novelty",
     "reconstruct",
     "resolve_prior",
     "said_of_pieces",
     "train",
     "train_prior_for",
     "train_synth_for",
+    "where",
 ]

@@ -6,25 +6,9 @@ import pytest
 
 from distill.novelty.limit import RunLimit
 from distill.settings.geometry import BANDS
+from verbatim import longest_common_run
 
 Codes = npt.NDArray[np.integer]
-
-
-def longest_common_run(sound: Codes, recordings: list[Codes], levels: int) -> int:
-    """By trying every pair of positions of the same band."""
-    best = 0
-    for recording in recordings:
-        for here in range(len(sound)):
-            for there in range(here % BANDS, len(recording), BANDS):
-                run = 0
-                while (
-                    here + run < len(sound)
-                    and there + run < len(recording)
-                    and (sound[here + run, :levels] == recording[there + run, :levels]).all()
-                ):
-                    run += 1
-                best = max(best, run)
-    return best
 
 
 def a_player_back(limit: RunLimit, recording: Codes, size: int, seed: int) -> Codes:

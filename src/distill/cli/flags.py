@@ -33,7 +33,9 @@ def settings_flags(
         signature = inspect.signature(command)
         kept = [p for name, p in signature.parameters.items() if name != "overrides"]
         flags = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(knob, unset.get(name)))
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(knob, unset.get(name))
+            )
             for name, knob in knobs.items()
         ]
 

@@ -75,6 +75,8 @@ class Screen:
                     self.say(f"step {event.step}/{event.total_steps}, loss {event.loss:.3f}, {left}")
             case ev.CodecEpochMetrics() | ev.PriorEpochMetrics() | ev.SynthesiserEpochMetrics():
                 self._epoch(event)
+            case ev.Judgement():
+                self.say(f"Novelty: {event.verdict}. {event.sentence}", "bold yellow" if event.is_warning else None)
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():

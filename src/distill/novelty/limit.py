@@ -28,7 +28,11 @@ class RunLimit:
     """
 
     def __init__(
-        self, recordings: Sequence[Codes], longest: int, levels: int = 1, loud: Sequence[npt.NDArray[np.bool_]] | None = None
+        self,
+        recordings: Sequence[Codes],
+        longest: int,
+        levels: int = 1,
+        loud: Sequence[npt.NDArray[np.bool_]] | None = None,
     ) -> None:
         """
         Args:
@@ -53,7 +57,9 @@ class RunLimit:
             below = _mixed(np.asarray(codes)[longest:, : levels - 1])
             keys = hashes ^ below
             last = np.asarray(codes)[longest:, levels - 1]
-            counts = np.ones(len(keys), dtype=bool) if loud is None else _sounding(np.repeat(loud[number], BANDS), longest)
+            counts = (
+                np.ones(len(keys), dtype=bool) if loud is None else _sounding(np.repeat(loud[number], BANDS), longest)
+            )
             for key, code in zip(keys[counts].tolist(), last[counts].tolist(), strict=True):
                 found.setdefault(key, set()).add(code)
         self._after = {key: frozenset(codes) for key, codes in found.items()}

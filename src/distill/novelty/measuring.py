@@ -4,15 +4,14 @@ The null is each recording that was held out, against the training files, and ea
 material that repeats itself gets a fair baseline.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from distill.novelty.nearest import SHARES, Compared, Corpus, Match, seconds_of
+from distill.novelty.nearest import Compared, Corpus, Match, seconds_of
 from distill.novelty.runs import NO_RUN, KnownCodes, Run
 from distill.novelty.sounds import Heard, loud_columns, pieces, positions_in_seconds
 from distill.novelty.statistics import Null, Values

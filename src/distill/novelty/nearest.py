@@ -153,7 +153,9 @@ class _Best:
         for length, least, (begins, at) in zip(self.lengths, self.least, self.place, strict=True):
             owner = int(corpus.owner[at])
             frames = WINDOW_FRAMES + STEP_FRAMES * (length - 1)
-            matches.append(Match(_logarithm(least), owner, at - int(corpus.first[owner]) - WINDOW_FRAMES, begins, frames))
+            matches.append(
+                Match(_logarithm(least), owner, at - int(corpus.first[owner]) - WINDOW_FRAMES, begins, frames)
+            )
         farness = float((self.nearest + self.soft).sum() / (self.squares + self.soft).sum())
         return Compared(tuple(matches), _logarithm(farness))
 

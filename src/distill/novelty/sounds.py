@@ -7,7 +7,6 @@ nearer to the corpus for being smooth.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -24,7 +24,9 @@ class Null(NamedTuple):
     @classmethod
     def of(cls, values: Sequence[float], recordings: Sequence[Any]) -> "Null":
         """`recordings`: which recording each value is of."""
-        _, which, counts = np.unique(np.array([str(each) for each in recordings]), return_inverse=True, return_counts=True)
+        _, which, counts = np.unique(
+            np.array([str(each) for each in recordings]), return_inverse=True, return_counts=True
+        )
         return cls(np.asarray(values, dtype=np.float64), 1.0 / counts[which])
 
     @property
@@ -37,7 +39,7 @@ class Null(NamedTuple):
         tail, where those are too few to count, at most what Student's t with the spread of the null's lower half says."""
         count = self.recordings
         below = (self.weights * (self.values[None] <= np.asarray(values)[:, None])).sum(1)
-        ranked = (1.0 + below) / (count + 1.0)
+        ranked: Values = (1.0 + below) / (count + 1.0)
         centre = self.quantile(0.5)
         lower = self.values < centre
         if count < 3 or not lower.any():
@@ -45,7 +47,8 @@ class Null(NamedTuple):
         spread = float(np.sqrt(np.average((self.values[lower] - centre) ** 2, weights=self.weights[lower])))
         away = (np.asarray(values) - centre) / max(spread * np.sqrt(1.0 + 1.0 / count), 1e-9)
         tail = t.cdf(away, df=max(1.0, count - 1.0))
-        return np.where(ranked <= TAIL + 1.0 / (count + 1.0), np.minimum(tail, ranked), ranked)
+        found: Values = np.where(ranked <= TAIL + 1.0 / (count + 1.0), np.minimum(tail, ranked), ranked)
+        return found
 
     def quantile(self, share: float) -> float:
         """The value that this share of the null lies under."""

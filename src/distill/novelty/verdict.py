@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from distill.events import Event
+from distill.events import Judgement
+from distill.modelfile.card import NoveltySummary
 from distill.novelty.measuring import SoundNovelty, Yardstick
 from distill.novelty.sounds import positions_in_seconds
 from distill.novelty.statistics import shift, standing_out, wilson
@@ -46,13 +47,10 @@ SAID: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class NoveltyReport(Event):
+class NoveltyReport(Judgement):
     """How new sounds are, and what they were judged by."""
 
     model: str
-    verdict: Verdict
-    reason: str
-    """The figure that decided, in words."""
     copy_rate: float
     copy_rate_interval: tuple[float, float]
     """95 % (Wilson)."""
@@ -75,6 +73,26 @@ class NoveltyReport(Event):
         """The verdict in plain words."""
         return f"{SAID[self.verdict]} {self.reason}".strip()
 
+    @property
+    def is_warning(self) -> bool:
+        """Whether the user should do something about it."""
+        return self.verdict in ("copies", "close to the source", "not like your sounds yet")
+
+    def summary(self, training_date: str) -> NoveltySummary:
+        """What is kept in the model's file; `training_date`: of the prior that was judged."""
+        return NoveltySummary(
+            verdict=self.verdict,
+            reason=self.reason,
+            copy_rate=self.copy_rate,
+            copy_rate_interval=self.copy_rate_interval,
+            p_value=self.p_value,
+            coherence_z=self.coherence_z,
+            power=self.power,
+            recordings=self.recordings,
+            sounds=len(self.sounds),
+            training_date=training_date,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
         plain = asdict(self)
@@ -82,7 +100,11 @@ class NoveltyReport(Event):
             {
                 "file": each["name"],
                 "nearest": {"file": each["nearest"], "seconds": each["nearest_seconds"], "at": each["at_seconds"]},
-                **{name: each[name] for name in each if name not in ("name", "nearest", "nearest_seconds", "at_seconds")},
+                **{
+                    name: each[name]
+                    for name in each
+                    if name not in ("name", "nearest", "nearest_seconds", "at_seconds")
+                },
             }
             for each in plain.pop("sounds")
         ]
@@ -157,7 +179,10 @@ def decide(
     if copied:
         return "close to the source", counted
     if recordings < ENOUGH_RECORDINGS:
-        return "not enough material to tell", f"The baseline is of {recordings} recordings; it takes {ENOUGH_RECORDINGS}."
+        return (
+            "not enough material to tell",
+            f"The baseline is of {recordings} recordings; it takes {ENOUGH_RECORDINGS}.",
+        )
     if nearer_p < NEARER_BELOW and nearer_chance < NEARER_CHANCE:
         return "close to the source", (
             f"As a whole they are nearer than unseen recordings (p {nearer_p:.2g}), though none of them alone is surely a copy."

@@ -12,6 +12,7 @@ from torch import Tensor
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import read_audio
 from distill.compute.device import choose_device
+from distill.corpus.manifest import CorpusManifest
 from distill.corpus.scan import reopen
 from distill.corpus.sounds import Corpus as Recordings
 from distill.errors import DistillError, Stopped
@@ -26,18 +27,20 @@ from distill.models.sampling import clip_generator
 from distill.novelty.measuring import Judged, Known, Yardstick, corpus_of
 from distill.novelty.power import power_of
 from distill.novelty.sounds import as_decoded, floored
-from distill.novelty.verdict import NoveltyReport, judge
+from distill.novelty.verdict import judge
 from distill.novelty.where import WhereReport, sources
 from distill.settings.generation import NOT_OF_CODES, GenerationSettings
 from distill.settings.geometry import BANDS
 from distill.studio.evaluating import sounds_in
-from distill.studio.prior_training import levels_of
 from distill.studio.stopping import stoppable
-from distill.training.prior.codes import extract_code_sequences, unpack_codes
+from distill.training.prior.codes import CodeSequences, extract_code_sequences, unpack_codes
+from distill.training.stage import ModelInTraining
 
 STOPPED = "Stopped before the sounds were judged."
 COUNT = 64
 """Sounds that are made to be judged."""
+QUICK = GenerationSettings(count=32, seed=0)
+"""What is made to be judged when a prior has been trained."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ def novelty(
     dataset: Path | None = None,
     device: str = "auto",
     stop: threading.Event | None = None,
-) -> Generator[Event, None, NoveltyReport]:
-    """Judge sounds by what the model's own unseen material gives; the report is the last event, and what is returned.
+) -> Generator[Event, None, None]:
+    """Judge sounds by what the model's own unseen material gives; the report is the last event.
 
     Args:
         files: sounds, or folders of them, that are judged; None: new ones are made.
@@ -106,12 +109,36 @@ def novelty(
     power = power_of(material.codec, yardstick, material.train)
     report = judge(str(path), yardstick, found, power, request)
     yield report
-    return report
+
+
+def novelty_after_training(
+    file: ModelInTraining, sequences: CodeSequences, manifest: CorpusManifest
+) -> Generator[Event, None, None]:
+    """A quick copy test of a prior that was just trained: its verdict is said, and kept in the model's file.
+
+    Args:
+        sequences: the codes it was trained on, and those that were held out.
+    """
+    try:
+        loaded = load_model(file.path)
+        made = loaded.card.prior_metadata
+        if made is None:
+            return
+        material = yield from _as_material(loaded.codec, sequences, manifest, None)
+        yardstick = material.yardstick(loaded.card.spectrogram_config)
+        sounds = yield from _generated(loaded, QUICK)
+        power = power_of(loaded.codec, yardstick, material.train)
+        report = judge(str(file.path), yardstick, list(yardstick.measure(sounds)), power, QUICK.model_dump())
+        summary = report.summary(made.training_date)
+        yield from file.write(lambda held: {**held, "novelty": summary})
+        yield report
+    except DistillError as error:
+        yield Warned(f"Whether the sounds are new was not found out: {error}")
 
 
 def where(
     file: Path, model: str, dataset: Path | None = None, device: str = "auto", stop: threading.Event | None = None
-) -> Generator[Event, None, WhereReport]:
+) -> Generator[Event, None, None]:
     """For every second of a sound, which recording of the model's is nearest; the report is the last event.
 
     Raises:
@@ -127,11 +154,8 @@ def where(
     yield Progress("comparing the recordings with each other", 0, 1)
     yardstick = material.yardstick(opened.card.spectrogram_config)
     judged = _judged(material.codec, file.name, samples, opened, chosen)
-    report = WhereReport(
-        str(path), str(file), round(yardstick.null.recordings), tuple(sources(yardstick, judged))
-    )
+    report = WhereReport(str(path), str(file), round(yardstick.null.recordings), tuple(sources(yardstick, judged)))
     yield report
-    return report
 
 
 def _material(
@@ -144,10 +168,9 @@ def _material(
     """
     card, codec = opened.card, opened.codec(device)
     manifest = card.corpus_manifest
-    levels = card.vqvae_config.rvq_levels
     recordings: Recordings | None = None
     if card.has_codes and dataset is None and not recorded:
-        sequences = unpack_codes(opened.codes, manifest, card.vqvae_config.codebook_size, levels_of(card))
+        sequences = unpack_codes(opened.codes, manifest, card.vqvae_config.codebook_size, card.prior_levels)
     else:
         try:
             recordings = yield from reopen(manifest, dataset, card.spectrogram_config)
@@ -159,17 +182,24 @@ def _material(
                 "to, and less is noticed. Say with --dataset DIR where they are now."
             )
         if card.has_codes:
-            sequences = unpack_codes(opened.codes, manifest, card.vqvae_config.codebook_size, levels_of(card))
+            sequences = unpack_codes(opened.codes, manifest, card.vqvae_config.codebook_size, card.prior_levels)
         else:
             assert recordings is not None
             sequences = yield from extract_code_sequences(codec, recordings, device)
+    return (yield from _as_material(codec, sequences, manifest, recordings if recorded else None))
+
+
+def _as_material(
+    codec: ConvVQVAE, sequences: CodeSequences, manifest: CorpusManifest, recordings: Recordings | None
+) -> Generator[Event, None, Material]:
+    levels = codec.config.rvq_levels
     train, held_out = iter(sequences.train_codes), iter(sequences.val)
     known: dict[str, list[Known]] = {"train": [], "val": []}
     for number, file in enumerate(manifest.files, start=1):
         codes = next(train if file.split == "train" else held_out)[:, :levels]
-        frames = card.spectrogram_config.frames(file.samples)
+        frames = codec.spectrogram.frames(file.samples)
         mels = [as_decoded(codec, codes, frames)]
-        if recordings is not None and recorded:
+        if recordings is not None:
             mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32))))
         # The pieces of a recording are of one group, and each is a sound of its own here.
         group = file.group if file.span is None else len(manifest.files) + number
@@ -224,7 +254,11 @@ def _given(
 
 
 def _judged(
-    codec: ConvVQVAE, name: str, samples: np.ndarray, opened: OpenedModel, device: torch.device  # type: ignore[type-arg]
+    codec: ConvVQVAE,
+    name: str,
+    samples: np.ndarray,
+    opened: OpenedModel,
+    device: torch.device,
 ) -> Judged:
     mel = torch.cat(list(log_mel_blocks(samples, opened.card.spectrogram_config)), dim=1).T
     frames = mel.contiguous().numpy()

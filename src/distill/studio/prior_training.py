@@ -15,6 +15,7 @@ from distill.models.image import IMAGE_DIM
 from distill.settings.auto import Resolved, prior_auto, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
+from distill.studio.novelty import novelty_after_training
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
@@ -33,8 +34,13 @@ def train_prior_for(
     resume: bool = False,
     stop: threading.Event | None = None,
     processes: Processes = ONE,
+    novelty: bool = True,
 ) -> Generator[Event, None, None]:
-    """Stage 2: train a prior on the files the model's codec was trained on, and save it in the same file."""
+    """Stage 2: train a prior on the files the model's codec was trained on, and save it in the same file.
+
+    Args:
+        novelty: judge some of its sounds when it is trained, and keep the verdict in the file.
+    """
     opening = open_for_stage(PRIOR_STAGE, model, lambda card: card.has_prior, overrides, overwrite, resume)
     with opening as begun:
         check_processes(processes, choose_device(device))
@@ -50,7 +56,7 @@ def train_prior_for(
             manifest = card.corpus_manifest
             yield Warned(f"{manifest.folder} is not there: the prior learns from the codes that are in the model.")
             config = card.vqvae_config
-            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, levels_of(card))
+            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, card.prior_levels)
         else:
             reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
             corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
@@ -73,11 +79,8 @@ def train_prior_for(
             resumed,
             beside,
         )
-
-
-def levels_of(card: ModelCard) -> int:
-    """Levels of codes that the prior of a model learns: the codec's, and one for a stereo image."""
-    return card.vqvae_config.rvq_levels + (card.image_size is not None)
+        if novelty and fabric.is_global_zero and not (stop is not None and stop.is_set()):
+            yield from novelty_after_training(begun.file, sequences, manifest)
 
 
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
@@ -91,7 +94,7 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
     fixed = {
         "codebook_size": codec.codebook_size,
         "codebook_dim": codec.codebook_dim + (0 if card.image_size is None else IMAGE_DIM),
-        "rvq_levels": levels_of(card),
+        "rvq_levels": card.prior_levels,
         "bands": BANDS,
         "seq_len": max(1, columns_wanted) * BANDS,
     }

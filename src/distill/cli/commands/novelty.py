@@ -66,7 +66,7 @@ def where(
 
 def _show(report: "NoveltyReport") -> None:
     low, high = report.copy_rate_interval
-    print(f"{report.verdict}: {report.sentence}")
+    print(f"{report.verdict}. {report.sentence}")
     print(
         f"copied {report.copy_rate:.0%} of {len(report.sounds)} (95 %: {low:.0%} to {high:.0%}); nearer than unseen recordings "
         f"p {report.p_value:.2g}; farther z {report.coherence_z:.1f}; baseline of {report.recordings} recordings"

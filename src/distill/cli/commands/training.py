@@ -88,6 +88,12 @@ def train_prior(
             help="Keep the codes of the recordings in the file: enough to train again, or to approximate them.",
         ),
     ] = True,
+    novelty: Annotated[
+        bool,
+        typer.Option(
+            "--novelty/--no-novelty", help="Judge some of its sounds at the end: new, or recordings played back?"
+        ),
+    ] = True,
     overwrite: Overwrite = False,
     resume: Resume = False,
     device: Device = "auto",
@@ -101,12 +107,13 @@ def train_prior(
     from distill import studio
     from distill.compute.processes import Processes
     from distill.events import PriorTrainingCompleteEvent
+    from distill.novelty.verdict import NoveltyReport
 
     stop = threading.Event()
     processes = Processes(devices, num_nodes, strategy)
     overwrite = overwrite or (not resume and _agrees_to_replace(model))
     work = studio.train_prior_for(
-        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes
+        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes, novelty
     )  # fmt: skip
     events = run(work, stop)
     done = last(events, PriorTrainingCompleteEvent)
@@ -125,6 +132,14 @@ def train_prior(
             tokens_per_second=done.tokens_per_second,
             seconds=done.seconds,
             stopped_early=done.stopped_early,
+            novelty=next(
+                (
+                    event.summary("").model_dump(exclude={"training_date"})
+                    for event in events
+                    if isinstance(event, NoveltyReport)
+                ),
+                None,
+            ),
         )
     else:
         _say_next("generate", done.model, "--count 8")

@@ -4,9 +4,10 @@ The null is each recording that was held out, against the training files, and ea
 material that repeats itself gets a fair baseline.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -15,11 +16,12 @@ from distill.novelty.nearest import Compared, Corpus, Match, seconds_of
 from distill.novelty.runs import NO_RUN, KnownCodes, Run
 from distill.novelty.sounds import Heard, loud_columns, pieces, positions_in_seconds
 from distill.novelty.statistics import Null, Values
-from distill.settings.geometry import BANDS
+from distill.settings.geometry import BANDS, SpectrogramConfig
 
 PIECES_OF_A_FILE = 4
 """Pieces of a recording that the null is made of at most, evenly spread over it."""
 MOST_NULL_PIECES = 400
+STANDS_OUT = 0.05
 AT_ONCE = 64
 """Pieces that are compared together."""
 
@@ -79,96 +81,159 @@ class SoundNovelty:
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """The corpus to compare with, and what is to be expected of sounds that were not copied from it."""
+class Scale:
+    """What is to be expected of sounds that were not copied, where recordings are heard in one way: decoded, or as they are."""
 
     corpus: Corpus
-    known: KnownCodes
-    null: Null
-    """Of scores."""
-    recording_scores: Values
-    """[recordings] scores, and farness, of each recording of the null."""
-    recording_farness: Values
+    owners: tuple[str, ...]
+    """The recording of each piece of the null."""
     centres: Values
     """[shares] middle of the null at each share of a piece, and the spread of its lower half."""
     spreads: Values
-    longest_run: int
-    """Positions of the longest run of all levels among the null's pieces."""
-    levels: int
+    null: Null
+    """Of scores."""
+    farness: Values
+    """Of the same pieces."""
 
     @classmethod
-    def of(cls, corpus: Corpus, train: Sequence[Known], held_out: Sequence[Known]) -> "Yardstick":
-        """Measure the null."""
-        recordings = [*train, *held_out]
-        cut = _null_pieces(recordings)
-        found = compared(corpus, [piece for _, piece in cut])
-        owners = [name for name, _ in cut]
+    def of(cls, train: Sequence[Heard], held_out: Sequence[Heard], spectrogram: SpectrogramConfig) -> "Scale":
+        """Measure the null: each recording against the training files of other groups."""
+        corpus = Corpus(train, spectrogram)
+        cut = _null_pieces([*train, *held_out])
+        owners = tuple(piece.name for piece in cut)
+        found = compared(corpus, cut)
         values = np.array([[match.unexplained for match in each.matches] for each in found])
         nulls = [Null.of(list(column), owners) for column in values.T]
         centres = np.array([null.quantile(0.5) for null in nulls])
         spreads = np.array([_lower_spread(null, centre) for null, centre in zip(nulls, centres, strict=True)])
         scores = ((values - centres) / spreads).min(1)
-        farness = np.array([each.farness for each in found])
-        known = KnownCodes([each.codes.numpy() for each in train], [each.group for each in train])
-        levels = train[0].codes.shape[1]
-        runs = [_run_of(known, each.codes, each.mels[0], levels, each.group) for each in recordings[:MOST_NULL_PIECES]]
-        names = sorted(set(owners))
-        by_name = {name: [i for i, owner in enumerate(owners) if owner == name] for name in names}
         return cls(
             corpus,
-            known,
-            Null.of(list(scores), owners),
-            np.array([scores[by_name[name]].mean() for name in names]),
-            np.array([farness[by_name[name]].mean() for name in names]),
+            owners,
             centres,
             spreads,
-            max((run.positions for run in runs), default=0),
-            levels,
+            Null.of(list(scores), owners),
+            np.array([each.farness for each in found]),
         )
 
-    def score(self, each: Compared) -> tuple[float, Match]:
-        """How near a piece is, and by which stretch."""
-        scores = (np.array([match.unexplained for match in each.matches]) - self.centres) / self.spreads
+    def placed(self, piece: Heard, found: Compared) -> "Placed":
+        """What a comparison means on this scale."""
+        scores = (np.array([match.unexplained for match in found.matches]) - self.centres) / self.spreads
         best = int(scores.argmin())
-        return float(scores[best]), each.matches[best]
+        match = found.matches[best]
+        p = float(self.null.p(scores[best : best + 1])[0])
+        return Placed(piece, self.corpus.sounds[match.sound].name, match, float(scores[best]), p, found.farness)
+
+    def means(self, values: Values) -> dict[str, float]:
+        """The mean of a recording's pieces, for each recording."""
+        owners = np.array(self.owners)
+        return {name: float(values[owners == name].mean()) for name in sorted(set(self.owners))}
+
+
+class Placed(NamedTuple):
+    """A piece of a sound beside what it is nearest to."""
+
+    piece: Heard
+    nearest: str
+    match: Match
+    score: float
+    p: float
+    farness: float
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The corpus to compare with, and what is to be expected of sounds that were not copied from it."""
+
+    scales: tuple[Scale, ...]
+    """One for each way in which the recordings are heard."""
+    known: KnownCodes
+    levels: int
+    recording_scores: Values
+    """[recordings] scores, and farness, of each recording of the null."""
+    recording_farness: Values
+    longest_run: int
+    """Positions of the longest run of all levels among the null's recordings."""
+
+    @classmethod
+    def of(cls, train: Sequence[Known], held_out: Sequence[Known], spectrogram: SpectrogramConfig) -> "Yardstick":
+        """Measure the null."""
+        scales = tuple(
+            Scale.of(_heard(train, number), _heard(held_out, number), spectrogram)
+            for number in range(len(train[0].mels))
+        )
+        known = KnownCodes([each.codes.numpy() for each in train], [each.group for each in train])
+        levels = train[0].codes.shape[1]
+        some = [*train, *held_out][:MOST_NULL_PIECES]
+        runs = [_run_of(known, each.codes, each.mels[0], levels, each.group) for each in some]
+        return cls(
+            scales,
+            known,
+            levels,
+            _least([scale.means(scale.null.values) for scale in scales]),
+            _least([scale.means(scale.farness) for scale in scales]),
+            max((run.positions for run in runs), default=0),
+        )
+
+    @property
+    def recordings(self) -> int:
+        """How many recordings the null is of."""
+        return len(self.recording_scores)
+
+    def place(self, cut: Sequence[Heard]) -> list[Placed]:
+        """Each piece beside what explains it best, of what stands out, with the least chance of all scales, taken for as
+        many chances as there are scales."""
+        found = [
+            [scale.placed(piece, each) for piece, each in zip(cut, compared(scale.corpus, cut), strict=True)]
+            for scale in self.scales
+        ]
+        least = []
+        for each in zip(*found, strict=True):
+            best = min(each, key=lambda placed: (placed.p > STANDS_OUT, placed.match.unexplained))
+            p = min(1.0, len(self.scales) * min(placed.p for placed in each))
+            score, farness = min(placed.score for placed in each), min(placed.farness for placed in each)
+            least.append(best._replace(p=p, score=score, farness=farness))
+        return least
 
     def measure(self, sounds: Iterable[Judged]) -> Iterator[SoundNovelty]:
         """Measure sounds one after the other; `copied` is decided when all are known."""
         waiting = iter(sounds)
         while some := list(islice(waiting, AT_ONCE)):
             cut = [list(pieces(Heard(sound.name, sound.mel))) for sound in some]
-            found = iter(compared(self.corpus, [piece for each in cut for piece in each]))
+            placed = iter(self.place([piece for each in cut for piece in each]))
             for sound, mine in zip(some, cut, strict=True):
-                yield self._novelty(sound, mine, list(islice(found, len(mine))))
+                yield self._novelty(sound, list(islice(placed, len(mine))))
 
-    def _novelty(self, sound: Judged, mine: Sequence[Heard], found: Sequence[Compared]) -> SoundNovelty:
-        scored = [(*self.score(each), piece) for each, piece in zip(found, mine, strict=True)]
-        score, match, piece = min(scored, key=lambda each: each[0])
-        p = min(1.0, len(scored) * float(self.null.p(np.array([score]))[0]))
+    def _novelty(self, sound: Judged, placed: Sequence[Placed]) -> SoundNovelty:
+        best = min(placed, key=lambda each: (each.p, each.score))
         run = _run_of(self.known, sound.codes, sound.mel, self.levels)
         coarse = _run_of(self.known, sound.codes, sound.mel, 1)
         return SoundNovelty(
             name=sound.name,
             seconds=seconds_of(len(sound.mel)),
             copied=False,
-            p=p,
-            score=score,
-            unexplained=float(np.exp(match.unexplained)),
-            nearest=self.corpus.sounds[match.sound].name,
-            nearest_seconds=max(0.0, seconds_of(match.frame)),
-            at_seconds=seconds_of(piece.begins_frame + match.begins),
+            p=min(1.0, len(placed) * best.p),
+            score=min(each.score for each in placed),
+            unexplained=float(np.exp(best.match.unexplained)),
+            nearest=best.nearest,
+            nearest_seconds=max(0.0, seconds_of(best.match.frame)),
+            at_seconds=seconds_of(best.piece.begins_frame + best.match.begins),
             run_seconds=positions_in_seconds(run.positions),
             coarse_run_seconds=positions_in_seconds(coarse.positions),
             covered=coarse.covered,
             aligned=coarse.aligned,
-            farness=float(np.mean([each.farness for each in found])),
+            farness=float(np.mean([each.farness for each in placed])),
         )
 
 
-def corpus_of(train: Sequence[Known], spectrogram: object) -> Corpus:
-    """The training files, each as often as there are log-mels of it."""
-    heard = [Heard(each.name, mel, each.group) for each in train for mel in each.mels]
-    return Corpus(heard, spectrogram)  # type: ignore[arg-type]
+def _heard(recordings: Sequence[Known], number: int) -> list[Heard]:
+    return [Heard(each.name, each.mels[number], each.group) for each in recordings]
+
+
+def _least(means: Sequence[Mapping[str, float]]) -> Values:
+    """Of each recording, the smallest of what the scales say."""
+    names = sorted(set.intersection(*(set(each) for each in means)))
+    return np.array([min(each[name] for each in means) for name in names])
 
 
 def compared(corpus: Corpus, cut: Sequence[Heard]) -> list[Compared]:
@@ -176,17 +241,15 @@ def compared(corpus: Corpus, cut: Sequence[Heard]) -> list[Compared]:
     return [each for first in range(0, len(cut), AT_ONCE) for each in corpus.compare(cut[first : first + AT_ONCE])]
 
 
-def _null_pieces(recordings: Sequence[Known]) -> list[tuple[str, Heard]]:
-    """Pieces of recordings, in each of their log-mels, with the recording's name."""
-    versions = sum(len(each.mels) for each in recordings)
-    allowed = max(1, min(PIECES_OF_A_FILE, MOST_NULL_PIECES // max(1, versions)))
-    step = -(-versions // MOST_NULL_PIECES)
+def _null_pieces(recordings: Sequence[Heard]) -> list[Heard]:
+    """A few pieces of each recording, or of every second, third, ... where there are many."""
+    allowed = max(1, min(PIECES_OF_A_FILE, MOST_NULL_PIECES // len(recordings)))
     cut = []
-    for recording in recordings[::step]:
-        for mel in recording.mels:
-            found = list(pieces(Heard(recording.name, mel, recording.group)))
-            chosen = np.unique(np.linspace(0, len(found) - 1, min(allowed, len(found))).round().astype(int))
-            cut += [(recording.name, found[i]) for i in chosen]
+    for recording in recordings[:: -(-len(recordings) // MOST_NULL_PIECES)]:
+        found = list(pieces(recording))
+        cut += [
+            found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(allowed, len(found))).round().astype(int))
+        ]
     return cut
 
 

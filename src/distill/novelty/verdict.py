@@ -131,7 +131,7 @@ def judge(
     interval = wilson(copied, len(marked))
     nearer = shift(np.array([each.score for each in marked]), yardstick.recording_scores)
     farther = shift(np.array([each.farness for each in marked]), yardstick.recording_farness)
-    recordings = round(yardstick.null.recordings)
+    recordings = yardstick.recordings
     verdict, reason = decide(
         copied=copied,
         of=len(marked),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distill.events import Event
-from distill.novelty.measuring import Judged, Yardstick, compared
+from distill.novelty.measuring import Judged, Yardstick
 from distill.novelty.nearest import seconds_of
 from distill.novelty.sounds import Heard, pieces
 
@@ -48,15 +48,13 @@ class WhereReport(Event):
 def sources(yardstick: Yardstick, sound: Judged) -> Iterator[Source]:
     """Each piece of about a second that is not silent."""
     cut = list(pieces(Heard(sound.name, sound.mel)))
-    for piece, found in zip(cut, compared(yardstick.corpus, cut), strict=True):
-        score, match = yardstick.score(found)
-        p = float(yardstick.null.p(np.array([score]))[0])
+    for each in yardstick.place(cut):
         yield Source(
-            begins=piece.begins,
-            ends=piece.begins + seconds_of(len(piece.mel)),
-            nearest=yardstick.corpus.sounds[match.sound].name,
-            nearest_seconds=max(0.0, seconds_of(match.frame - match.begins)),
-            unexplained=float(np.exp(match.unexplained)),
-            p=p,
-            nearer_than_chance=p < NEARER_BELOW,
+            begins=each.piece.begins,
+            ends=each.piece.begins + seconds_of(len(each.piece.mel)),
+            nearest=each.nearest,
+            nearest_seconds=max(0.0, seconds_of(each.match.frame - each.match.begins)),
+            unexplained=float(np.exp(each.match.unexplained)),
+            p=each.p,
+            nearer_than_chance=each.p < NEARER_BELOW,
         )

@@ -24,13 +24,13 @@ from distill.modelfile.opened import LoadedVQModel, OpenedModel, load_model, ope
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import encode_codes, level_of
 from distill.models.sampling import clip_generator
-from distill.novelty.measuring import Judged, Known, Yardstick, corpus_of
+from distill.novelty.measuring import Judged, Known, Yardstick
 from distill.novelty.power import power_of
 from distill.novelty.sounds import as_decoded, floored
 from distill.novelty.verdict import judge
 from distill.novelty.where import WhereReport, sources
 from distill.settings.generation import NOT_OF_CODES, GenerationSettings
-from distill.settings.geometry import BANDS
+from distill.settings.geometry import BANDS, SpectrogramConfig
 from distill.studio.evaluating import sounds_in
 from distill.studio.stopping import stoppable
 from distill.training.prior.codes import CodeSequences, extract_code_sequences, unpack_codes
@@ -51,9 +51,9 @@ class Material:
     train: tuple[Known, ...]
     held_out: tuple[Known, ...]
 
-    def yardstick(self, spectrogram: object) -> Yardstick:
+    def yardstick(self, spectrogram: SpectrogramConfig) -> Yardstick:
         """Everything that sounds are judged by."""
-        return Yardstick.of(corpus_of(self.train, spectrogram), self.train, self.held_out)
+        return Yardstick.of(self.train, self.held_out, spectrogram)
 
 
 def novelty(
@@ -85,7 +85,7 @@ def novelty(
             "give sounds with --files DIR."
         )
     candidates = None if files is None else sounds_in([files] if isinstance(files, Path) else list(files))
-    work = _material(opened, dataset, chosen, recorded=files is not None)
+    work = material_of(opened, dataset, chosen, recorded=files is not None)
     material = yield from stoppable(work, stop, STOPPED)
     spectrogram = opened.card.spectrogram_config
     yield Progress("comparing the recordings with each other", 0, 1)
@@ -150,15 +150,15 @@ def where(
     samples, info = read_audio(file)
     for note in info.notes:
         yield Warned(f"{file}: {note}.")
-    material = yield from stoppable(_material(opened, dataset, chosen, recorded=True), stop, STOPPED)
+    material = yield from stoppable(material_of(opened, dataset, chosen, recorded=True), stop, STOPPED)
     yield Progress("comparing the recordings with each other", 0, 1)
     yardstick = material.yardstick(opened.card.spectrogram_config)
-    judged = _judged(material.codec, file.name, samples, opened, chosen)
-    report = WhereReport(str(path), str(file), round(yardstick.null.recordings), tuple(sources(yardstick, judged)))
+    judged = judged_samples(material.codec, file.name, samples, opened, chosen)
+    report = WhereReport(str(path), str(file), yardstick.recordings, tuple(sources(yardstick, judged)))
     yield report
 
 
-def _material(
+def material_of(
     opened: OpenedModel, dataset: Path | None, device: torch.device, recorded: bool
 ) -> Generator[Event, None, Material]:
     """The corpus as its kept codes decode to; with `recorded` also as it is, where it is at hand.
@@ -243,7 +243,7 @@ def _given(
     for done, (name, path) in enumerate(candidates.items(), start=1):
         try:
             samples, _ = read_audio(path)
-            sounds.append(_judged(codec, name, samples, opened, device))
+            sounds.append(judged_samples(codec, name, samples, opened, device))
         except DistillError as error:
             left_out.append(str(error))
         yield Progress("reading sounds", done, len(candidates), name)
@@ -253,7 +253,7 @@ def _given(
     return sounds
 
 
-def _judged(
+def judged_samples(
     codec: ConvVQVAE,
     name: str,
     samples: np.ndarray,

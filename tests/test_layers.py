@@ -51,6 +51,8 @@ def test_imports_go_down_only(path: Path) -> None:
         ["generate"],
         ["reconstruct"],
         ["evaluate"],
+        ["novelty"],
+        ["where"],
         ["info"],
         ["demo"],
         ["ui"],

@@ -22,6 +22,8 @@ PIECES_OF_A_FILE = 4
 """Pieces of a recording that the null is made of at most, evenly spread over it."""
 MOST_NULL_PIECES = 400
 STANDS_OUT = 0.05
+USUAL_SPREAD = 0.8
+"""Spread of the lower half of a null in the logarithm of unexplained shares, as the corpora it was tried on have it."""
 AT_ONCE = 64
 """Pieces that are compared together."""
 
@@ -105,7 +107,7 @@ class Scale:
         values = np.array([[match.unexplained for match in each.matches] for each in found])
         nulls = [Null.of(list(column), owners) for column in values.T]
         centres = np.array([null.quantile(0.5) for null in nulls])
-        spreads = np.array([_lower_spread(null, centre) for null, centre in zip(nulls, centres, strict=True)])
+        spreads = np.array([null.lower_spread(USUAL_SPREAD) for null in nulls])
         scores = ((values - centres) / spreads).min(1)
         return cls(
             corpus,
@@ -251,13 +253,6 @@ def _null_pieces(recordings: Sequence[Heard]) -> list[Heard]:
             found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(allowed, len(found))).round().astype(int))
         ]
     return cut
-
-
-def _lower_spread(null: Null, centre: float) -> float:
-    lower = null.values < centre
-    if not lower.any():
-        return 1.0
-    return max(0.1, float(np.sqrt(np.average((null.values[lower] - centre) ** 2, weights=null.weights[lower]))))
 
 
 def _run_of(known: KnownCodes, codes: Tensor, mel: Tensor, levels: int, group: int = -1) -> Run:

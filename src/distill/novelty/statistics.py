@@ -9,6 +9,8 @@ from scipy.stats import mannwhitneyu, norm, t
 
 TAIL = 0.1
 """Below this chance the null's own values are few, and its tail is taken to be no heavier than Student's t."""
+USUAL_COUNTS = 3.0
+"""What is usual of other material counts like so many values: of a few recordings no narrow null is believed."""
 SURE = 1.96
 """Standard deviations on either side that hold 95 %."""
 
@@ -41,14 +43,19 @@ class Null(NamedTuple):
         below = (self.weights * (self.values[None] <= np.asarray(values)[:, None])).sum(1)
         ranked: Values = (1.0 + below) / (count + 1.0)
         centre = self.quantile(0.5)
-        lower = self.values < centre
-        if count < 3 or not lower.any():
+        if count < 3:
             return ranked
-        spread = float(np.sqrt(np.average((self.values[lower] - centre) ** 2, weights=self.weights[lower])))
-        away = (np.asarray(values) - centre) / max(spread * np.sqrt(1.0 + 1.0 / count), 1e-9)
-        tail = t.cdf(away, df=max(1.0, count - 1.0))
+        away = (np.asarray(values) - centre) / max(self.lower_spread(1.0) * np.sqrt(1.0 + 1.0 / count), 1e-9)
+        tail = t.cdf(away, df=max(1.0, count / 2.0 - 1.0))  # half of the recordings say how wide it is
         found: Values = np.where(ranked <= TAIL + 1.0 / (count + 1.0), np.minimum(tail, ranked), ranked)
         return found
+
+    def lower_spread(self, usual: float) -> float:
+        """Deviation of the lower half from the middle; `usual` counts like as many values as `USUAL_COUNTS`."""
+        centre = self.quantile(0.5)
+        lower = self.values < centre
+        squares = float((self.weights[lower] * (self.values[lower] - centre) ** 2).sum())
+        return float(np.sqrt((squares + USUAL_COUNTS * usual**2) / (float(self.weights[lower].sum()) + USUAL_COUNTS)))
 
     def quantile(self, share: float) -> float:
         """The value that this share of the null lies under."""

@@ -20,7 +20,7 @@ from distill.events import Event, Progress, Warned
 from distill.instrument.making import BATCH
 from distill.instrument.sampling import Sampled, sample_pieces
 from distill.library.models import find_model, spoken
-from distill.modelfile.opened import LoadedVQModel, OpenedModel, load_model, open_model
+from distill.modelfile.opened import LoadedVQModel, OpenedModel, load_model, loaded_model, open_model
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import encode_codes, level_of
 from distill.models.sampling import clip_generator
@@ -120,7 +120,7 @@ def novelty_after_training(
         sequences: the codes it was trained on, and those that were held out.
     """
     try:
-        loaded = load_model(file.path)
+        loaded = loaded_model(file.as_written())
         made = loaded.card.prior_metadata
         if made is None:
             return

@@ -1,5 +1,6 @@
 """Stage 2: a prior for a model."""
 
+import contextlib
 import threading
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from distill.compute.device import check_processes, choose_device
 from distill.compute.fabric import launch_fabric
 from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import reopen
-from distill.events import Event, Warned
+from distill.events import Event, PriorTrainingCompleteEvent, Warned
 from distill.modelfile.card import ModelCard
 from distill.models.image import IMAGE_DIM
 from distill.settings.auto import Resolved, prior_auto, resolve
@@ -67,7 +68,7 @@ def train_prior_for(
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
         beside |= learned_endings(codec, sequences)
         vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
-        yield from train_prior(
+        training = train_prior(
             begun.file,
             vectors,
             sequences,
@@ -79,8 +80,16 @@ def train_prior_for(
             resumed,
             beside,
         )
-        if novelty and fabric.is_global_zero and not (stop is not None and stop.is_set()):
-            yield from novelty_after_training(begun.file, sequences, manifest)
+        with contextlib.closing(training):
+            for event in training:
+                if (
+                    isinstance(event, PriorTrainingCompleteEvent)
+                    and novelty
+                    and fabric.is_global_zero
+                    and not event.stopped_early
+                ):
+                    yield from novelty_after_training(begun.file, sequences, manifest)
+                yield event
 
 
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:

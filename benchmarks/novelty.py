@@ -25,7 +25,7 @@ from distill.models.synthesiser import NeuralSynthesiser, shipped_network
 from distill.novelty.measuring import Known, Yardstick
 from distill.novelty.verdict import FALSE_DISCOVERIES
 from distill.settings.geometry import SAMPLE_RATE
-from distill.studio.novelty import Material, judged_samples, material_of
+from distill.studio.judging import Material, judged_samples, material_of
 from running import add_answer_options, finished, give_answer
 
 FOLDS = 5

@@ -14,9 +14,11 @@ import soxr
 
 import distill
 from distill import studio
+from distill.instrument.sampling import Sampled
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.novelty.verdict import NoveltyReport
 from distill.novelty.where import WhereReport
+from distill.settings.generation import GenerationSettings
 from tiny import RATE, TINY_CODEC, TINY_PRIOR, hit
 
 Samples = npt.NDArray[np.float32]
@@ -181,3 +183,20 @@ def test_without_codes_the_recordings_do(model: Path, material: Path, tmp_path: 
     assert len(made["files"]) == 4
     with pytest.raises(distill.errors.DistillError, match="--dataset"):
         judged(bare, material, dataset=tmp_path / "gone")
+
+
+def test_codes_that_are_sampled_are_what_is_judged(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a verdict that has nothing to do with what the prior makes: the codes of training files in its place."""
+    codes = read_contents(model, mapped=False)["codes"]
+    train = [file.name for file in read_card(model).corpus_manifest.train]
+
+    def plays_back(_prior: Any, generators: Any, _loaded: Any, _settings: Any) -> Any:
+        yield 1, 1, [Sampled(codes[train[i]].long(), ended=False) for i in range(len(generators))]
+
+    monkeypatch.setattr("distill.studio.judging.sample_pieces", plays_back)
+    settings = GenerationSettings(count=16, seed=0)
+    work = studio.novelty(str(model), settings=settings, device="cpu")
+    report = next(event for event in work if isinstance(event, NoveltyReport))
+    assert report.verdict == "copies"
+    assert [each.name for each in report.sounds[:2]] == ["seed 0", "seed 1"]
+    assert all(each.aligned == 1.0 for each in report.sounds)

@@ -21,7 +21,7 @@ NOTHING: dict[str, Any] = {
         ({"copied": 1, "of": 1}, "copies"),
         ({"copied": 8, "recordings": 4, "power": 0.0}, "copies"),
         ({"nearer_p": 0.001, "nearer_chance": 0.3}, "close to the source"),
-        ({"nearer_p": 0.01, "nearer_chance": 0.3}, "new"),
+        ({"nearer_p": 0.03, "nearer_chance": 0.3}, "new"),
         ({"nearer_p": 0.001, "nearer_chance": 0.3, "recordings": 7}, "not enough material to tell"),
         ({"farther_z": 5.0, "farther_chance": 0.8}, "not like your sounds yet"),
         ({"farther_z": 5.0, "farther_chance": 0.7}, "new"),

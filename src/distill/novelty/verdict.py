@@ -18,7 +18,7 @@ FALSE_DISCOVERIES = 0.05
 """Of the sounds that are called copied, this share may be wrongly."""
 COPIES_ABOVE = 0.05
 """Of a model that copies, the lower end of the copy rate's interval is over this."""
-NEARER_BELOW = 0.005
+NEARER_BELOW = 0.02
 """Generated sounds are nearer than unseen recordings where chance does this less often."""
 NEARER_CHANCE = 0.4
 """And a generated sound is farther than an unseen one less often than this."""

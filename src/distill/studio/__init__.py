@@ -4,8 +4,8 @@ from distill.studio.codec_training import train
 from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
 from distill.studio.generating import generate
+from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
-from distill.studio.novelty import novelty, where
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct

@@ -47,7 +47,7 @@ from distill.settings.generation import generation_settings
 from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
-from distill.studio.novelty import novelty as judge_novelty
+from distill.studio.judging import novelty as judge_novelty
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec, with_own_image
 from distill.studio.synthesiser_training import train_synth_for

@@ -16,7 +16,7 @@ from distill.models.image import IMAGE_DIM
 from distill.settings.auto import Resolved, prior_auto, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
-from distill.studio.novelty import novelty_after_training
+from distill.studio.judging import novelty_after_training
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain

@@ -23,7 +23,7 @@ from distill.modelfile.file import read_card
 from distill.places import sounds_dir, typed_path
 from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import EVALUATE, GENERATE, LOOK, NOVELTY, RECONSTRUCT, Job, Jobs, until_stopped
-from distill.studio.novelty import COUNT as NOVELTY_COUNT
+from distill.studio.judging import COUNT as NOVELTY_COUNT
 from distill.ui.fields import in_page_words
 from distill.ui.markup import text
 from distill.ui.serving import Offers

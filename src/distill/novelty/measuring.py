@@ -20,7 +20,10 @@ from distill.settings.geometry import BANDS, SpectrogramConfig
 
 PIECES_OF_A_FILE = 4
 """Pieces of a recording that the null is made of at most, evenly spread over it."""
-MOST_NULL_PIECES = 400
+MOST_NULL_PIECES, MOST_OF_LONG, LONG_FRAMES = 400, 150, 60_000
+"""Pieces of the null, and of corpora that are longer (11 minutes), where each costs more."""
+MOST_RUNS = 80
+"""Recordings whose longest run in the others is looked for."""
 STANDS_OUT = 0.05
 USUAL_SPREAD = 0.8
 """Spread of the lower half of a null in the logarithm of unexplained shares, as the corpora it was tried on have it."""
@@ -101,7 +104,7 @@ class Scale:
     def of(cls, train: Sequence[Heard], held_out: Sequence[Heard], spectrogram: SpectrogramConfig) -> "Scale":
         """Measure the null: each recording against the training files of other groups."""
         corpus = Corpus(train, spectrogram)
-        cut = _null_pieces([*train, *held_out])
+        cut = _null_pieces([*train, *held_out], MOST_NULL_PIECES if len(corpus) < LONG_FRAMES else MOST_OF_LONG)
         owners = tuple(piece.name for piece in cut)
         found = compared(corpus, cut)
         values = np.array([[match.unexplained for match in each.matches] for each in found])
@@ -166,7 +169,8 @@ class Yardstick:
         )
         known = KnownCodes([each.codes.numpy() for each in train], [each.group for each in train])
         levels = train[0].codes.shape[1]
-        some = [*train, *held_out][:MOST_NULL_PIECES]
+        every = [*train, *held_out]
+        some = every[:: -(-len(every) // MOST_RUNS)]
         runs = [_run_of(known, each.codes, each.mels[0], levels, each.group) for each in some]
         return cls(
             scales,
@@ -243,11 +247,11 @@ def compared(corpus: Corpus, cut: Sequence[Heard]) -> list[Compared]:
     return [each for first in range(0, len(cut), AT_ONCE) for each in corpus.compare(cut[first : first + AT_ONCE])]
 
 
-def _null_pieces(recordings: Sequence[Heard]) -> list[Heard]:
+def _null_pieces(recordings: Sequence[Heard], most: int) -> list[Heard]:
     """A few pieces of each recording, or of every second, third, ... where there are many."""
-    allowed = max(1, min(PIECES_OF_A_FILE, MOST_NULL_PIECES // len(recordings)))
+    allowed = max(1, min(PIECES_OF_A_FILE, most // len(recordings)))
     cut = []
-    for recording in recordings[:: -(-len(recordings) // MOST_NULL_PIECES)]:
+    for recording in recordings[:: -(-len(recordings) // most)]:
         found = list(pieces(recording))
         cut += [
             found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(allowed, len(found))).round().astype(int))

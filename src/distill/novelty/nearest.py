@@ -72,6 +72,10 @@ class Corpus:
         self.groups = torch.tensor([sound.group for sound in sounds])[self.owner]
         self._speeds = [self._known(spectrogram, speed) for speed in SPEEDS]
 
+    def __len__(self) -> int:
+        """Frames."""
+        return len(self.owner)
+
     def _known(self, spectrogram: SpectrogramConfig, speed: float) -> _Known:
         moved = None if speed == 1.0 else moved_bands(spectrogram, speed)
         silence = torch.full((WINDOW_FRAMES, self.sounds[0].mel.shape[1]), -RANGE_DB)

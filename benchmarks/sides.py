@@ -17,7 +17,6 @@ from distill.corpus.sounds import Corpus
 from distill.modelfile.opened import open_model
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.settings.geometry import BANDS, SAMPLE_RATE, SpectrogramConfig
-from distill.studio.prior_training import levels_of
 from distill.training.prior.baselines import _interpolated
 from distill.training.prior.codes import unpack_codes
 from distill.training.prior.validation import LN2, validate_prior_epoch
@@ -34,7 +33,7 @@ def sides(model: Path) -> dict[str, Any]:
     opened = open_model(model)
     prior, card = opened.prior(), opened.card
     assert prior is not None
-    codes = unpack_codes(opened.codes, card.corpus_manifest, card.vqvae_config.codebook_size, levels_of(card))
+    codes = unpack_codes(opened.codes, card.corpus_manifest, card.vqvae_config.codebook_size, card.prior_levels)
     windows = held_out_windows(codes.val, prior.window)
     past, both = (middle_bits(prior, windows, filled) for filled in (False, True))
     counted = ngram_middle_bits(codes.train_codes, windows, card.vqvae_config.codebook_size)

@@ -282,6 +282,25 @@ class Warned(Event):
 
 
 @dataclass(frozen=True)
+class Judgement(Event):
+    """What a test has found, in a word and a sentence; `distill.novelty.verdict` has all of it."""
+
+    verdict: str
+    reason: str
+    """The figure that decided, in words."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        return self.reason
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the user should do something about it."""
+        return False
+
+
+@dataclass(frozen=True)
 class PreviewWritten(Event):
     """A held-out sound as the model in training makes it, on the disk while the training goes on."""
 

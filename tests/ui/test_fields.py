@@ -64,7 +64,8 @@ def test_fields_flags_and_knobs_are_the_same_set(
     knobs = {knob.name: knob for knob in knobs_of(model)}
     assert set(knobs) == {name for name, field in model.model_fields.items() if is_knob(field)}
     other = {"--name", "--out", "--overwrite", "--resume", "--device", "--json", "--dataset", "--allow-changed",
-             "--embed-codes", "--devices", "--num-nodes", "--strategy", "--again", "--add", "--continue-codec"}  # fmt: skip
+             "--embed-codes", "--novelty", "--devices", "--num-nodes", "--strategy", "--again", "--add",
+             "--continue-codec"}  # fmt: skip
     assert {knob.flag for knob in knobs.values()} == set(options) - other
     controls = ("subject", "model-name", "corpus", "advanced", "train", "resume", "stop", "confirm", "replace", "cancel",
                 "banner", "use-best", "live", "elsewhere", *EXTRAS)  # fmt: skip

@@ -60,6 +60,9 @@ def show_card(path: Path, card: ModelCard) -> None:
         if card.prior_training_config is not None:
             table.add_row("", _settings(card.prior_training_config, card.settings_origin.get("prior", {})))
         table.add_row("", prior.memorization_message)
+        new = card.novelty_of_prior
+        if new is not None:
+            table.add_row("novelty", f"{new.verdict}. {new.reason} (of {new.sounds} sounds)")
         table.add_row(
             "recordings",
             "their codes are in the file and can be decoded to an approximation of them"

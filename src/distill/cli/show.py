@@ -77,6 +77,8 @@ class Screen:
                 self._epoch(event)
             case ev.PriorRaceRound():
                 self._race(event)
+            case ev.Judgement():
+                self.say(f"Novelty: {event.verdict}. {event.sentence}", "bold yellow" if event.is_warning else None)
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():

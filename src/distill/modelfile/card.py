@@ -80,6 +80,22 @@ class SynthesiserMetadata(Frozen):
     corpus_digest: str
 
 
+class NoveltySummary(Frozen):
+    """Whether what the prior makes is new, as a quick copy test found when it was trained (`distill.novelty`)."""
+
+    verdict: str
+    reason: str
+    copy_rate: float
+    copy_rate_interval: tuple[float, float]
+    p_value: float
+    coherence_z: float
+    power: float | None
+    recordings: int
+    sounds: int
+    training_date: str
+    """Of the prior that was judged: of another it says nothing."""
+
+
 class LevelSnapshot(Frozen):
     """How one level of codes was used when the codec was saved."""
 
@@ -135,6 +151,7 @@ class ModelCard(Frozen):
     prior_config: PriorConfig | None = None
     prior_training_config: PriorSettings | None = None
     prior_metadata: PriorMetadata | None = None
+    novelty: NoveltySummary | None = None
     has_codes: bool = False
     """Whether the codes of the recordings are in the file (they can be decoded to an approximation of them)."""
     has_grain: bool = False
@@ -158,3 +175,15 @@ class ModelCard(Frozen):
     synthesiser_config: SynthesiserConfig | None = None
     synthesiser_training_config: SynthesiserSettings | None = None
     synthesiser_metadata: SynthesiserMetadata | None = None
+
+    @property
+    def novelty_of_prior(self) -> NoveltySummary | None:
+        """What the copy test found of this prior; None: it was not done, or of another one."""
+        if self.novelty is None or self.prior_metadata is None:
+            return None
+        return self.novelty if self.novelty.training_date == self.prior_metadata.training_date else None
+
+    @property
+    def prior_levels(self) -> int:
+        """Levels of codes that the prior learns: the codec's, and one for a stereo image."""
+        return self.vqvae_config.rvq_levels + (self.image_size is not None)

@@ -131,12 +131,20 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedVQModel:
     Raises:
         DistillError: as `read_contents`, or weights do not fit what the file says of itself.
     """
-    opened = open_model(path, mapped=True)
+    return loaded_model(open_model(path, mapped=True), device)
+
+
+def loaded_model(opened: OpenedModel, device: torch.device | str = "cpu") -> LoadedVQModel:
+    """A file that has been read as networks.
+
+    Raises:
+        DistillError: weights do not fit what the file says of itself.
+    """
     return LoadedVQModel(
         opened.codec(device),
         opened.prior(device),
         opened.card,
-        path,
+        opened.path,
         opened.synthesiser(device),
         opened.endings(),
         opened.loudness(),

@@ -18,6 +18,8 @@ Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac"]
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
+NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "format")
+"""Settings of what becomes of the codes that are sampled: they make no sound newer."""
 
 
 class GenerationSettings(Frozen):

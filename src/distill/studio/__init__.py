@@ -4,6 +4,7 @@ from distill.studio.codec_training import train
 from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
 from distill.studio.generating import generate
+from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
@@ -18,6 +19,7 @@ __all__ = [
     "generate",
     "info",
     "look",
+    "novelty",
     "reconstruct",
     "resolve_prior",
     "said_of_pieces",
@@ -25,4 +27,5 @@ __all__ = [
     "train_again",
     "train_prior_for",
     "train_synth_for",
+    "where",
 ]

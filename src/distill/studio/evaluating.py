@@ -46,7 +46,7 @@ def evaluate(
     loaded = load_model(path, chosen)
     manifest = loaded.card.corpus_manifest
     given = [dataset] if isinstance(dataset, Path) else list(dataset or ())
-    candidates = _sounds_in(given) if given else _own_sounds(manifest)
+    candidates = sounds_in(given) if given else _own_sounds(manifest)
     reading = unseen_sounds(manifest, candidates, loaded.card.spectrogram_config)
     found = yield from stoppable(reading, stop, "Stopped before a sound was measured.")
     for sentence in _left_out(found, own=not given):
@@ -76,7 +76,7 @@ def _own_sounds(manifest: CorpusManifest) -> dict[str, Path]:
     return SoundFolders(manifest.roots).sounds
 
 
-def _sounds_in(places: Sequence[Path]) -> dict[str, Path]:
+def sounds_in(places: Sequence[Path]) -> dict[str, Path]:
     """Name -> file, of folders and files; each once."""
     sounds: dict[str, Path] = {}
     files: set[Path] = set()

@@ -22,8 +22,8 @@ Work = Callable[[threading.Event], Generator[Event, None, Any]]
 
 TRAININGS = frozenset({"codec", "prior", "synthesiser"})
 """Kinds of jobs that train a model: of all of them one runs at a time."""
-LOOK, GENERATE, RECONSTRUCT, EVALUATE = "look", "generate", "reconstruct", "evaluate"
-ONE_EACH = frozenset({GENERATE, EVALUATE})
+LOOK, GENERATE, RECONSTRUCT, EVALUATE, NOVELTY = "look", "generate", "reconstruct", "evaluate", "novelty"
+ONE_EACH = frozenset({GENERATE, EVALUATE, NOVELTY})
 """Kinds of which an owner has one running at a time."""
 FINISHED_KEPT = 40
 """Finished jobs that can still be asked for."""

@@ -43,10 +43,12 @@ from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.image import with_own_image
+from distill.novelty.verdict import NoveltyReport
 from distill.settings.generation import generation_settings
 from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
+from distill.studio.judging import novelty as judge_novelty
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.retraining import train_again
@@ -157,6 +159,26 @@ class Model:
             if isinstance(event, EvaluationCompleteEvent):
                 return event.to_dict()
         raise AssertionError
+
+    def novelty(self, *sounds: Place, dataset: Place | None = None, **settings: Any) -> dict[str, Any]:
+        """Whether sounds are new or the model's recordings played back, as `distill novelty --json` says it.
+
+        Args:
+            sounds: files and folders to judge; none: 64 new sounds.
+            dataset: where the recordings are now; None: where they were.
+            settings: what to make, as of `generate`; `count` is 64 unless it is given.
+
+        Returns:
+            `verdict`, `copy_rate`, `p_value`, `coherence_z` and others, and under "files" the figures of each sound.
+
+        Raises:
+            DistillError: there is no prior and no sound, or neither codes nor recordings to compare with.
+        """
+        given = [Path(sound) for sound in sounds] or None
+        chosen = generation_settings(**{"count": 64, **settings})
+        where = None if dataset is None else Path(dataset)
+        work = judge_novelty(os.fspath(self.path), given, chosen, where, self._device.type)
+        return next(event for event in work if isinstance(event, NoveltyReport)).to_dict()
 
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:

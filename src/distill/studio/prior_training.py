@@ -1,5 +1,6 @@
 """Stage 2: a prior for a model."""
 
+import contextlib
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import replace
@@ -10,12 +11,13 @@ from distill.compute.device import check_processes, choose_device
 from distill.compute.fabric import launch_fabric
 from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import reopen
-from distill.events import Event, Warned
+from distill.events import Event, PriorTrainingCompleteEvent, Warned
 from distill.modelfile.card import ModelCard
 from distill.models.image import IMAGE_DIM
 from distill.settings.auto import Resolved, prior_auto, raced_sizes, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
+from distill.studio.judging import novelty_after_training
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain, with_wishes
@@ -34,8 +36,13 @@ def train_prior_for(
     resume: bool = False,
     stop: threading.Event | None = None,
     processes: Processes = ONE,
+    novelty: bool = True,
 ) -> Generator[Event, None, None]:
-    """Stage 2: train a prior on the files the model's codec was trained on, and save it in the same file."""
+    """Stage 2: train a prior on the files the model's codec was trained on, and save it in the same file.
+
+    Args:
+        novelty: judge some of its sounds when it is trained, and keep the verdict in the file.
+    """
     opening = open_for_stage(PRIOR_STAGE, model, lambda card: card.has_prior, overrides, overwrite, resume)
     with opening as begun:
         check_processes(processes, choose_device(device))
@@ -52,7 +59,7 @@ def train_prior_for(
             manifest = card.corpus_manifest
             yield Warned(f"{gone[0]} is not there: the prior learns from the codes that are in the model.")
             config = card.vqvae_config
-            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, levels_of(card))
+            sequences = unpack_codes(begun.opened.codes, manifest, config.codebook_size, card.prior_levels)
         else:
             reopening = reopen(card.corpus_manifest, dataset, card.spectrogram_config, allow_changed)
             corpus = yield from stoppable(reopening, stop, NOTHING_TRAINED)
@@ -64,7 +71,7 @@ def train_prior_for(
         beside |= learned_endings(codec, sequences) | learned_scales(sequences)
         resolved = replace(resolved, settings=with_wishes(resolved.settings, sequences))
         vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
-        yield from train_prior(
+        training = train_prior(
             begun.file,
             vectors,
             sequences,
@@ -77,11 +84,16 @@ def train_prior_for(
             beside,
             raced_sizes(manifest.facts().positions, resolved.settings.preset, resolved.origin),
         )
-
-
-def levels_of(card: ModelCard) -> int:
-    """Levels of codes that the prior of a model learns: the codec's, and one for a stereo image."""
-    return card.vqvae_config.rvq_levels + (card.image_size is not None)
+        with contextlib.closing(training):
+            for event in training:
+                if (
+                    isinstance(event, PriorTrainingCompleteEvent)
+                    and novelty
+                    and fabric.is_global_zero
+                    and not event.stopped_early
+                ):
+                    yield from novelty_after_training(begun.file, sequences, manifest)
+                yield event
 
 
 def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[PriorSettings]:
@@ -95,7 +107,7 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
     fixed = {
         "codebook_size": codec.codebook_size,
         "codebook_dim": codec.codebook_dim + (0 if card.image_size is None else IMAGE_DIM),
-        "rvq_levels": levels_of(card),
+        "rvq_levels": card.prior_levels,
         "bands": BANDS,
         "seq_len": max(1, columns_wanted) * BANDS,
         "both_sides": True,

@@ -27,7 +27,7 @@ from distill.settings.knobs import AUTO, flag_name
 from distill.settings.prior import PriorSettings, PriorSize
 from distill.studio.looking import scanned
 from distill.studio.opening import Opening, open_for_stage
-from distill.studio.prior_training import levels_of, resolve_prior
+from distill.studio.prior_training import resolve_prior
 from distill.studio.stopping import stoppable
 from distill.training.codec.train import CODEC_STAGE, train_codec
 from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain, with_wishes
@@ -148,7 +148,7 @@ def _with_new_prior(
     fabric.seed_everything(settings.seed, verbose=False)
     codec, image = opened.codec(fabric.device), opened.image()
     known = {
-        each.name: checked_codes(opened.codes, each, settings.codebook_size, levels_of(opened.card))
+        each.name: checked_codes(opened.codes, each, settings.codebook_size, opened.card.prior_levels)
         for each in manifest.files
         if each.name in opened.codes and each in before.corpus_manifest.files
     }

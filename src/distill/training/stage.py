@@ -18,7 +18,7 @@ from distill.errors import DistillError
 from distill.events import Event, Saved, TrainingStarted, Warned
 from distill.files import Stamp, stamp
 from distill.modelfile.card import LossPoint
-from distill.modelfile.file import write_model
+from distill.modelfile.file import card_of, write_model
 from distill.modelfile.locks import Claim, locked, stage_in_training
 from distill.modelfile.moved import codec_digest, find_moved, in_trash, models_beside
 from distill.modelfile.opened import OpenedModel, open_model
@@ -122,6 +122,10 @@ class ModelInTraining:
                     return news
             missing = True
             news[:] = [Warned(self._move(taken=now is not None))]
+
+    def as_written(self) -> OpenedModel:
+        """What the file holds since it was last written, without reading it again."""
+        return OpenedModel(self.path, self._held, card_of(self.path, self._held), self._seen)
 
     def _may_write(self, now: Stamp | None, missing: bool) -> bool:
         """Whether that place is the model's, or nobody's where it is nowhere else; asked under the lock."""

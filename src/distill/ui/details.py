@@ -85,7 +85,9 @@ def _prior(card: ModelCard) -> Rows:
         f"{made.bits_per_code:.2f} bits for each code, {made.unigram_bits_per_code:.2f} by counting codes, "
         f"{patterns} by counting patterns"
     )
-    return [("best prior", said), ("by heart?", text(made.memorization_message))]
+    rows = [("best prior", said), ("by heart?", text(made.memorization_message))]
+    new = card.novelty_of_prior
+    return rows if new is None else [*rows, ("new?", text(f"{new.verdict}. {new.reason}"))]
 
 
 def _synthesiser(card: ModelCard) -> Rows:

@@ -24,6 +24,7 @@ from distill.ui.generate_fields import (
 )
 from distill.ui.look import CLICKS
 from distill.ui.markup import day, empty, failed, text
+from distill.ui.novelty import novelty_panel
 from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
 from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
@@ -50,6 +51,7 @@ def generate_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.
             how = lay_out_how()
     shown = _lay_out_shown()
     codec = codec_panels(page_state, owner, what.model, how.fields["synthesiser"], how.device)
+    new = novelty_panel(page_state, owner, what, how)
     _wire_buttons(page_state, owner, what, how, shown)
     _wire_cards(page_state, owner, what, how, shown)
 
@@ -59,11 +61,12 @@ def generate_tab(page_state: PageState, owner: gr.Textbox) -> tuple[Section, gr.
             *_result_updates(page_state, seen, tab),
             _history_update(seen),
             *codec.refresh(tab, seen),
+            *new.refresh(tab, seen),
         ]
 
     outputs = [
         what.model, what.note, what.train_prior, how.go, shown.identity, shown.results, how.stop, shown.history,
-        *codec.outputs,
+        *codec.outputs, *new.outputs,
     ]  # fmt: skip
     return Section(outputs, refresh, [what.model]), what.model, what.train_prior
 

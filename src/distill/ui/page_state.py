@@ -22,7 +22,8 @@ from distill.library.models import list_models, model_in_library
 from distill.modelfile.file import read_card
 from distill.places import sounds_dir, typed_path
 from distill.settings.generation import GenerationSettings
-from distill.studio.jobs import EVALUATE, GENERATE, LOOK, RECONSTRUCT, Job, Jobs, until_stopped
+from distill.studio.jobs import EVALUATE, GENERATE, LOOK, NOVELTY, RECONSTRUCT, Job, Jobs, until_stopped
+from distill.studio.judging import COUNT as NOVELTY_COUNT
 from distill.ui.fields import in_page_words
 from distill.ui.markup import text
 from distill.ui.serving import Offers
@@ -163,6 +164,28 @@ class PageState:
             yield from until_stopped(stop, studio.evaluate(str(path), folder, device, synthesiser))
 
         return self.jobs.start(EVALUATE, f"Measuring {model}", work, owner, str(path))
+
+    def novelty(
+        self,
+        model: str,
+        files: Sequence[Path],
+        settings: GenerationSettings,
+        dataset: str | None,
+        owner: str,
+        device: str = "auto",
+    ) -> Job:
+        """Judge 64 new sounds, or given ones, and say where these are from."""
+        path = model_in_library(model)
+        folder = self.folder(dataset) if dataset and dataset.strip() else None
+        wanted = settings.model_copy(update={"count": NOVELTY_COUNT})
+
+        def work(stop: threading.Event) -> Generator[Event, None, None]:
+            given = list(files) or None
+            yield from until_stopped(stop, studio.novelty(str(path), given, wanted, folder, device))
+            for file in files:
+                yield from until_stopped(stop, studio.where(file, str(path), folder, device))
+
+        return self.jobs.start(NOVELTY, f"Judging {model}", work, owner, str(path))
 
 
 def library_signature() -> tuple[tuple[str, int], ...]:

@@ -118,6 +118,12 @@ def train_prior(
             help="Keep the codes of the recordings in the file: enough to train again, or to approximate them.",
         ),
     ] = True,
+    novelty: Annotated[
+        bool,
+        typer.Option(
+            "--novelty/--no-novelty", help="Judge some of its sounds at the end: new, or recordings played back?"
+        ),
+    ] = True,
     overwrite: Overwrite = False,
     resume: Resume = False,
     device: Device = "auto",
@@ -135,7 +141,7 @@ def train_prior(
     processes = Processes(devices, num_nodes, strategy)
     overwrite = overwrite or (not resume and _agrees_to_replace(model))
     work = studio.train_prior_for(
-        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes
+        model, dataset, overrides, device, overwrite, allow_changed, embed_codes, resume, stop, processes, novelty
     )  # fmt: skip
     events = run(work, stop)
     _prior_ready(events, as_json)
@@ -144,6 +150,7 @@ def train_prior(
 def _prior_ready(events: list[Event], as_json: bool) -> None:
     """What is answered when a prior is trained."""
     from distill.events import PriorRaceRound, PriorTrainingCompleteEvent
+    from distill.novelty.verdict import NoveltyReport
 
     done = last(events, PriorTrainingCompleteEvent)
     if as_json:
@@ -162,6 +169,14 @@ def _prior_ready(events: list[Event], as_json: bool) -> None:
             tokens_per_second=done.tokens_per_second,
             seconds=done.seconds,
             stopped_early=done.stopped_early,
+            novelty=next(
+                (
+                    event.summary("").model_dump(exclude={"training_date"})
+                    for event in events
+                    if isinstance(event, NoveltyReport)
+                ),
+                None,
+            ),
         )
     else:
         _say_next("generate", done.model, "--count 8")

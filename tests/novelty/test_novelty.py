@@ -191,7 +191,14 @@ def test_codes_that_are_sampled_are_what_is_judged(model: Path, monkeypatch: pyt
     train = [file.name for file in read_card(model).corpus_manifest.train]
 
     def plays_back(_prior: Any, generators: Any, _loaded: Any, _settings: Any) -> Any:
-        yield 1, 1, [Sampled(codes[train[i]].long(), ended=False) for i in range(len(generators))]
+        yield (
+            1,
+            1,
+            [
+                Sampled(codes[train[i]].long(), False, torch.zeros(codes[train[i]].shape))
+                for i in range(len(generators))
+            ],
+        )
 
     monkeypatch.setattr("distill.studio.judging.sample_pieces", plays_back)
     settings = GenerationSettings(count=16, seed=0)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 import soxr
+import torch
 
 import distill
 from distill import studio

@@ -52,6 +52,7 @@ class _Group:
     over: Tensor  # [B], whether it is over just where the canvas is
     may_end: Tensor  # [B]
     asked: Tensor  # [B]
+    has_guide: bool
     strength: Tensor | None
     """[B, 1], of wishes: then each canvas is read twice, the second time without its wishes; None: as learned."""
 
@@ -87,6 +88,7 @@ class _Group:
             torch.zeros_like(limits, dtype=torch.bool),
             torch.tensor([canvas.ends in ("asked", "may") for canvas in canvases], device=device),
             torch.tensor([canvas.ends == "asked" for canvas in canvases], device=device),
+            any(canvas.guide is not None for canvas in canvases),
             torch.tensor([[canvas.strength] for canvas in canvases], device=device) if guided else None,
         )
 
@@ -266,6 +268,9 @@ def _draw_column(
     prior = stepper.prior
     bands, levels = prior.config.bands, prior.config.rvq_levels
     points = _points_of_column(group.generators, going_on, bands * levels)
+    every: list[Tensor] = []
+    scored: list[Tensor] = []
+    column_of = slice(column * bands, (column + 1) * bands)
     for place in range(column * bands, (column + 1) * bands):
         stepping = stepper.step(state)
         logits = next(stepping)
@@ -278,14 +283,17 @@ def _draw_column(
                     if bool((group.length <= column).all()):
                         return
                     drawn = drawn.masked_fill(ended, 0)
-            scores = logits[: len(drawn)].log_softmax(-1).gather(-1, drawn[:, None])[:, 0]
-            if group.free is not None and place < group.free.shape[1]:
-                free = group.free[:, place, level]
-                drawn = torch.where(free, drawn, group.codes[:, place, level])
-                scores = scores * free
-            group.codes[:, place, level] = drawn
-            group.log_likelihood[:, place, level] = scores
+            if group.free is not None:
+                drawn = torch.where(group.free[:, place, level], drawn, group.codes[:, place, level])
+            if group.has_guide:
+                group.codes[:, place, level] = drawn
+            every.append(drawn)
+            scored.append(logits[: len(drawn)])
             logits = stepping.send(drawn if group.strength is None else drawn.repeat(2))
+    codes = torch.stack(every, dim=1)  # [B, bands * Q]
+    scores = torch.stack(scored, dim=1).log_softmax(-1).gather(-1, codes[..., None])[..., 0].view(-1, bands, levels)
+    group.codes[:, column_of] = codes.view(-1, bands, levels)
+    group.log_likelihood[:, column_of] = scores if group.free is None else scores * group.free[:, column_of]
 
 
 def _decided(
@@ -328,7 +336,7 @@ def _wanted(
         wished, unwished = logits.chunk(2)
         strength = group.strength[list(rows)].to(logits.dtype)
         wanted = (unwished + strength * (wished - unwished)).masked_fill(wished.isinf(), float("-inf"))
-    if any(group.canvases[row].guide is not None for row in rows):
+    if group.has_guide:
         near = torch.stack([_closeness(group, prior, row, level, place, column) for row in rows])
         wanted = (wanted.double() + near).to(logits.dtype)
     if level == 0 and place % prior.config.bands == 0:

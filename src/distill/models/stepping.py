@@ -79,6 +79,8 @@ class Stepper:
         self.source = prior.source_code.weight + lifted.flatten(0, 2)  # [(1 + N) * Q * entries, H]
         position = torch.arange(config.seq_len + 1, device=self.source.device)
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
+        if config.both_sides:  # in the order of time nothing lies between, and nothing on the right
+            self.place = self.place + prior.left_gap.weight[0] + prior.right_gap.weight[0]
         self.vectors, self.vectors_of = prior.vectors.flatten(0, 1), prior.vectors.unbind(0)
         self.norm = _Norm.of(prior.norm)
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
@@ -133,8 +135,12 @@ class Stepper:
         x = F.embedding_bag(slots, self.source, mode="sum") + self.place[place] + state.added[:, place // bands]
         if prior.config.both_sides:
             left, right = state.gaps[at]
-            x = x + prior.left_gap.weight[left]
-            x = x + (prior.right_gap.weight[right] if ending is None else prior.right_gap(right + ending))
+            if left:
+                x = x + (prior.left_gap.weight[left] - prior.left_gap.weight[0])
+            if right and ending is None:
+                x = x + (prior.right_gap.weight[right] - prior.right_gap.weight[0])
+            if ending is not None:
+                x = x + (prior.right_gap(right + ending) - prior.right_gap.weight[0])
         for block, cache in zip(self.blocks, state.caches, strict=True):
             qkv = (block.attention_norm(x) @ block.qkv).view(batch, 3, heads, -1)
             cache.both[:, :, :, at] = qkv[:, 1:].transpose(0, 1)

@@ -202,6 +202,19 @@ def asked(model: Any, seconds: float, strength: float | None) -> Make:
     return make
 
 
+def of_model(path: Path, sounds: int = SOUNDS, strength: float | None = None, seed: int = 1) -> dict[str, Any]:
+    """Everything about the model in a file."""
+    import distill
+
+    model = distill.load(path)
+    longest = float(np.quantile([file.seconds for file in model.card.corpus_manifest.train], 0.95))
+    make = asked(model, float(np.clip(longest, *SECONDS)), strength)
+    examples = model._loaded.kind_examples
+    own = tuple(kind - 1 if kind else None for kind in examples.of_file.tolist()) if examples else ()
+    kinds = Kinds(model.card.kinds, own, "clusters") if examples else None
+    return all_wishes(model.card, make, sounds, seed, kinds)
+
+
 def main() -> None:
     """Measure and answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -213,20 +226,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="keep trained models here, and use those that are here")
     add_answer_options(parser)
     given = parser.parse_args()
-    import distill
-
     answer: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         work = given.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         for place in given.places:
-            model = distill.load(trained(place, given.preset, work) if place.is_dir() else place)
-            longest = float(np.quantile([file.seconds for file in model.card.corpus_manifest.train], 0.95))
-            make = asked(model, float(np.clip(longest, *SECONDS)), given.strength)
-            examples = model._loaded.kind_examples
-            own = tuple(kind - 1 if kind else None for kind in examples.of_file.tolist()) if examples else ()
-            kinds = Kinds(model.card.kinds, own, "clusters") if examples else None
-            answer[place.stem] = all_wishes(model.card, make, given.sounds, given.seed, kinds)
+            path = trained(place, given.preset, work) if place.is_dir() else place
+            answer[place.stem] = of_model(path, given.sounds, given.strength, given.seed)
             if not given.json:
                 print(place.stem)
                 for name, value in answer[place.stem].items():

@@ -19,7 +19,7 @@ from distill.models.reading import order_around, read_in_order
 from distill.models.sampling import clip_generator
 from distill.models.stepping import Stepper
 from distill.models.wishes import trait_features
-from distill.settings.generation import GenerationSettings
+from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.prior import PriorConfig
 
 BANDS, COLUMNS, LEVELS = 3, 5, 2
@@ -285,3 +285,21 @@ def test_near_wishes_are_alike_and_none_is_nothing() -> None:
     notes = trait_features(torch.tensor([[math.nan, math.nan, pitch, math.nan] for pitch in (60.0, 60.3, 67.0)]))
     assert (notes[0] - notes[1]).norm() < (notes[0] - notes[2]).norm() / 2
     assert not trait_features(torch.tensor([[math.nan, 9.0, math.nan, math.nan]]))[0, :11].any()  # no loudness
+
+
+def test_each_level_is_drawn_by_its_own_temperature(prior: CodePrior) -> None:
+    """Guards against one temperature for all levels: the coarse one is the likeliest, the fine one is not."""
+    settings = GenerationSettings(temperatures="0,3", seed=1)
+    canvases = [open_canvas(3, BANDS, LEVELS, "never") for _ in range(6)]
+    by_level = [settings.at_level(level) for level in range(LEVELS)]
+    *_, drawn = fill(prior, canvases, [clip_generator(seed) for seed in range(6)], by_level)
+    first = torch.stack([codes[0] for codes in drawn])
+    assert len(first[:, 0].unique()) == 1
+    assert len(first[:, 1].unique()) > 1
+
+
+@pytest.mark.parametrize("text", ["", "a,b", "1.0,-1", "1;2", "nan"])
+def test_temperatures_that_are_none_are_refused(text: str) -> None:
+    """Guards against a traceback, or a level without a temperature."""
+    with pytest.raises(DistillError, match=r"--temperatures .*give numbers from 0 to 10"):
+        generation_settings(temperatures=text)

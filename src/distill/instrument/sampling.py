@@ -87,7 +87,8 @@ def _sampled(
                 _wished_canvas(open_canvas(columns, bands, prior.config.rvq_levels, ends), wishes, settings.strength)
                 for _, columns in zip(unfinished, missing, strict=True)
             ]
-            sampling = fill(prior, canvases, [generators[i] for i in unfinished], settings, stepper)
+            by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
+            sampling = fill(prior, canvases, [generators[i] for i in unfinished], by_level, stepper)
             while True:
                 try:
                     drawn = next(sampling)

@@ -98,13 +98,14 @@ def fill(
     prior: CodePrior,
     canvases: Sequence[Canvas],
     generators: Sequence[torch.Generator],
-    settings: Drawing = PLAIN,
+    settings: Drawing | Sequence[Drawing] = PLAIN,
     stepper: Stepper | None = None,
 ) -> Generator[list[Tensor], None, list[Filled]]:
     """Fill canvases, those of one shape side by side.
 
     Args:
         generators: one for each canvas.
+        settings: how tokens are drawn, alike for all levels of codes or for each.
         stepper: one made before for this prior, where many are filled; without, a new one.
 
     Yields:
@@ -118,12 +119,13 @@ def fill(
         DistillError: a canvas has something fixed behind something free, and the prior is older than that.
     """
     prior.eval()
+    by_level = list(settings) if isinstance(settings, Sequence) else [settings] * prior.config.rvq_levels
     stepper = stepper or Stepper(prior, len(canvases))
     found: dict[int, Filled] = {}
     so_far = [canvas.codes[:0].to(prior.vectors.device) for canvas in canvases]
     for (shape, guided, _), numbers in by_shape(canvases).items():
         group = _Group.of([canvases[i] for i in numbers], [generators[i] for i in numbers], shape, guided, prior)
-        filling = _fill_group(prior, group, settings, stepper)
+        filling = _fill_group(prior, group, by_level, stepper)
         while True:
             try:
                 filled = next(filling)
@@ -173,7 +175,7 @@ def sample_codes(
 
 
 def _fill_group(
-    prior: CodePrior, group: _Group, settings: Drawing, stepper: Stepper
+    prior: CodePrior, group: _Group, settings: Sequence[Drawing], stepper: Stepper
 ) -> Generator[int, None, list[bool]]:
     """Yields how many columns of the group are filled without a hole; returns which sounds have ended."""
     bands = prior.config.bands
@@ -192,7 +194,9 @@ def _fill_group(
                 if bool(asked.any()) and state.place == (place + 1) * bands:
                     (point,) = _points_of_column(group.generators, asked, 1)
                     logits = next(stepper.step(state))
-                    over = _decided(group, stepper, state, 0, logits, settings, point, asked, column + 1) == prior.eos
+                    over = (
+                        _decided(group, stepper, state, 0, logits, settings[0], point, asked, column + 1) == prior.eos
+                    )
                     group.over |= over & asked
             missing.discard(column)
             yield min(missing, default=columns)
@@ -262,7 +266,12 @@ def _traits(canvases: Sequence[Canvas], first: int, width: int, device: torch.de
 
 
 def _draw_column(
-    group: _Group, state: Continuation, stepper: Stepper, settings: Drawing, column: int, going_on: Tensor
+    group: _Group,
+    state: Continuation,
+    stepper: Stepper,
+    settings: Sequence[Drawing],
+    column: int,
+    going_on: Tensor,
 ) -> None:
     """All places of a column, into the codes of the group."""
     prior = stepper.prior
@@ -275,7 +284,7 @@ def _draw_column(
         stepping = stepper.step(state)
         logits = next(stepping)
         for level in range(levels):
-            drawn = _decided(group, stepper, state, level, logits, settings, next(points), going_on, column)
+            drawn = _decided(group, stepper, state, level, logits, settings[level], next(points), going_on, column)
             if level == 0 and place == column * bands:
                 ended = drawn == prior.eos
                 if bool(ended.any()):

@@ -7,7 +7,7 @@ of the files are made of it, and it goes down to the sampler as it is. No torch 
 import secrets
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from distill.settings.auto import resolve
 from distill.settings.knobs import LARGEST_SEED, Frozen, knob
@@ -34,6 +34,10 @@ class GenerationSettings(Frozen):
     temperature: float = knob(
         1.0, "Above 1 more surprising, below 1 safer; 0: always the likeliest code.", ge=0.0, le=10.0
     )
+    temperatures: str | None = knob(
+        None, "A temperature for each level of codes from coarse to fine, such as 1.0,0.9,0.8; the last counts for those "
+        "beyond; in place of --temperature.", unset="one for all",
+    )  # fmt: skip
     top_k: int = knob(0, "Draw from this many likeliest codes only; 0: from all.", ge=0, le=4096)
     top_p: float = knob(
         1.0, "Draw from the likeliest codes of this joint probability only; 1: from all.", gt=0.0, le=1.0
@@ -99,6 +103,13 @@ class GenerationSettings(Frozen):
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
 
+    @field_validator("temperatures")
+    @classmethod
+    def _numbers(cls, text: str | None) -> str | None:
+        if text is not None:
+            _by_level(text)
+        return text
+
     @model_validator(mode="after")
     def _every_sound_has_a_seed(self) -> Self:
         if self.seed is not None and self.seed + self.count - 1 > LARGEST_SEED:
@@ -118,10 +129,28 @@ class GenerationSettings(Frozen):
             raise ValueError("there is no seed yet")
         return list(range(self.seed, self.seed + self.count))
 
+    def at_level(self, level: int) -> "GenerationSettings":
+        """The same for one level of codes: with its own temperature."""
+        if self.temperatures is None:
+            return self
+        each = _by_level(self.temperatures)
+        return self.model_copy(update={"temperature": each[min(level, len(each) - 1)], "temperatures": None})
+
     def comment(self, model: str, seed: int) -> str:
         """What stands in the file of one sound: what made it, and the settings that make it again, as JSON."""
         alone = self.model_copy(update={"seed": seed, "count": 1})
         return f"model {model}, seed {seed}, settings {alone.model_dump_json()}"
+
+
+def _by_level(text: str) -> tuple[float, ...]:
+    """`1.0,0.9,0.8` -> temperatures."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0.0 <= each <= 10.0 for each in found):
+        raise ValueError("give numbers from 0 to 10 with commas between them, such as 1.0,0.9,0.8")
+    return found
 
 
 def generation_settings(**given: Any) -> GenerationSettings:

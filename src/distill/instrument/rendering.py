@@ -52,8 +52,8 @@ def to_samples(
         image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
     middle = below_nyquist(_tuned(synthesise(mel, generator), sampled.tuning)[:wanted], rate)
-    levelled = _levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
-    middle = below_nyquist(levelled, rate)  # a limiter makes higher ones
+    middle = levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
+    middle = below_nyquist(middle, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
     return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()
 
@@ -71,7 +71,7 @@ def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
     return middle[None] if image is None else widened(middle, image)
 
 
-def _levelled(
+def levelled(
     loaded: LoadedVQModel,
     codes: Tensor,
     samples: Tensor,

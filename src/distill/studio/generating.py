@@ -47,7 +47,8 @@ def generate(
         if isinstance(made, Progress):
             yield made
             continue
-        target = unused_path(out / f"{path.stem}-seed{made.seed}.{settings.format}")
+        what = "" if settings.verb is None else f"-{settings.verb}"
+        target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
         write_audio(target, made.samples.T, comment=settings.comment(path.stem, made.seed))
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds

@@ -1,5 +1,6 @@
 """Verbs: what is kept of a recording, what is drawn beside it, how long it is, and which of several ways comes first."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,21 @@ import distill
 from distill.audio.griffin_lim import GriffinLim
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.instrument import gaps, looping
+from distill.instrument import gaps, looping, verbs
 from distill.instrument.asked import Asked, asked_of
 from distill.instrument.canvases import guided_canvas, loop_end_canvas, variation_canvas
 from distill.instrument.joining import FADE, circular, crossfaded, joined
 from distill.instrument.looping import around_codes, loop_samples, render_loop
 from distill.instrument.making import MadeSound, made_sounds
-from distill.instrument.recordings import COLUMN, Recording, codes_before, codes_from, encode_recording
+from distill.instrument.recordings import (
+    COLUMN,
+    Recording,
+    codes_before,
+    codes_from,
+    encode_recording,
+    level_of_all,
+    mel_of,
+)
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.likelihood import log_likelihood
 from distill.models.prior import BOS, MID
@@ -64,7 +73,7 @@ def test_what_is_heard_of_a_recording_ends_just_where_it_ends(loaded: LoadedVQMo
     before = codes_before(loaded, tone, tone.samples, 99, 0.0)
     assert len(before) == 5 * 8
     longer = Recording(np.concatenate([steady, steady[:, 3000:]], axis=1), "long.wav")
-    assert torch.equal(codes_before(loaded, longer, 5 * COLUMN + 3000, 2, 0.0), before[-16:])
+    torch.testing.assert_close(codes_before(loaded, longer, 5 * COLUMN + 3000, 2, 0.0), before[-16:])
     assert len(codes_from(loaded, tone, 5 * COLUMN, 99, 0.0)) == 8
     assert torch.equal(
         codes_from(loaded, tone, 0, 2, 0.0)[:8], encode_recording(loaded, tone.part(0, 2 * COLUMN), 0.0)[:8]
@@ -100,7 +109,8 @@ def test_a_way_is_scored_by_what_follows_too(loaded: LoadedVQModel) -> None:
             (way,) = end.value
             break
     drawn = gaps.Filled(way.codes, torch.zeros(way.codes.shape), True)
-    logits = loaded.prior(way.codes[None, :48], torch.tensor([BOS]))[0, 16:48].log_softmax(-1)
+    with torch.no_grad():
+        logits = loaded.prior(way.codes[None, :48].clone(), torch.tensor([BOS]))[0, 16:48].log_softmax(-1)
     follows = logits.gather(-1, way.codes[16:48, :, None])[..., 0].flatten()
     wanted = float(follows.sum() / (follows.numel() + 8 * way.codes.shape[1]))
     assert gaps._score(loaded.prior, gap, drawn) == pytest.approx(wanted, abs=1e-4)
@@ -123,7 +133,7 @@ def test_more_is_free_the_farther_a_variation_goes() -> None:
         variation_canvas(codes, amount, 3, 8, torch.Generator().manual_seed(1)).free.view(10, 8, 4)
         for amount in (0.01, 0.2, 1 / 3, 0.5, 2 / 3, 0.9, 1.0)
     ]
-    for less, more in zip(free, free[1:], strict=False):
+    for less, more in pairwise(free):
         assert bool((more | ~less).all())
         assert int(more.sum()) > int(less.sum())
     assert [each.any(1).sum(0).tolist() for each in free] == [
@@ -147,23 +157,26 @@ def test_variations_go_farther_with_their_amount(loaded: LoadedVQModel) -> None:
     assert distances[2] > 1.2 * distances[0]
 
 
-def test_a_guide_decides_length_and_codes(loaded: LoadedVQModel) -> None:
+def test_a_guide_decides_length_and_codes(loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against a guide that is read on another scale, or of which the level does not count."""
     assert loaded.prior is not None
-    codes = encode_recording(loaded, RECORDING, 0.0)
+    level = level_of_all(loaded, (RECORDING,))
+    codes = encode_recording(loaded, RECORDING, level)
     canvas = guided_canvas(loaded.prior, codes, 1.0, codes.shape[1])
     assert canvas.columns == len(codes) // 8
-    close, far = (made(loaded, Asked("like", (RECORDING,)), like_strength=each, count=3) for each in (1.0, 0.0))
-    assert all(each.samples.shape == (1, len(SOUND)) for each in (*close, *far))
-    mel = loaded.card.spectrogram_config
-
-    def off(sounds: list[MadeSound]) -> float:
-        own = gaps.log_mel_unpadded(torch.from_numpy(SOUND), mel)
-        return float(np.mean([
-            (gaps.log_mel_unpadded(torch.from_numpy(each.samples[0]), mel) - own).abs().mean() for each in sounds
-        ]))  # fmt: skip
-
-    assert off(close) < 0.8 * off(far)
+    assert not guided_canvas(loaded.prior, codes, 1.0, 2).guide.strength[:, 2].any()  # type: ignore[union-attr]
+    drawn: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        verbs, "to_samples", lambda loaded, sampled, *others: drawn.append(sampled.codes) or SOUND[None]
+    )
+    for strength in (1.0, 0.0):
+        made(loaded, Asked("like", (RECORDING,)), like_strength=strength)
+    close, far = (float((each == codes).float().mean()) for each in drawn)
+    assert close > 0.9
+    assert far < 0.5
+    monkeypatch.undo()
+    (sound,) = made(loaded, Asked("like", (RECORDING,)))
+    assert sound.samples.shape == (1, len(SOUND))
 
 
 @pytest.mark.parametrize(
@@ -195,38 +208,40 @@ def test_the_end_of_a_loop_is_drawn_before_its_beginning() -> None:
 def test_a_loop_has_no_seam(loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against a click, a dip or another spectrum where the end of a loop meets its beginning: there it changes no
     more from frame to frame than it does within. A loop that is cut off instead is caught by the same figures."""
-    time = np.arange(12 * COLUMN) / RATE
-    chord = sum(np.sin(2 * np.pi * hz * time) for hz in (220.0, 277.2, 329.6)) * (
-        0.2 + 0.05 * np.sin(2 * np.pi * 2 * time)
-    )
-    codes = encode_recording(loaded, Recording(chord.astype(np.float32)[None], "chord"), 20.0)[16:-16]
+    time = np.arange(14 * COLUMN) / RATE
+    chord = sum(0.1 * np.sin(2 * np.pi * hz * time) for hz in (220.0, 277.2, 329.6)) * (1.2 + np.sin(9.0 * time))
+    mel = mel_of(loaded, Recording(np.asarray(chord, dtype=np.float32)[None], "chord"))
+    monkeypatch.setattr(looping, "decoded_mel", lambda *_: mel)
     settings = generation_settings(loop=True, seconds=1.301, seed=1, texture=0.0)
 
-    def rank_of_seam() -> tuple[float, float, float]:
-        synthesise = GriffinLim(loaded.card.spectrogram_config, 32)
-        loop = render_loop(loaded, codes, synthesise, clip_generator(2), settings, None)[0]
-        round_ = np.concatenate([loop[-4096:], loop, loop[:4096]])
-        frames = np.lib.stride_tricks.sliding_window_view(round_, 1024)[::128]
-        levels = 10 * np.log10(np.square(frames).mean(1) + 1e-9)
-        spectra = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(1024))) + 1e-2)
-        steps = np.abs(np.diff(round_)) / np.abs(round_).max()
-
-        def rank(changes: np.ndarray, hop: int) -> float:
-            places = np.arange(len(changes)) * hop
-            seam = np.abs(places - 4096 + 512 * (hop > 1)) <= max(hop, 8)
-            return float((changes[~seam] < changes[seam].max()).mean())
-
-        return (
-            rank(np.abs(levels[8:] - levels[:-8]), 128),
-            rank(np.abs(spectra[8:] - spectra[:-8]).mean(1), 128),
-            rank(steps, 1),
-        )
+    def rank_of_seam() -> list[float]:
+        """For level, spectrum and samples, the share of changes within that are smaller than the change at the seam."""
+        synthesise = GriffinLim(loaded.card.spectrogram_config, 32, "vocoder")
+        loop = render_loop(loaded, torch.zeros(64, 3, dtype=torch.long), synthesise, clip_generator(2), settings, None)[
+            0
+        ]
+        turned = np.roll(loop, len(loop) // 2)
+        seam = len(loop) // 2
+        frames = np.lib.stride_tricks.sliding_window_view(turned, 512)
+        level = 10 * np.log10(np.square(frames).mean(1) + 1e-9)
+        places = np.arange(0, len(turned) - 1536, 64)
+        spectra = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(512))) + 1e-2)
+        changes = {
+            "level": (np.abs(level[places + 512] - level[places]), places + 512),
+            "spectrum": (np.abs(spectra[places + 512] - spectra[places]).mean(1), places + 512),
+            "samples": (np.abs(np.diff(turned, 3)), np.arange(len(turned) - 3) + 2),
+        }
+        ranks = []
+        for change, middle in changes.values():
+            at_seam = change[np.abs(middle - seam) <= 32].max()
+            ranks.append(float((change[np.abs(middle - seam) > 512] < at_seam).mean()))
+        return ranks
 
     whole = rank_of_seam()
     monkeypatch.setattr(looping, "circular", lambda made, margin, length: made[:, margin : margin + length])
     cut = rank_of_seam()
     assert max(whole) <= 0.95, (whole, cut)
-    assert max(cut) > 0.95, (whole, cut)
+    assert max(cut) > 0.99, (whole, cut)
 
 
 def test_fades_are_as_loud_all_the_way() -> None:
@@ -275,7 +290,7 @@ def test_every_verb_from_python(model: Model) -> None:
     assert likely.shape == codes.shape
     assert bool((likely < 0).all())
     for wrong in (codes[:5], codes[:, :2], codes + 1000, codes.astype(float)):
-        with pytest.raises(DistillError, match="^codes "):
+        with pytest.raises(DistillError, match=r"^codes "):
             model.decode(wrong)
 
 

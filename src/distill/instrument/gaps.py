@@ -17,7 +17,7 @@ from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.loudness import normalised
+from distill.audio.loudness import HIGHEST_DB, limited, normalised
 from distill.audio.master import FADE_OUT_SECONDS, not_clipped
 from distill.audio.mel import log_mel_unpadded
 from distill.instrument.asked import Asked
@@ -36,6 +36,7 @@ from distill.models.prior import CodePrior
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
+Made = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 MARGIN_FRAMES = 24
 """Frames of the recordings that are synthesised along with a gap, so that the sound at its ends knows its surroundings."""
 
@@ -117,7 +118,7 @@ def render_gap(
     synthesise: Synthesiser,
     generator: torch.Generator,
     settings: GenerationSettings,
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+) -> Made:
     """The recordings with the gap filled: [channels, N], safe to play."""
     point = float(torch.rand(1, generator=generator, dtype=torch.float64))
     samples = gap.samples
@@ -133,7 +134,7 @@ def render_gap(
     before = gap.before.channels(count)[:, : gap.stop]
     after = before[:, :0] if gap.after is None else gap.after.channels(count)[:, gap.start :]
     if not samples:
-        return not_clipped(before).numpy()
+        return _playable(before.clone(), settings)
     mel, left = _around(loaded, gap, way.codes, columns, frames, samples, generator, settings)
     rate = loaded.card.corpus_manifest.highest_rate
     middle = below_nyquist(synthesise(mel, generator), rate)
@@ -141,13 +142,19 @@ def render_gap(
     inside = places.clamp(0, frames) * (columns * FRAMES_PER_COLUMN / frames)
     outside = places.clamp_max(0) + (places - frames).clamp_min(0)
     image = image_at(loaded, way.codes, gap.known * FRAMES_PER_COLUMN + inside + outside)
-    made = as_heard(middle, image if count == 2 else None)
+    made = limited(as_heard(middle, image if count == 2 else None), HIGHEST_DB)  # the recordings stay as they are
     first = left * HOP_LENGTH
     made = joined(before, made, first, first + samples, after)
     if gap.after is None:
         fade = min(samples, round(FADE_OUT_SECONDS * SAMPLE_RATE))
         made[:, made.shape[1] - fade :] *= torch.linspace(1.0, 0.0, fade)
-    return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()
+    return _playable(made, settings)
+
+
+def _playable(made: Tensor, settings: GenerationSettings) -> Made:
+    """Recordings are turned down where they could not be written only."""
+    over = float(made.abs().max()) > 1.0
+    return (normalised(made) if settings.level == "normalise" else not_clipped(made) if over else made).numpy()
 
 
 def _around(

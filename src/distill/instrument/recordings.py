@@ -11,7 +11,7 @@ from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import Samples, as_channels, read_planes
 from distill.errors import DistillError
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.encoding import encode_codes, level_of
+from distill.models.encoding import OVERLAP_COLUMNS, encode_codes, level_of
 from distill.models.image import image_powers, image_vectors
 from distill.places import given_path
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
@@ -93,9 +93,11 @@ def codes_before(loaded: LoadedVQModel, recording: Recording, stop: int, most: i
     count = min(stop // COLUMN, most)
     if not count:
         return torch.zeros(0, _levels(loaded), dtype=torch.long)
-    part = recording.planes[:, stop - count * COLUMN : stop]
+    heard = min(stop // COLUMN, count + OVERLAP_COLUMNS)
+    part = recording.planes[:, stop - heard * COLUMN : stop]
     going_on = np.pad(part, ((0, 0), (0, AROUND)), mode="reflect")
-    return encode_recording(loaded, recording._replace(planes=going_on), level_db)[: count * BANDS]
+    codes = encode_recording(loaded, recording._replace(planes=going_on), level_db)
+    return codes[(heard - count) * BANDS : heard * BANDS]
 
 
 def codes_from(loaded: LoadedVQModel, recording: Recording, start: int, most: int, level_db: float) -> Tensor:
@@ -103,8 +105,9 @@ def codes_from(loaded: LoadedVQModel, recording: Recording, start: int, most: in
     if start >= recording.samples:
         return torch.zeros(0, _levels(loaded), dtype=torch.long)
     before = COLUMN if start >= COLUMN else 0
-    part = recording.planes[:, start - before : start + most * COLUMN]
-    return encode_recording(loaded, recording._replace(planes=part), level_db)[before // COLUMN * BANDS :]
+    part = recording.planes[:, start - before : start + (most + OVERLAP_COLUMNS) * COLUMN]
+    codes = encode_recording(loaded, recording._replace(planes=part), level_db)
+    return codes[before // COLUMN * BANDS :][: most * BANDS]
 
 
 def _levels(loaded: LoadedVQModel) -> int:

@@ -24,7 +24,7 @@ from distill.instrument.asked import Asked
 from distill.instrument.canvases import HEARD_AFTER, gap_canvas
 from distill.instrument.decoding import decoded_mel, grained, image_at, stretched
 from distill.instrument.filled import filled
-from distill.instrument.joining import joined
+from distill.instrument.joining import WINDOW, in_phase, joined
 from distill.instrument.recordings import AROUND, COLUMN, Recording, codes_before, codes_from, level_of_all
 from distill.instrument.rendering import as_heard
 from distill.instrument.wishes import Wishes
@@ -137,13 +137,14 @@ def render_gap(
         return _playable(before.clone(), settings)
     mel, left = _around(loaded, gap, way.codes, columns, frames, samples, generator, settings)
     rate = loaded.card.corpus_manifest.highest_rate
-    middle = below_nyquist(synthesise(mel, generator), rate)
+    first = left * HOP_LENGTH
+    wave = synthesise(mel, generator)
+    middle = below_nyquist(in_phase(wave, _anchors(gap, first, first + samples, len(wave))), rate)
     places = torch.arange(mel.shape[1], dtype=torch.float64) - left
     inside = places.clamp(0, frames) * (columns * FRAMES_PER_COLUMN / frames)
     outside = places.clamp_max(0) + (places - frames).clamp_min(0)
     image = image_at(loaded, way.codes, gap.known * FRAMES_PER_COLUMN + inside + outside)
     made = limited(as_heard(middle, image if count == 2 else None), HIGHEST_DB)  # the recordings stay as they are
-    first = left * HOP_LENGTH
     made = joined(before, made, first, first + samples, after)
     if gap.after is None:
         fade = min(samples, round(FADE_OUT_SECONDS * SAMPLE_RATE))
@@ -155,6 +156,16 @@ def _playable(made: Tensor, settings: GenerationSettings) -> Made:
     """Recordings are turned down where they could not be written only."""
     over = float(made.abs().max()) > 1.0
     return (normalised(made) if settings.level == "normalise" else not_clipped(made) if over else made).numpy()
+
+
+def _anchors(gap: Gap, first: int, last: int, length: int) -> list[tuple[int, Tensor]]:
+    """The last window before the gap and the first behind it, for `in_phase`."""
+    anchors = []
+    if first >= WINDOW:
+        anchors.append((first - WINDOW, torch.from_numpy(gap.before.planes[0, gap.stop - WINDOW : gap.stop])))
+    if gap.after is not None and last + WINDOW <= length and gap.start + WINDOW <= gap.after.samples:
+        anchors.append((last, torch.from_numpy(gap.after.planes[0, gap.start : gap.start + WINDOW])))
+    return anchors
 
 
 def _around(

@@ -21,7 +21,7 @@ from distill.audio.master import not_clipped
 from distill.instrument.canvases import loop_end_canvas
 from distill.instrument.decoding import decoded_mel, grained, image_at
 from distill.instrument.filled import filled
-from distill.instrument.joining import circular
+from distill.instrument.joining import WINDOW, circular, in_phase
 from distill.instrument.recordings import COLUMN
 from distill.instrument.rendering import as_heard, levelled
 from distill.instrument.wishes import Wishes
@@ -80,6 +80,9 @@ def render_loop(
     frames, margin = max(1, round(length / HOP_LENGTH)), AROUND_COLUMNS * FRAMES_PER_COLUMN
     places = (torch.arange(-margin, frames + margin) + 0.5) * (once.shape[1] / frames) - 0.5
     wave = synthesise(_at(once, places), generator)
+    begin, end = ((margin + more) * HOP_LENGTH - WINDOW // 2 for more in (0, frames))
+    again = wave[begin : begin + WINDOW]
+    wave = in_phase(wave, [(begin, again), (end, again)])
     ratio = length / (frames * HOP_LENGTH)
     if ratio != 1.0:
         wave = torch.from_numpy(soxr.resample(wave.numpy(), 1.0, ratio, quality="VHQ"))

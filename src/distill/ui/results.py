@@ -98,7 +98,9 @@ def _spoken(value: Any) -> str:
     """A setting's value."""
     if isinstance(value, tuple):
         return ", ".join(map(_spoken, value))
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else f"{value}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, int | float) else f"{value}"
 
 
 def _earlier(generation: Generation) -> str:

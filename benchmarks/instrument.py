@@ -12,7 +12,9 @@ like        Correlation of the onset envelopes (rise of the log-mel) of guide an
 replace     The middle third of a second: log-mel distance to the truth of the first of four ways, of all four in the mean,
             and of another recording's part pasted in with crossfades; in how many the first is nearer than that. The
             change of the log-mel across both joins, and within the truth.
-loop        For level and spectrum, the share of changes within a loop that are smaller than the one at its seam.
+loop        For level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the median,
+            and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose attack
+            is then at the seam.
 """
 
 import argparse
@@ -129,6 +131,7 @@ def looped(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[s
         name: {
             "median": statistics.median(each),
             "within_95_percent": statistics.mean(rank <= 0.95 for rank in each),
+            "within_largest": statistics.mean(rank < 1.0 for rank in each),
         }
         for name, each in ranks.items()
     }

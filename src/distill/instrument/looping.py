@@ -1,6 +1,6 @@
 """Loops: exactly as long as was asked for, the end running into the beginning.
 
-    1. free ··········│ first all but the last columns, in time
+    1. free ··········│ first all but the last columns, in time, as new sounds are made
     2. known ···│ free │ known again   the last columns, between the beginning of the loop on both sides
 
 Its mel is stretched to the nearest whole frame and synthesised with as much of itself around it; what is left over, at most
@@ -24,13 +24,13 @@ from distill.instrument.filled import filled
 from distill.instrument.joining import WINDOW, circular, in_phase
 from distill.instrument.recordings import COLUMN
 from distill.instrument.rendering import as_heard, levelled
+from distill.instrument.sampling import sample_pieces
 from distill.instrument.wishes import Wishes
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.canvas import open_canvas
 from distill.models.filling import Filled
 from distill.models.prior import CodePrior
 from distill.settings.generation import GenerationSettings
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
+from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
 AROUND_COLUMNS = 3
 """Columns of itself that a loop is decoded and synthesised with on both sides."""
@@ -42,22 +42,31 @@ def loop_samples(settings: GenerationSettings) -> int:
 
 
 def fill_loops(
-    prior: CodePrior, generators: Sequence[torch.Generator], settings: GenerationSettings, wishes: Wishes
+    prior: CodePrior,
+    generators: Sequence[torch.Generator],
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    wishes: Wishes,
 ) -> Generator[tuple[int, int], None, list[Tensor]]:
-    """The codes [S, Q] of a loop for each generator; yields (columns done, of)."""
+    """The codes [S, Q] of a loop for each generator; yields (columns done, of).
+
+    Where sounds are over before the loop is, further ones follow, as for `--ending exact`.
+    """
     columns = max(1, round(loop_samples(settings) / COLUMN))
     closing = min(columns // 2, max(1, prior.window // 3))
-    levels = prior.config.rvq_levels
-    begun = open_canvas(columns - closing, BANDS, levels, "never")
-    found: list[Filled] = yield from filled(prior, [begun] * len(generators), generators, settings, wishes)
+    seconds = (columns - closing) * COLUMN_SECONDS
+    first = settings.model_copy(update={"seconds": seconds, "ending": "exact", "tries": 1})
+    begun: list[Tensor] = []
+    for done, _, sampled in sample_pieces(prior, generators, loaded, first):
+        begun = [each.codes for each in sampled]
+        yield done, columns
     if not closing:
-        return [each.codes for each in found]
-    ends = [loop_end_canvas(each.codes, closing, BANDS, prior.window) for each in found]
+        return begun
+    ends = [loop_end_canvas(each, closing, BANDS, prior.window) for each in begun]
     closed: list[Filled] = yield from filled(prior, ends, generators, settings, wishes)
     known = min(columns - closing, prior.window) * BANDS
     return [
-        torch.cat([each.codes, end.codes[known : known + closing * BANDS]])
-        for each, end in zip(found, closed, strict=True)
+        torch.cat([each, end.codes[known : known + closing * BANDS]]) for each, end in zip(begun, closed, strict=True)
     ]
 
 

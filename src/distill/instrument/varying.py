@@ -8,7 +8,7 @@ from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.loudness import normalised
+from distill.audio.loudness import HIGHEST_DB, limited, normalised
 from distill.audio.master import finish
 from distill.instrument.asked import Asked
 from distill.instrument.decoding import decoded_mel, grained, image_at
@@ -65,5 +65,5 @@ def render_variation(
     samples = synthesise(mel, generator)[: source.samples]
     middle = below_nyquist(samples, loaded.card.corpus_manifest.highest_rate)
     image = None if settings.mono else image_at(loaded, codes, torch.arange(frames))
-    heard = as_heard(middle, image)
+    heard = limited(as_heard(middle, image), HIGHEST_DB)  # peaks alone: it stays as loud as the recording
     return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()

@@ -129,7 +129,7 @@ def _loops(
 ) -> Drawing:
     assert loaded.prior is not None
     wishes = wishes_of(loaded, settings)
-    found = yield from fill_loops(loaded.prior, generators, settings, wishes)
+    found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
     return [
         Drawn(
             lambda codes=codes, own=own: render_loop(loaded, codes, synthesise, own, settings, wishes.loudness_db)  # type: ignore[misc]

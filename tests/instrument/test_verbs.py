@@ -1,5 +1,6 @@
 """Verbs: what is kept of a recording, what is drawn beside it, how long it is, and which of several ways comes first."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,12 @@ from distill.instrument.recordings import (
     mel_of,
 )
 from distill.modelfile.opened import LoadedVQModel, load_model
+from distill.models.image import ImageCodebook
 from distill.models.likelihood import log_likelihood
-from distill.models.prior import BOS, MID
+from distill.models.prior import BOS, MID, CodePrior
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.prior import PriorConfig
 from distill.studio.model import Model
 from tiny import RATE, hit
 
@@ -354,3 +357,31 @@ def test_partials_are_in_phase_where_sounds_are_joined() -> None:
     assert alike(third, 24_000) > 0.98
     assert float(turned[1000:29_000].square().mean() / one.square().mean()) == pytest.approx(1.0, abs=0.05)
     assert torch.equal(in_phase(one, []), one)
+
+
+def test_every_verb_in_stereo(loaded: LoadedVQModel) -> None:
+    """Guards against a second channel that is lost, or of which a recording's own is drawn over."""
+    image = ImageCodebook(16)
+    image.vectors[1:] += 0.3 * torch.randn(15, image.vectors.shape[1], generator=torch.Generator().manual_seed(0))
+    config = PriorConfig(hidden_size=32, num_layers=1, num_heads=2, codebook_size=16, codebook_dim=4, rvq_levels=4,
+                         both_sides=True)  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        prior = CodePrior(config, torch.randn(4, 16, 4)).eval()
+    stereo = replace(loaded, image=image, prior=prior)
+    left, right = SOUND, np.roll(SOUND, 300) * np.float32(0.5)
+    wide = Recording(np.stack([(left + right) / 2, (left - right) / 2]), "wide.wav")
+    for asked, settings in (
+        (Asked("continue", (wide,)), {"seconds": 0.3}),
+        (Asked("replace", (wide,), (20_000, 30_000)), {}),
+        (Asked("bridge", (wide, RECORDING)), {"seconds": 0.2}),
+        (Asked("vary", (wide,)), {"amount": 1.0}),
+        (Asked("like", (wide,)), {}),
+        (Asked("loop"), {"loop": True, "seconds": 0.6}),
+    ):
+        (sound,) = made(stereo, asked, **settings)
+        assert sound.samples.shape[0] == 2
+        assert np.abs(sound.samples[0] - sound.samples[1]).max() > 1e-3
+        if asked.verb in ("continue", "replace", "bridge"):
+            np.testing.assert_allclose(sound.samples[:, :18_000], np.stack([left, right])[:, :18_000], atol=1e-6)
+        assert made(stereo, asked, mono=True, **settings)[0].samples.shape == (1, sound.samples.shape[1])

@@ -385,3 +385,36 @@ def test_every_verb_in_stereo(loaded: LoadedVQModel) -> None:
         if asked.verb in ("continue", "replace", "bridge"):
             np.testing.assert_allclose(sound.samples[:, :18_000], np.stack([left, right])[:, :18_000], atol=1e-6)
         assert made(stereo, asked, mono=True, **settings)[0].samples.shape == (1, sound.samples.shape[1])
+
+
+def test_what_is_new_is_in_phase_with_the_recording_on_both_sides(
+    loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against windows of the recording that are taken at other places than the sound that is turned."""
+
+    def chord(samples: int, late: float) -> torch.Tensor:
+        time = torch.arange(samples) / RATE
+        return sum((0.2 * torch.sin(2 * np.pi * hz * time + late * hz) for hz in (233.0, 571.0, 997.0)), 0 * time)
+
+    recording = Recording(chord(90_000, 0.0)[None].numpy(), "chord.wav")
+    replaced = Asked("replace", (recording,), (40_000, 60_100))
+    gap = gaps.gap_of(loaded, replaced, GenerationSettings(seed=1))
+    way = gaps.FilledGap(gap.canvas.codes, True, 0.0)
+
+    class Other(GriffinLim):
+        def __call__(self, mel: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            return chord(mel.shape[1] * 512, 0.01)
+
+    synthesise = Other(loaded.card.spectrogram_config, 1)
+    made_ = gaps.render_gap(loaded, gap, way, synthesise, clip_generator(1), GenerationSettings(seed=1))[0]
+    for first in (38_500, 59_600):
+        alike = np.corrcoef(made_[first : first + 2000], recording.planes[0, first : first + 2000])[0, 1]
+        assert alike > 0.97, first
+    monkeypatch.setattr(looping, "decoded_mel", lambda *_: torch.zeros(128, 14 * 16))
+    settings = generation_settings(loop=True, seconds=8 * COLUMN / RATE, seed=1, texture=0.0)
+    codes = torch.zeros(64, 3, dtype=torch.long)
+    loop = render_loop(loaded, codes, synthesise, clip_generator(1), settings, None)[0]
+    round_ = np.abs(np.diff(np.concatenate([loop[-3000:], loop[:3000]]), 2))
+    power = np.square(np.concatenate([loop[-3000:], loop[:3000]])).reshape(10, -1).mean(1)
+    assert round_[2900:3100].max() <= 1.1 * round_[:2000].max()
+    assert power.min() > 0.75 * power.max()

@@ -44,6 +44,7 @@ class Mutant(NamedTuple):
 
 CODEC = "training/codec/task.py"
 PRIOR = "training/prior/task.py"
+VERBS = "instrument/test_verbs.py"
 WIRING = "training/test_wiring.py"
 MUTANTS = (
     Mutant("codec validated on training files", CODEC, "self.corpus.manifest.val, device", "self.corpus.manifest.train, device", WIRING),
@@ -155,6 +156,15 @@ MUTANTS = (
     Mutant("kinds: folders of a few files", "corpus/kinds.py", "counts[path[:length]] >= LEAST_FILES", "counts[path[:length]] >= 2", "corpus/test_kinds.py"),
     Mutant("kinds by loudness", "corpus/kinds.py", "np.maximum(levels - mean_db, -RANGE_DB)", "np.maximum(levels, -RANGE_DB)", "corpus/test_kinds.py"),
     Mutant("kinds by running numbers", "corpus/kinds.py", "return max(useful, key=lambda each: _told(each, mean_mels))", "return useful[-1]", "corpus/test_kinds.py"),
+    Mutant("unlikely ways come first", "instrument/making.py", "key=lambda one: -(one[1].score or 0.0)", "key=lambda one: (one[1].score or 0.0)", VERBS),
+    Mutant("what follows a gap does not count", "instrument/gaps.py", "torch.cat([drawn, after]).mean()", "drawn.mean()", VERBS),
+    Mutant("a gap is not in phase", "instrument/gaps.py", "in_phase(wave, _anchors(gap, first, first + samples, len(wave)))", "wave", VERBS),
+    Mutant("a gap is not stretched", "instrument/gaps.py", "stretched(grained(loaded, drawn, gap.level_db, generator, settings), frames)", "grained(loaded, drawn, gap.level_db, generator, settings)", VERBS),
+    Mutant("a loop does not lead to its beginning", "instrument/canvases.py", "again = begun[: window * bands]", "again = begun[:0]", VERBS),
+    Mutant("a loop is not in phase", "instrument/looping.py", "wave = in_phase(wave, [(begin, again), (end, again)])", "pass", VERBS),
+    Mutant("columns before a gap from elsewhere", "instrument/recordings.py", "return codes[(heard - count) * BANDS : heard * BANDS]", "return codes[: count * BANDS]", VERBS),
+    Mutant("variations without what codes leave out", "instrument/varying.py", "mel = torch.where(anew, drawn, kept)", "mel = drawn", VERBS),
+    Mutant("every window begins a sound", "models/likelihood.py", "BOS if begins and first == 0 else MID", "BOS", VERBS),
 )  # fmt: skip
 
 

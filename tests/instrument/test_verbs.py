@@ -392,9 +392,13 @@ def test_what_is_new_is_in_phase_with_the_recording_on_both_sides(
 ) -> None:
     """Guards against windows of the recording that are taken at other places than the sound that is turned."""
 
+    half_a_turn_off = [
+        (turns + 0.5) * RATE / (8 * COLUMN) for turns in (318, 780, 1361)
+    ]  # after one time round the loop
+
     def chord(samples: int, late: float) -> torch.Tensor:
         time = torch.arange(samples) / RATE
-        return sum((0.2 * torch.sin(2 * np.pi * hz * time + late * hz) for hz in (233.0, 571.0, 997.0)), 0 * time)
+        return sum((0.2 * torch.sin(2 * np.pi * hz * time + late * hz) for hz in half_a_turn_off), 0 * time)
 
     recording = Recording(chord(90_000, 0.0)[None].numpy(), "chord.wav")
     replaced = Asked("replace", (recording,), (40_000, 60_100))
@@ -406,6 +410,10 @@ def test_what_is_new_is_in_phase_with_the_recording_on_both_sides(
             return chord(mel.shape[1] * 512, 0.01)
 
     synthesise = Other(loaded.card.spectrogram_config, 1)
+    _, left = around = gaps._around(
+        loaded, gap, way.codes, gap.columns, 39, gap.samples, clip_generator(1), GenerationSettings(seed=1)
+    )
+    assert around[0].shape[1] == left + 39 + gaps.MARGIN_FRAMES  # two columns have 32 frames
     made_ = gaps.render_gap(loaded, gap, way, synthesise, clip_generator(1), GenerationSettings(seed=1))[0]
     for first in (38_500, 59_600):
         alike = np.corrcoef(made_[first : first + 2000], recording.planes[0, first : first + 2000])[0, 1]

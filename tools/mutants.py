@@ -97,7 +97,7 @@ MUTANTS = (
     Mutant("one thread is what others begin with", "compute/threads.py", "if count != _of_process:", "if False:", "compute/test_threads.py"),
     Mutant("threads while something is in use", "compute/threads.py", "return _of_process if _in_use else _here().number()", "return torch.get_num_threads()", "compute/test_threads.py"),
     Mutant("the first use to end ends all", "compute/threads.py", "_set(here.uses[-1].count if here.uses else here.before)", "_set(here.before)", "compute/test_threads.py"),
-    Mutant("a tag with another sound's seed", "settings/generation.py", 'alone = self.model_copy(update={"seed": seed, "count": 1})', 'alone = self.model_copy(update={"count": 1})', "settings/test_generation.py"),
+    Mutant("a tag with another sound's seed", "settings/generation.py", 'alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})', 'alone = self.model_copy(update={"count": 1, **one_way})', "settings/test_generation.py"),
     Mutant("a record of 0.1 loses its model", "library/history.py", 'return {**record, "model": model, "settings": made}', "return record", "library/test_history.py"),
     Mutant("padded latents decoded", "models/codec.py", "return self.decode(latents * valid[..., None])", "return self.decode(latents)", WIRING),
     Mutant("louder than the level", "models/encoding.py", ".clamp_max(0.0)", "", "models/test_codec.py"),

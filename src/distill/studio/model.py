@@ -135,7 +135,7 @@ class Model:
         Raises:
             DistillError: it is no sound or too short, or a setting cannot be.
         """
-        chosen = generation_settings(count=count, seconds=seconds, seed=seed, **settings)
+        chosen = generation_settings(seconds=seconds, count=count, seed=seed, **settings)
         return self._made(chosen, Asked("continue", (_recording(samples, rate),)))
 
     def replace(

@@ -164,7 +164,7 @@ MUTANTS = (
     Mutant("a loop is not in phase", "instrument/looping.py", "wave = in_phase(wave, [(begin, again), (end, again)])", "pass", VERBS),
     Mutant("columns before a gap from elsewhere", "instrument/recordings.py", "return codes[(heard - count) * BANDS : heard * BANDS]", "return codes[: count * BANDS]", VERBS),
     Mutant("variations without what codes leave out", "instrument/varying.py", "mel = torch.where(anew, drawn, kept)", "mel = drawn", VERBS),
-    Mutant("every window begins a sound", "models/likelihood.py", "BOS if begins and first == 0 else MID", "BOS", VERBS),
+    Mutant("every window that is judged begins a sound", "models/likelihood.py", "BOS if begins and first == 0 else MID", "BOS", VERBS),
 )  # fmt: skip
 
 

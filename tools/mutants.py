@@ -45,6 +45,7 @@ class Mutant(NamedTuple):
 CODEC = "training/codec/task.py"
 PRIOR = "training/prior/task.py"
 RACE = "training/prior/race.py"
+VERBS = "instrument/test_verbs.py"
 WIRING = "training/test_wiring.py"
 MUTANTS = (
     Mutant("codec validated on training files", CODEC, "self.corpus.manifest.val, device", "self.corpus.manifest.train, device", WIRING),
@@ -110,7 +111,7 @@ MUTANTS = (
     Mutant("one thread is what others begin with", "compute/threads.py", "if count != _of_process:", "if False:", "compute/test_threads.py"),
     Mutant("threads while something is in use", "compute/threads.py", "return _of_process if _in_use else _here().number()", "return torch.get_num_threads()", "compute/test_threads.py"),
     Mutant("the first use to end ends all", "compute/threads.py", "_set(here.uses[-1].count if here.uses else here.before)", "_set(here.before)", "compute/test_threads.py"),
-    Mutant("a tag with another sound's seed", "settings/generation.py", 'alone = self.model_copy(update={"seed": seed, "count": 1})', 'alone = self.model_copy(update={"count": 1})', "settings/test_generation.py"),
+    Mutant("a tag with another sound's seed", "settings/generation.py", 'alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})', 'alone = self.model_copy(update={"count": 1, **one_way})', "settings/test_generation.py"),
     Mutant("a record of 0.1 loses its model", "library/history.py", 'return {**record, "model": model, "settings": made}', "return record", "library/test_history.py"),
     Mutant("padded latents decoded", "models/codec.py", "return self.decode(latents * valid[..., None])", "return self.decode(latents)", WIRING),
     Mutant("louder than the level", "models/encoding.py", ".clamp_max(0.0)", "", "models/test_codec.py"),
@@ -175,6 +176,15 @@ MUTANTS = (
     Mutant("evaluate judges the mix's image", "evaluation/scores.py", "with_own_image(wave, planes, native_rate, stereo=True)", "wave.expand(2, -1)", "models/test_image.py"),
     Mutant("a mono reader pays for the side", "audio/reading.py", "range(1 + (two and with_side))", "range(1 + two)", "audio/test_stereo.py"),
     Mutant("right is drawn above left", "audio/pictures.py", "in reversed(channels)", "in channels", "audio/test_pictures.py"),
+    Mutant("unlikely ways come first", "instrument/making.py", "key=lambda one: -(one[1].score or 0.0)", "key=lambda one: (one[1].score or 0.0)", VERBS),
+    Mutant("what follows a gap does not count", "instrument/gaps.py", "torch.cat([drawn, after]).mean()", "drawn.mean()", VERBS),
+    Mutant("a gap is not in phase", "instrument/gaps.py", "in_phase(wave, _anchors(gap, first, first + samples, len(wave)))", "wave", VERBS),
+    Mutant("a gap is not stretched", "instrument/gaps.py", "stretched(grained(loaded, drawn, gap.level_db, generator, settings), frames)", "grained(loaded, drawn, gap.level_db, generator, settings)", VERBS),
+    Mutant("a loop does not lead to its beginning", "instrument/canvases.py", "again = begun[: window * bands]", "again = begun[:0]", VERBS),
+    Mutant("a loop is not in phase", "instrument/looping.py", "wave = in_phase(wave, [(begin, again), (end, again)])", "pass", VERBS),
+    Mutant("columns before a gap from elsewhere", "instrument/recordings.py", "return codes[(heard - count) * BANDS : heard * BANDS]", "return codes[: count * BANDS]", VERBS),
+    Mutant("variations without what codes leave out", "instrument/varying.py", "mel = torch.where(anew, drawn, kept)", "mel = drawn", VERBS),
+    Mutant("every window that is judged begins a sound", "models/likelihood.py", "BOS if begins and first == 0 else MID", "BOS", VERBS),
 )  # fmt: skip
 
 

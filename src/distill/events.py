@@ -326,6 +326,8 @@ class SoundWritten(Event):
     mel_l1_db: float | None = None
     fidelity: float | None = None
     """Of a reconstruction: how much of the recording is left, 0: as much as in silence, 100: all."""
+    score: float | None = None
+    """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,10 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--strength": "generate-strength", "--tries": "generate-tries",
                  "--ending": "generate-ending", "--exact": "generate-ending",
                  "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
-                 "--level": "generate-level", "--mono": "generate-mono", "--device": "generate-device"},
+                 "--level": "generate-level", "--mono": "generate-mono", "--device": "generate-device",
+                 **{f"--{wish}": f"generate-{wish}" for wish in ("kind", "brightness", "loudness", "pitch", "onsets",
+                                                                 "length", "strength", "tries")},
+                 **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")}},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
     "evaluate": {"model": "generate-model", "files": "evaluate-corpus", "--dataset": "evaluate-corpus",
@@ -68,6 +71,7 @@ OFFERED: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Where each option is on the page: an element's id, or what is on the cards."""
 
+FROM_A_SOUND = "starts from a recording, which the next page chooses in its own wave form"
 REASONS: dict[tuple[str, str], str] = {
     ("*", "--json"): "the page's endpoints answer scripts",
     ("*", "--devices"): "several processes start the same command again, which a server cannot",
@@ -77,6 +81,19 @@ REASONS: dict[tuple[str, str], str] = {
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
+    **{
+        ("generate", option): FROM_A_SOUND
+        for option in (
+            "--continue",
+            "--replace",
+            "--candidates",
+            "--vary",
+            "--amount",
+            "--bridge",
+            "--like",
+            "--like-strength",
+        )
+    },
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",

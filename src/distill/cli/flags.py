@@ -54,7 +54,7 @@ def settings_flags(
 
 
 def _known(knob: Knob, value: Any) -> Any:
-    words = get_args(knob.annotation)
+    words = get_args(knob.annotation) if get_origin(knob.annotation) is Literal else ()
     if words and value not in words:
         raise DistillError(f"{knob.flag} {value}: choose {', '.join(words[:-1])} or {words[-1]}.")
     return value

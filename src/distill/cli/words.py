@@ -16,10 +16,16 @@ def take_paths(command: CommandT) -> CommandT:
     """Let every path that a command takes be read by `given_path`: all of them alike, whoever declares one."""
     for parameter in inspect.signature(command).parameters.values():
         declared = get_args(parameter.annotation)  # of Annotated[kind, option]
-        if declared and Path in (declared[0], *get_args(declared[0])):
+        if declared and Path in kinds_in(declared[0]):
             for option in declared[1:]:
                 option.parser = path
     return command
+
+
+def kinds_in(annotation: Any) -> set[Any]:
+    """The plain types that an annotation is made of: of `tuple[Path, Path] | None` Path and None."""
+    inner = get_args(annotation)
+    return set().union(*map(kinds_in, inner)) if inner else {annotation}
 
 
 def path(given: Any) -> Path:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from distill.audio.griffin_lim import Synthesiser
 from distill.errors import DistillError
 from distill.events import Progress
+from distill.instrument.asked import Asked
 from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
+from distill.instrument.verbs import Drawn, draw
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
@@ -29,6 +31,8 @@ class MadeSound(NamedTuple):
     samples: npt.NDArray[np.float32]  # [channels, N] at 48 kHz
     sampling_seconds: float  # what its codes took, its share of the batch's
     synthesis_seconds: float
+    score: float | None = None
+    """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
 
 
 def made_sounds(
@@ -36,18 +40,23 @@ def made_sounds(
     settings: GenerationSettings,
     synthesise: Synthesiser,
     stop: threading.Event | None = None,
+    asked: Asked | None = None,
 ) -> Iterator[Progress | MadeSound]:
     """Sounds of a model, with what is under way between them.
 
     Args:
         settings: with a seed.
         stop: set it to end before the next sound.
+        asked: what is asked for instead of new sounds.
 
     Raises:
-        DistillError: the model has no prior.
+        DistillError: the model has no prior, or cannot do what is asked.
     """
     if loaded.prior is None:
         raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
+    if asked is not None:
+        yield from _asked_sounds(loaded, settings, synthesise, stop, asked)
+        return
     seeds = settings.seeds()
     for first in range(0, settings.count, BATCH):
         batch = seeds[first : first + BATCH]
@@ -65,3 +74,38 @@ def made_sounds(
             begun = time.monotonic()
             samples = to_samples(loaded, sequence, synthesise, generator, settings)
             yield MadeSound(seed, samples, sampling_seconds, time.monotonic() - begun)
+
+
+def _asked_sounds(
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+    stop: threading.Event | None,
+    asked: Asked,
+) -> Iterator[Progress | MadeSound]:
+    """The same of a verb; ways to replace a part come the likeliest first."""
+    drawn: list[tuple[int, Drawn]] = []
+    begun, spent = time.monotonic(), 0.0
+    for first in range(0, settings.count, BATCH):
+        batch = settings.seeds()[first : first + BATCH]
+        drawing = draw(loaded, asked, [clip_generator(seed) for seed in batch], settings, synthesise)
+        while True:
+            try:
+                done, total = next(drawing)
+            except StopIteration as end:
+                drawn += zip(batch, end.value, strict=True)
+                break
+            if stop is not None and stop.is_set():
+                return
+            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
+        spent = time.monotonic() - begun
+        if asked.verb == "replace" and len(drawn) < settings.count:
+            continue
+        for seed, each in sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if asked.verb == "replace" else drawn:
+            if stop is not None and stop.is_set():
+                return
+            begun = time.monotonic()
+            samples = each.render()
+            score = each.score if asked.verb == "replace" else None
+            yield MadeSound(seed, samples, spent / len(drawn), time.monotonic() - begun, score)
+        drawn, begun = [], time.monotonic()

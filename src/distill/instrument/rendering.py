@@ -52,8 +52,8 @@ def to_samples(
         image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
     middle = below_nyquist(_tuned(synthesise(mel, generator), sampled.tuning)[:wanted], rate)
-    levelled = _levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
-    middle = below_nyquist(levelled, rate)  # a limiter makes higher ones
+    middle = levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
+    middle = below_nyquist(middle, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
     if settings.level == "normalise":
         heard = normalised(heard)
@@ -76,7 +76,7 @@ def _limited(channels: Tensor) -> Tensor:
     return as_loud(channels, rms_db(channels), HIGHEST_DB, GENERATED_LIMITED_DB)
 
 
-def _levelled(
+def levelled(
     loaded: LoadedVQModel,
     codes: Tensor,
     samples: Tensor,

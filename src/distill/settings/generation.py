@@ -5,6 +5,7 @@ of the files are made of it, and it goes down to the sampler as it is. No torch 
 """
 
 import secrets
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -16,6 +17,10 @@ SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac"]
+Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
+FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
+"""The settings that name recordings to start from."""
+LONGEST_SECONDS = 600.0
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
 NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "format")
@@ -26,7 +31,7 @@ class GenerationSettings(Frozen):
     """What to make. Sound number i of seed s is sound 0 of seed s + i, whatever else is made with it."""
 
     count: int = knob(8, "How many sounds.", ge=1, le=1000)
-    seconds: float = knob(1.0, "The longest that each may be, in seconds.", ge=0.01, le=600.0)
+    seconds: float = knob(1.0, "The longest that each may be, in seconds.", ge=0.01, le=LONGEST_SECONDS)
     seed: int | None = knob(
         None, "The same number makes the same sounds; the next sound has the next number.",
         unset="a new one", ge=0, le=LARGEST_SEED,
@@ -102,6 +107,29 @@ class GenerationSettings(Frozen):
     )
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
+    continue_: Path | None = knob(None, "Go on from the end of this sound, for --seconds more.", unset="from nothing")
+    replace: tuple[str, str] | None = knob(
+        None, "Fill a part of a sound anew, given as FROM-TO in seconds and the file: 1.2-1.8 FILE.", unset="nothing"
+    )
+    candidates: int = knob(
+        4, "For --replace, in place of --count: how many ways to fill the part are made; the likeliest comes first.",
+        ge=1, le=64,
+    )  # fmt: skip
+    vary: Path | None = knob(None, "Make variations of this sound, each as long as it.", unset="nothing")
+    amount: float = knob(
+        0.3, "How far variations go: little draws fine codes anew, more all fine ones, 1 everything.", gt=0.0, le=1.0
+    )
+    bridge: tuple[Path, Path] | None = knob(
+        None, "Lead from the first of two sounds to the second, with --seconds between them.", unset="nothing"
+    )
+    like: Path | None = knob(None, "Make sounds after this one, each as long as it.", unset="nothing")
+    like_strength: float = knob(
+        0.5, "How closely --like is followed; 0: not at all, 1: as closely as this model can.", ge=0.0, le=1.0
+    )
+    loop: bool = knob(False, "Loops whose end runs into their beginning: of --bars at --bpm, or of --seconds.")
+    bpm: float | None = knob(None, "The tempo of a loop, beats a minute.", unset="by --seconds", ge=20.0, le=400.0)
+    bars: int = knob(1, "How many bars a loop with a tempo has.", ge=1, le=64)
+    beats: int = knob(4, "How many beats a bar of a loop has.", ge=1, le=32)
 
     @field_validator("temperatures")
     @classmethod
@@ -119,9 +147,49 @@ class GenerationSettings(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_verb_that_can_be(self) -> Self:
+        verbs = self._verbs
+        if len(verbs) > 1:
+            raise ValueError(f"--{verbs[0]} and --{verbs[1]}: choose one of them")
+        if self.bpm is not None and not self.loop:
+            raise ValueError(f"--bpm {self.bpm:g} is for loops: add --loop")
+        if self.loop and self.bpm is None and "seconds" not in self.model_fields_set:
+            raise ValueError("--loop: say how long, with --bpm and --bars or with --seconds")
+        if self.loop_seconds > LONGEST_SECONDS:
+            raise ValueError(
+                f"--bars {self.bars} of --beats {self.beats} at --bpm {self.bpm:g} take {self.loop_seconds:.0f} seconds; "
+                f"the longest loop has {LONGEST_SECONDS:.0f}"
+            )
+        return self
+
+    @property
+    def _verbs(self) -> list[Verb]:
+        given: dict[Verb, bool] = {
+            "continue": self.continue_ is not None,
+            "replace": self.replace is not None,
+            "vary": self.vary is not None,
+            "bridge": self.bridge is not None,
+            "like": self.like is not None,
+            "loop": self.loop,
+        }
+        return [verb for verb, wanted in given.items() if wanted]
+
+    @property
+    def verb(self) -> Verb | None:
+        """What is asked for instead of new sounds, if anything."""
+        return next(iter(self._verbs), None)
+
+    @property
+    def loop_seconds(self) -> float:
+        """How long a loop is."""
+        return self.seconds if self.bpm is None else self.bars * self.beats * 60.0 / self.bpm
+
     def seeded(self) -> "GenerationSettings":
-        """The same with a seed: a new one where there was none."""
-        return self if self.seed is not None else self.model_copy(update={"seed": secrets.randbelow(NEW_SEEDS)})
+        """The same with a seed, a new one where there was none, and with as many sounds as are made."""
+        seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
+        count = self.count if self.replace is None else self.candidates
+        return self.model_copy(update={"seed": seed, "count": count})
 
     def seeds(self) -> list[int]:
         """The seed of each sound."""
@@ -138,7 +206,8 @@ class GenerationSettings(Frozen):
 
     def comment(self, model: str, seed: int) -> str:
         """What stands in the file of one sound: what made it, and the settings that make it again, as JSON."""
-        alone = self.model_copy(update={"seed": seed, "count": 1})
+        one_way = {} if self.replace is None else {"candidates": 1}
+        alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})
         return f"model {model}, seed {seed}, settings {alone.model_dump_json()}"
 
 

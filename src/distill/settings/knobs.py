@@ -54,8 +54,8 @@ def is_knob(field: FieldInfo) -> bool:
 
 
 def flag_name(field_name: str) -> str:
-    """`hidden_size` -> `--hidden-size`, `num_layers` -> `--layers`."""
-    return "--" + field_name.removeprefix("num_").replace("_", "-")
+    """`hidden_size` -> `--hidden-size`, `num_layers` -> `--layers`, `continue_` -> `--continue`."""
+    return "--" + field_name.removeprefix("num_").rstrip("_").replace("_", "-")
 
 
 def describe_invalid(error: ValidationError) -> str:

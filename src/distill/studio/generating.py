@@ -14,6 +14,7 @@ from distill.events import (
     SoundWritten,
 )
 from distill.files import unused_path
+from distill.instrument.asked import asked_of
 from distill.instrument.making import made_sounds
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model, spoken
@@ -25,11 +26,14 @@ from distill.settings.geometry import SAMPLE_RATE
 def generate(
     model: str, out: Path, settings: GenerationSettings, device: str = "auto", stop: threading.Event | None = None
 ) -> Generator[Event, None, None]:
-    """Sample the prior and write new sounds. Sound number i of seed s is sound 0 of seed s + i.
+    """Sample the prior and write new sounds, or what the settings ask for instead of those (a continuation, a loop, ...).
+
+    Sound number i of seed s is sound 0 of seed s + i; parts that are replaced come the likeliest first.
 
     Args:
         stop: set it to end before the next sound; those that are written stay.
     """
+    asked = asked_of(settings)
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
@@ -39,15 +43,18 @@ def generate(
     synthesise = choose_synthesiser(loaded, settings.synthesiser, chosen)
     sounds: list[SoundWritten] = []
     sampling_seconds = synthesis_seconds = 0.0
-    for made in made_sounds(loaded, settings, synthesise, stop):
+    for made in made_sounds(loaded, settings, synthesise, stop, asked):
         if isinstance(made, Progress):
             yield made
             continue
-        target = unused_path(out / f"{path.stem}-seed{made.seed}.{settings.format}")
+        what = "" if settings.verb is None else f"-{settings.verb}"
+        target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
         write_audio(target, made.samples.T, comment=settings.comment(path.stem, made.seed))
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds
         seconds = made.samples.shape[1] / SAMPLE_RATE
-        sounds.append(SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=made.seed))
+        sounds.append(
+            SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=made.seed, score=made.score)
+        )
         yield sounds[-1]
     yield GenerationCompleteEvent(str(path), settings.seeds()[0], tuple(sounds), sampling_seconds, synthesis_seconds)

@@ -10,6 +10,9 @@
     model = distill.load("mine")
     samples, rate = model.generate(count=8, seconds=1, seed=7)   # float32 [8, channels, samples], 48000
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
+    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
+    loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
+    codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
 events (`distill.events`): each says how far the work is, and what it has measured. Leaving the loop ends the training with its
@@ -37,15 +40,21 @@ from distill.compute.device import choose_device
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import Event, Progress
+from distill.instrument.asked import Asked, asked_of, span_in
+from distill.instrument.choosing import Sampled
 from distill.instrument.making import made_sounds
+from distill.instrument.recordings import Recording, encode_recording, level_of_all
+from distill.instrument.rendering import to_samples
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.image import with_own_image
+from distill.models.likelihood import log_likelihood
+from distill.models.sampling import clip_generator
 from distill.novelty.verdict import NoveltyReport
-from distill.settings.generation import generation_settings
-from distill.settings.geometry import SAMPLE_RATE
+from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
 from distill.studio.judging import novelty as judge_novelty
@@ -55,6 +64,7 @@ from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 Place = str | os.PathLike[str]
+Samples = npt.NDArray[np.floating]
 
 
 class Sounds(NamedTuple):
@@ -108,11 +118,193 @@ class Model:
         Raises:
             DistillError: the model has no prior yet, or a setting cannot be.
         """
-        chosen = generation_settings(count=count, seconds=seconds, seed=seed, **settings).seeded()
-        synthesise = self._synthesiser(chosen.synthesiser)
-        made = [
-            each.samples for each in made_sounds(self._loaded, chosen, synthesise) if not isinstance(each, Progress)
-        ]
+        chosen = generation_settings(count=count, seconds=seconds, seed=seed, **settings)
+        return self._made(chosen, asked_of(chosen))
+
+    def continue_(
+        self, samples: Samples, rate: int, seconds: float = 1.0, *, count: int = 1, seed: int | None = None,
+        **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """A sound that goes on: the sound itself, then up to `seconds` more.
+
+        Args:
+            samples: [samples] or [channels, samples], full scale 1, at least 0.17 s; the last seconds of it are heard.
+            rate: their rate in Hz.
+            count, seed, settings: as of `generate`.
+
+        Returns:
+            [count, channels, samples]. The part that was given is the recording as it is, but for a crossfade of 21 ms
+            before what is new.
+
+        Raises:
+            DistillError: it is no sound or too short, or a setting cannot be.
+        """
+        chosen = generation_settings(seconds=seconds, count=count, seed=seed, **settings)
+        return self._made(chosen, Asked("continue", (_recording(samples, rate),)))
+
+    def replace(
+        self, samples: Samples, rate: int, begin: float, end: float, *, candidates: int = 4, seed: int | None = None,
+        **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """A sound of which a part is filled anew, between what stands before and after it.
+
+        Args:
+            begin, end: the part, in seconds.
+            candidates: how many ways to fill it.
+
+        Returns:
+            [candidates, channels, samples], each as long as the sound, the likeliest first.
+
+        Raises:
+            DistillError: the part is not in the sound, or the prior hears the past alone.
+        """
+        recording = _recording(samples, rate)
+        chosen = generation_settings(count=candidates, seed=seed, **settings)
+        return self._made(chosen, Asked("replace", (recording,), span_in(recording, begin, end)))
+
+    def vary(
+        self, samples: Samples, rate: int, amount: float = 0.3, *, count: int = 1, seed: int | None = None,
+        **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """Variations of a sound, each as long as it.
+
+        Args:
+            amount: over 0, at most 1: little draws its finest codes anew here and there, 1 all of its codes.
+
+        Returns:
+            [count, channels, samples].
+
+        Raises:
+            DistillError: as `continue_`, or the prior hears the past alone.
+        """
+        chosen = generation_settings(amount=amount, count=count, seed=seed, **settings)
+        return self._made(chosen, Asked("vary", (_recording(samples, rate),)))
+
+    def bridge(
+        self, first: Samples, first_rate: int, second: Samples, second_rate: int, seconds: float = 1.0, *,
+        count: int = 1, seed: int | None = None, **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """One sound that leads to another: the first, `seconds` of new sound, the second.
+
+        Returns:
+            [count, channels, samples].
+
+        Raises:
+            DistillError: as `vary`.
+        """
+        chosen = generation_settings(seconds=seconds, count=count, seed=seed, **settings)
+        both = _recording(first, first_rate), _recording(second, second_rate)
+        return self._made(chosen, Asked("bridge", both))
+
+    def like(
+        self, samples: Samples, rate: int, strength: float = 0.5, *, count: int = 1, seed: int | None = None,
+        **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """New sounds after a recording, each as long as it.
+
+        Args:
+            strength: 0: not after it at all, 1: as closely as this model can.
+
+        Returns:
+            [count, channels, samples].
+
+        Raises:
+            DistillError: as `continue_`.
+        """
+        chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
+        return self._made(chosen, Asked("like", (_recording(samples, rate),)))
+
+    def loop(
+        self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,
+        seed: int | None = None, **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """Loops whose end runs into their beginning: of `bars` at `bpm`, or of `seconds`.
+
+        Returns:
+            [count, channels, samples], to the sample as long as that.
+
+        Raises:
+            DistillError: neither a tempo nor seconds, or the prior hears the past alone.
+        """
+        length = {"bpm": bpm, "bars": bars, "beats": beats, "seconds": seconds}
+        chosen = generation_settings(loop=True, count=count, seed=seed, **length, **settings)
+        return self._made(chosen, Asked("loop"))
+
+    def encode(self, samples: Samples, rate: int) -> npt.NDArray[np.int64]:
+        """A sound as codes.
+
+        Args:
+            samples: [samples] or [channels, samples], full scale 1.
+            rate: their rate in Hz.
+
+        Returns:
+            [positions, levels]: 8 positions, from low to high, for each column of 0.17 s; of a stereo model the last level
+            is the image.
+
+        Raises:
+            DistillError: it is no sound, or shorter than 20 ms.
+        """
+        recording = _recording(samples, rate)
+        return encode_recording(self._loaded, recording, level_of_all(self._loaded, (recording,))).numpy()
+
+    def decode(
+        self, codes: npt.NDArray[np.integer], *, seed: int | None = None, synthesiser: str = "auto", **settings: Any
+    ) -> Sounds:
+        """The sound of codes, as loud as the model makes sounds of such codes.
+
+        Args:
+            codes: [positions, levels], as `encode` gives them; a multiple of 8 positions.
+            settings: of `generate`: level, texture, mono.
+
+        Returns:
+            [channels, samples].
+
+        Raises:
+            DistillError: the codes are not of this model.
+        """
+        checked = self._codes(codes)
+        seconds = len(checked) // BANDS * COLUMN_SECONDS
+        chosen = generation_settings(seed=seed, seconds=seconds, synthesiser=synthesiser, **settings).seeded()
+        sampled = Sampled(checked, ended=False, log_likelihood=torch.zeros(checked.shape))
+        generator = clip_generator(chosen.seeds()[0])
+        made = to_samples(self._loaded, sampled, self._synthesiser(synthesiser), generator, chosen)
+        return Sounds(made, SAMPLE_RATE)
+
+    def likelihood(self, codes: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """How likely the prior takes each code to be after those before it.
+
+        Args:
+            codes: [positions, levels], from the beginning of a sound on.
+
+        Returns:
+            [positions, levels], natural logarithms.
+
+        Raises:
+            DistillError: the codes are not of this model, or it has no prior yet.
+        """
+        if self._loaded.prior is None:
+            raise DistillError(f"{self.path} has a codec and no prior yet: it cannot say what is likely.")
+        return log_likelihood(self._loaded.prior, self._codes(codes)).numpy()
+
+    def _codes(self, codes: npt.NDArray[np.integer]) -> torch.Tensor:
+        given = np.asarray(codes)
+        config, image = self.card.vqvae_config, self.card.image_size
+        sizes = [config.codebook_size] * config.rvq_levels + ([] if image is None else [image])
+        fits = given.ndim == 2 and given.shape[1] == len(sizes) and len(given) and len(given) % BANDS == 0
+        if not fits or not np.issubdtype(given.dtype, np.integer):
+            raise DistillError(
+                f"codes of shape {given.shape}: give whole numbers [positions, {len(sizes)}], {BANDS} positions a column."
+            )
+        if given.min() < 0 or bool((given.max(0) >= sizes).any()):
+            raise DistillError(
+                f"codes from {given.min()} to {given.max()}: those of this model are from 0 to {sizes[0] - 1}."
+            )
+        return torch.from_numpy(given.astype(np.int64))
+
+    def _made(self, settings: GenerationSettings, asked: Asked | None) -> Sounds:
+        chosen = settings.seeded()
+        making = made_sounds(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked)
+        made = [each.samples for each in making if not isinstance(each, Progress)]
         longest = max(each.shape[1] for each in made)
         return Sounds(
             np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), SAMPLE_RATE
@@ -311,6 +503,10 @@ def _planes(samples: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.floa
     if len(planes[0]) < MIN_SECONDS * SAMPLE_RATE:
         raise DistillError("samples are shorter than 20 ms: give a longer sound, as [samples] or [channels, samples].")
     return np.ascontiguousarray(np.stack(planes), dtype=np.float32)
+
+
+def _recording(samples: Samples, rate: int) -> Recording:
+    return Recording(_planes(samples, rate), "this sound")
 
 
 def _result(events: Any) -> Any:

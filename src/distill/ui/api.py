@@ -17,6 +17,7 @@ from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.knobs import knobs_of
 from distill.studio.jobs import TRAININGS
 from distill.ui.adding import train_again as begin_again
+from distill.ui.generate_fields import NO_FIELD
 from distill.ui.live import EpochMetrics, held_out_score
 from distill.ui.page_state import PageState, plain_user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
@@ -33,6 +34,8 @@ def endpoint_of_settings(made: Callable[[str, str, dict[str, Any]], list[dict[st
     parameters = {"model": inspect.Parameter("model", KEYWORDS, annotation=str)}
     parameters["device"] = inspect.Parameter("device", KEYWORDS, default="auto", annotation=str)
     for knob in knobs_of(GenerationSettings):
+        if knob.name in NO_FIELD - {"format"}:
+            continue  # recordings are files of who asks, which a server does not have
         name = "audio_format" if knob.name == "format" else knob.name
         kind = str if knob.choices and knob.annotation is not bool else knob.annotation
         kind = kind | None if knob.default is None else kind

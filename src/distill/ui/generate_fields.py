@@ -6,13 +6,15 @@ from typing import Any
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.generation import FROM_SOUNDS, GenerationSettings, generation_settings
 from distill.settings.knobs import Knob, knobs_of
 from distill.ui.extras import device_field
 from distill.ui.fields import overrides_from
 
-KNOBS = {knob.name: knob for knob in knobs_of(GenerationSettings) if knob.name != "format"}
-"""The settings that have a field; every sound can be downloaded in either format."""
+NO_FIELD = {"format", *FROM_SOUNDS, "candidates", "amount", "like_strength"}
+KNOBS = {knob.name: knob for knob in knobs_of(GenerationSettings) if knob.name not in NO_FIELD}
+"""The settings that have a field; every sound can be downloaded in either format, and what begins with a recording is asked
+for on the command line."""
 MANY_STEPS = 300
 """A setting with more steps than a slider has pixels is typed."""
 
@@ -57,10 +59,13 @@ def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
     less_usual = ("ending", "level", "synthesiser", "texture", "mono")
     wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength", "tries")
-    placed = {"seconds", "count", "seed", *wishes, *less_usual}
+    loops = ("loop", "bpm", "bars", "beats")
+    placed = {"seconds", "count", "seed", *wishes, *loops, *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
     with gr.Accordion("Wishes", open=False, elem_id="generate-wishes"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in wishes}
+    with gr.Accordion("Loop", open=False, elem_id="generate-loop-box"), gr.Row():
+        fields |= {name: _field(KNOBS[name]) for name in loops}
     with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in less_usual}
         device = device_field("generate")

@@ -1,6 +1,7 @@
 """Generated sounds as cards, and the history: events and records as HTML."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
 from distill.library.history import Generation, find_generation
@@ -11,6 +12,8 @@ from distill.studio.jobs import Job
 from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
 from distill.ui.page_state import GenerationBegun, PageState
 
+ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats")
+"""Numbers that say nothing where they were left as they are."""
 NOTHING_YET = "Nothing generated yet."
 
 
@@ -91,6 +94,15 @@ def _cards(page_state: PageState, generation: Generation) -> str:
     return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
 
 
+def _spoken(value: Any) -> str:
+    """A setting's value."""
+    if isinstance(value, tuple):
+        return ", ".join(map(_spoken, value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, int | float) else f"{value}"
+
+
 def _earlier(generation: Generation) -> str:
     made, name = generation.settings, f"{generation.model}, {day(generation.created)}"
     kept = sum(sound.fate == "kept" for sound in generation.sounds)
@@ -99,9 +111,9 @@ def _earlier(generation: Generation) -> str:
     )
     values = [(knob, getattr(made, knob.name)) for knob in knobs_of(GenerationSettings) if knob.name != "count"]
     shown = "".join(
-        f"<dt>{knob.label.lower()}</dt><dd>{text(value if knob.choices else f'{value:g}')}</dd>"
+        f"<dt>{knob.label.lower()}</dt><dd>{text(_spoken(value))}</dd>"
         for knob, value in values
-        if not knob.choices or value != knob.default
+        if value != knob.default or (isinstance(value, int | float) and not knob.choices and knob.name not in ONLY_SET)
     )
     return (
         f'<article class="d-card"><h3>{text(generation.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'

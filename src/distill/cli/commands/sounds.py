@@ -26,7 +26,7 @@ def generate(
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
-    """Generate new sounds from a model."""
+    """Generate new sounds from a model, or go on from, replace, vary, bridge or follow given ones, or make loops."""
     from distill import studio
     from distill.events import GenerationCompleteEvent
 
@@ -42,7 +42,11 @@ def generate(
         emit(
             model=done.model,
             seed=done.seed,
-            files=[{"path": sound.path, "seconds": sound.seconds, "seed": sound.seed} for sound in done.sounds],
+            files=[
+                {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
+                | ({} if sound.score is None else {"score": sound.score})
+                for sound in done.sounds
+            ],
             sampling_seconds=done.sampling_seconds,
             synthesis_seconds=done.synthesis_seconds,
         )

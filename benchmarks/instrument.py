@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close.
+
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop] [--sounds N] [--seed N]
+                                    [--json] [--save NAME]
+
+Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
+
+vary        For each amount, the mean log-mel distance of variations to their source in dB (cells within 60 dB of its loudest;
+            silence is 60 dB under it), beside the codec alone; and for how many the source is the nearest of all recordings.
+like        Correlation of the onset envelopes (rise of the log-mel) of guide and sound, by strength.
+replace     The middle third of a second: log-mel distance to the truth of the first of four ways, of all four in the mean,
+            and of another recording's part pasted in with crossfades; in how many the first is nearer than that. The
+            change of the log-mel across both joins, and within the truth.
+loop        For level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the median,
+            and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose attack
+            is then at the seam.
+"""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import distill
+from distill.audio.mel import log_mel_blocks
+from distill.audio.reading import read_planes
+from distill.instrument.joining import FADE, joined
+from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
+from running import add_answer_options, give_answer, rounded
+
+AUDIBLE_DB = 60.0
+AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
+LONGEST_SECONDS = 4.0
+
+Samples = npt.NDArray[np.floating]
+
+
+def log_mel(sound: Samples, level: float | None = None) -> npt.NDArray[np.float32]:
+    """[N] -> [T, M] dB, not below 60 dB under its loudest cell or `level`."""
+    mel = torch.cat(list(log_mel_blocks(np.asarray(sound, np.float32), SpectrogramConfig())), dim=1).T.numpy()
+    return np.maximum(mel, (float(mel.max()) if level is None else level) - AUDIBLE_DB)
+
+
+def distance(one: Samples, other: Samples) -> float:
+    """Mean difference of two sounds in dB; of `one` the level counts."""
+    own = log_mel(one)
+    theirs = log_mel(other, float(own.max()))
+    frames = min(len(own), len(theirs))
+    heard = np.maximum(own[:frames], theirs[:frames]) > float(own.max()) - AUDIBLE_DB
+    return float(np.abs(own[:frames] - theirs[:frames])[heard].mean())
+
+
+def onsets(sound: Samples) -> npt.NDArray[np.float32]:
+    """The onset envelope [T]."""
+    mel = log_mel(sound)
+    return np.maximum(np.diff(mel, axis=0), 0.0).mean(1)
+
+
+def varied(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "codec": statistics.mean(distance(each, model.reconstruct(each, SAMPLE_RATE).samples[0]) for each in sounds)
+    }
+    for amount in AMOUNTS:
+        made = [model.vary(each, SAMPLE_RATE, amount, seed=seed).samples[0, 0] for each in sounds]
+        nearest = [min(range(len(sounds)), key=lambda i: distance(sounds[i], each)) for each in made]
+        found[f"{amount:g}"] = statistics.mean(distance(*pair) for pair in zip(sounds, made, strict=True))
+        found[f"{amount:g}_source_nearest"] = statistics.mean(i == own for own, i in enumerate(nearest))
+    return found
+
+
+def alike(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    found = {}
+    for strength in STRENGTHS:
+        made = [model.like(each, SAMPLE_RATE, strength, seed=seed).samples[0, 0] for each in sounds]
+        pairs = [(onsets(one), onsets(other)) for one, other in zip(sounds, made, strict=True)]
+        found[f"{strength:g}"] = statistics.mean(
+            float(np.nan_to_num(np.corrcoef(one[: len(other)], other[: len(one)])[0, 1])) for one, other in pairs
+        )
+    return found
+
+
+def replaced(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    firsts, means, pasted, joins, inside = [], [], [], [], []
+    for number, sound in enumerate(sounds):
+        begin, end = (round(len(sound) * share) for share in (0.4, 0.4 + min(0.3, SAMPLE_RATE / len(sound) / 3)))
+        ways = model.replace(sound, SAMPLE_RATE, begin / SAMPLE_RATE, end / SAMPLE_RATE, seed=seed).samples[:, 0]
+        off = [distance(sound[begin:end], way[begin:end]) for way in ways]
+        other = np.resize(sounds[(number + 1) % len(sounds)], end - begin + 2 * FADE)
+        before, after, filler = (torch.from_numpy(part.copy())[None] for part in (sound[:begin], sound[end:], other))
+        patched = joined(before, filler, FADE, FADE + end - begin, after)[0].numpy()
+        firsts.append(off[0])
+        means.append(statistics.mean(off))
+        pasted.append(distance(sound[begin:end], patched[begin:end]))
+        steps = np.abs(np.diff(log_mel(ways[0])[::2], axis=0)).mean(1)
+        frames = [place // 1024 for place in (begin, end)]
+        joins.append(statistics.mean(float(steps[max(0, at - 1) : at + 1].mean()) for at in frames))
+        inside.append(float(np.abs(np.diff(log_mel(sound)[::2], axis=0)).mean()))
+    return {
+        "first": statistics.mean(firsts),
+        "of_four": statistics.mean(means),
+        "pasted": statistics.mean(pasted),
+        "first_nearer_than_pasted": statistics.mean(one < two for one, two in zip(firsts, pasted, strict=True)),
+        "change_at_joins": statistics.mean(joins),
+        "change_inside": statistics.mean(inside),
+    }
+
+
+def looped(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    made = model.loop(bpm=120, bars=1, count=len(sounds), seed=seed).samples[:, 0]
+    ranks: dict[str, list[float]] = {"level": [], "spectrum": []}
+    for loop in made:
+        turned, seam = np.roll(loop, len(loop) // 2), len(loop) // 2
+        frames = np.lib.stride_tricks.sliding_window_view(turned, 1024)[::128]
+        places = np.arange(len(frames) - 8) * 128 + 1024
+        level = 10 * np.log10(np.square(frames).mean(1) + 1e-8)
+        spectra = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(1024))) + 1e-2)
+        for name, change in (
+            ("level", np.abs(level[8:] - level[:-8])),
+            ("spectrum", np.abs(spectra[8:] - spectra[:-8]).mean(1)),
+        ):
+            near = np.abs(places - seam) < 64
+            ranks[name].append(float((change[~near] < change[near].max()).mean()))
+    return {
+        name: {
+            "median": statistics.median(each),
+            "within_95_percent": statistics.mean(rank <= 0.95 for rank in each),
+            "within_largest": statistics.mean(rank < 1.0 for rank in each),
+        }
+        for name, each in ranks.items()
+    }
+
+
+MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
+    "vary": varied, "like": alike, "replace": replaced, "loop": looped,
+}  # fmt: skip
+
+
+def recordings(model: distill.Model, folder: Path | None, count: int) -> list[Samples]:
+    """Held-out recordings of a model's corpus, or those of a folder: the middles [N], their first seconds."""
+    manifest = model.card.corpus_manifest
+    paths = [Path(manifest.folder) / file.source for file in manifest.files if file.split == "val"]
+    if folder is not None:
+        paths = sorted(each for each in folder.iterdir() if each.is_file())
+    paths = paths[:: max(1, len(paths) // count)][:count]
+    read = (read_planes(path)[0][0, : round(LONGEST_SECONDS * SAMPLE_RATE)] for path in paths)
+    return [each for each in read if len(each) > SAMPLE_RATE // 3]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--files", type=Path)
+    parser.add_argument("--only", choices=MEASURES)
+    parser.add_argument("--sounds", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    add_answer_options(parser)
+    given = parser.parse_args()
+    model = distill.load(given.model, "cpu")
+    sounds = recordings(model, given.files, given.sounds)
+    wanted = [given.only] if given.only else list(MEASURES)
+    answer = {"model": model.name, "sounds": len(sounds), "seed": given.seed}
+    answer |= {name: rounded(MEASURES[name](model, sounds, given.seed)) for name in wanted}
+    if not given.json:
+        for name, figures in itertools.islice(answer.items(), 3, None):
+            print(name, figures)
+    give_answer(given, answer)
+
+
+if __name__ == "__main__":
+    main()

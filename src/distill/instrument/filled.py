@@ -1,0 +1,41 @@
+"""Canvases of a request, filled: one for each seed, with the wishes of the request."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+
+import torch
+
+from distill.compute.threads import threads
+from distill.instrument.wishes import Wishes
+from distill.models.canvas import Canvas
+from distill.models.filling import Filled, fill
+from distill.models.prior import CodePrior
+from distill.settings.generation import GenerationSettings
+
+
+def filled(
+    prior: CodePrior,
+    canvases: Sequence[Canvas],
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    wishes: Wishes,
+) -> Generator[tuple[int, int], None, list[Filled]]:
+    """Fill canvases; yields (columns done, of)."""
+    wished = [_wished(canvas, wishes, settings.strength) for canvas in canvases]
+    total = max(canvas.columns for canvas in canvases)
+    with threads(1):  # small batches: threads would wait for each other
+        by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
+        filling = fill(prior, wished, generators, by_level)
+        while True:
+            try:
+                drawn = next(filling)
+            except StopIteration as end:
+                made: list[Filled] = end.value
+                break
+            yield max(len(codes) for codes in drawn) // prior.config.bands, total
+    return [Filled(each.codes.cpu(), each.log_likelihood.cpu(), each.ended) for each in made]
+
+
+def _wished(canvas: Canvas, wishes: Wishes, strength: float) -> Canvas:
+    traits = None if wishes.traits is None else wishes.traits.expand(canvas.columns, -1)
+    return replace(canvas, traits=traits, kind=wishes.kind, strength=strength)

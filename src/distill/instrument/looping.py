@@ -1,0 +1,122 @@
+"""Loops: exactly as long as was asked for, the end running into the beginning.
+
+    1. free ··········│ first all but the last columns, in time, as new sounds are made
+    2. known ···│ free │ known again   the last columns, between the beginning of the loop on both sides
+
+Its mel is stretched to the nearest whole frame and synthesised with as much of itself around it; what is left over, at most
+256 samples in all of the loop, is played that much faster or slower.
+"""
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+import soxr
+import torch
+from torch import Tensor
+
+from distill.audio.bandwidth import below_nyquist
+from distill.audio.griffin_lim import Synthesiser
+from distill.audio.loudness import normalised
+from distill.audio.master import not_clipped
+from distill.instrument.canvases import loop_end_canvas
+from distill.instrument.decoding import decoded_mel, grained, image_at
+from distill.instrument.filled import filled
+from distill.instrument.joining import WINDOW, circular, in_phase
+from distill.instrument.recordings import COLUMN
+from distill.instrument.rendering import levelled
+from distill.instrument.sampling import sample_pieces
+from distill.instrument.wishes import Wishes
+from distill.modelfile.opened import LoadedVQModel
+from distill.models.filling import Filled
+from distill.models.image import as_heard
+from distill.models.prior import CodePrior
+from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
+
+AROUND_COLUMNS = 3
+"""Columns of itself that a loop is decoded and synthesised with on both sides."""
+
+
+def loop_samples(settings: GenerationSettings) -> int:
+    """How long the loop is."""
+    return round(settings.loop_seconds * SAMPLE_RATE)
+
+
+def fill_loops(
+    prior: CodePrior,
+    generators: Sequence[torch.Generator],
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    wishes: Wishes,
+) -> Generator[tuple[int, int], None, list[Tensor]]:
+    """The codes [S, Q] of a loop for each generator; yields (columns done, of).
+
+    Where sounds are over before the loop is, further ones follow, as for `--ending exact`.
+    """
+    columns = max(1, round(loop_samples(settings) / COLUMN))
+    closing = min(columns // 2, max(1, prior.window // 3))
+    seconds = (columns - closing) * COLUMN_SECONDS
+    first = settings.model_copy(update={"seconds": seconds, "ending": "exact", "tries": 1})
+    begun: list[Tensor] = []
+    for done, _, sampled in sample_pieces(prior, generators, loaded, first):
+        begun = [each.codes for each in sampled]
+        yield done, columns
+    if not closing:
+        return begun
+    ends = [loop_end_canvas(each, closing, BANDS, prior.window) for each in begun]
+    closed: list[Filled] = yield from filled(prior, ends, generators, settings, wishes)
+    known = min(columns - closing, prior.window) * BANDS
+    return [
+        torch.cat([each, end.codes[known : known + closing * BANDS]]) for each, end in zip(begun, closed, strict=True)
+    ]
+
+
+def render_loop(
+    loaded: LoadedVQModel,
+    codes: Tensor,
+    synthesise: Synthesiser,
+    generator: torch.Generator,
+    settings: GenerationSettings,
+    loudness_db: float | None,
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Codes [S, Q] -> [channels, N], exactly as long as the loop, safe to play over and over."""
+    length, columns = loop_samples(settings), len(codes) // BANDS
+    point = float(torch.rand(1, generator=generator, dtype=torch.float64))
+    level_db = float(loaded.codec.typical_level_db)
+    around = around_codes(codes, AROUND_COLUMNS)
+    decoded = decoded_mel(loaded, around, level_db)
+    middle_part = slice(AROUND_COLUMNS * FRAMES_PER_COLUMN, (AROUND_COLUMNS + columns) * FRAMES_PER_COLUMN)
+    once = grained(loaded, decoded[:, middle_part], level_db, generator, settings)  # the same each time round
+    frames, margin = max(1, round(length / HOP_LENGTH)), AROUND_COLUMNS * FRAMES_PER_COLUMN
+    places = (torch.arange(-margin, frames + margin) + 0.5) * (once.shape[1] / frames) - 0.5
+    wave = synthesise(_at(once, places), generator)
+    begin, end = ((margin + more) * HOP_LENGTH - WINDOW // 2 for more in (0, frames))
+    again = wave[begin : begin + WINDOW]
+    wave = in_phase(wave, [(begin, again), (end, again)])
+    ratio = length / (frames * HOP_LENGTH)
+    if ratio != 1.0:
+        wave = torch.from_numpy(soxr.resample(wave.numpy(), 1.0, ratio, quality="VHQ"))
+    rate = loaded.card.corpus_manifest.highest_rate
+    levels = loaded.card.vqvae_config.rvq_levels
+    wave = below_nyquist(wave, rate)
+    wave = below_nyquist(levelled(loaded, codes[:, :levels], wave, point, settings, loudness_db), rate)
+    turn = torch.remainder(places + 0.5, once.shape[1])
+    heard = as_heard(wave, None if settings.mono else image_at(loaded, codes, turn))
+    made = circular(heard, round(margin * HOP_LENGTH * ratio), length)
+    return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()
+
+
+def around_codes(codes: Tensor, columns: int) -> Tensor:
+    """Codes [S, Q] of a loop with so many columns of itself on both sides."""
+    whole = len(codes) // BANDS
+    places = torch.arange(-columns, whole + columns).remainder(whole)
+    return codes.view(whole, BANDS, -1)[places].flatten(0, 1)
+
+
+def _at(mel: Tensor, places: Tensor) -> Tensor:
+    """A loop's mel [M, T] at places [n] between its frames, time and again: [M, n]."""
+    under = places.floor()
+    share = (places - under).to(mel.dtype)
+    first = under.long().remainder(mel.shape[1])
+    second = (under.long() + 1).remainder(mel.shape[1])
+    return mel[:, first] * (1.0 - share) + mel[:, second] * share

@@ -1,0 +1,138 @@
+"""What each verb makes: its canvases filled, then its sounds."""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from distill.audio.griffin_lim import Synthesiser
+from distill.instrument.asked import Asked
+from distill.instrument.canvases import guided_canvas, variation_canvas
+from distill.instrument.choosing import Sampled
+from distill.instrument.filled import filled
+from distill.instrument.gaps import fill_gap, gap_of, render_gap
+from distill.instrument.looping import fill_loops, render_loop
+from distill.instrument.recordings import encode_recording, level_of_all
+from distill.instrument.rendering import to_samples
+from distill.instrument.varying import render_variation, source_of
+from distill.instrument.wishes import wishes_of
+from distill.modelfile.opened import LoadedVQModel
+from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import BANDS, SAMPLE_RATE
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Drawn(NamedTuple):
+    """Codes that were drawn for one generator."""
+
+    render: Callable[[], Samples]
+    """Makes the sound [channels, N]; what is random in it comes from the generator that the codes came from."""
+    score: float | None = None
+    """Of ways to fill a gap: how likely it is; the likeliest is the best."""
+
+
+Drawing = Generator[tuple[int, int], None, list[Drawn]]
+
+
+def draw(
+    loaded: LoadedVQModel,
+    asked: Asked,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    """Draw the codes of a verb's sounds, one for each generator; yields (columns done, of).
+
+    Raises:
+        DistillError: this model cannot do it.
+    """
+    asked.checked(loaded, settings)
+    if asked.verb == "vary":
+        return _variations(loaded, asked, generators, settings, synthesise)
+    if asked.verb == "like":
+        return _alike(loaded, asked, generators, settings, synthesise)
+    if asked.verb == "loop":
+        return _loops(loaded, generators, settings, synthesise)
+    return _gaps(loaded, asked, generators, settings, synthesise)
+
+
+def _gaps(
+    loaded: LoadedVQModel,
+    asked: Asked,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    gap = gap_of(loaded, asked, settings)
+    ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings))
+    return [
+        Drawn(lambda way=way, own=own: render_gap(loaded, gap, way, synthesise, own, settings), way.score)  # type: ignore[misc]
+        for way, own in zip(ways, generators, strict=True)
+    ]
+
+
+def _variations(
+    loaded: LoadedVQModel,
+    asked: Asked,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    source, levels = source_of(loaded, asked), loaded.card.vqvae_config.rvq_levels
+    canvases = [variation_canvas(source.codes, settings.amount, levels, BANDS, own) for own in generators]
+    found = yield from filled(loaded.prior, canvases, generators, settings, wishes_of(loaded, settings))
+    return [
+        Drawn(
+            lambda canvas=canvas, codes=each.codes, own=own: render_variation(  # type: ignore[misc]
+                loaded, source, canvas, codes, synthesise, own, settings
+            )
+        )
+        for canvas, each, own in zip(canvases, found, generators, strict=True)
+    ]
+
+
+def _alike(
+    loaded: LoadedVQModel,
+    asked: Asked,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    (guide,) = asked.recordings
+    codes = encode_recording(loaded, guide, level_of_all(loaded, asked.recordings)).to(loaded.prior.vectors.device)
+    levels = loaded.card.vqvae_config.rvq_levels + (len(guide.planes) > 1)
+    canvas = guided_canvas(loaded.prior, codes, settings.like_strength, levels)
+    found = yield from filled(
+        loaded.prior, [canvas] * len(generators), generators, settings, wishes_of(loaded, settings)
+    )
+    as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
+    return [
+        Drawn(
+            lambda each=each, own=own: to_samples(  # type: ignore[misc]
+                loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long
+            )
+        )
+        for each, own in zip(found, generators, strict=True)
+    ]
+
+
+def _loops(
+    loaded: LoadedVQModel,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    wishes = wishes_of(loaded, settings)
+    found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
+    return [
+        Drawn(
+            lambda codes=codes, own=own: render_loop(loaded, codes, synthesise, own, settings, wishes.loudness_db)  # type: ignore[misc]
+        )
+        for codes, own in zip(found, generators, strict=True)
+    ]

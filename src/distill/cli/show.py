@@ -75,6 +75,8 @@ class Screen:
                     self.say(f"step {event.step}/{event.total_steps}, loss {event.loss:.3f}, {left}")
             case ev.CodecEpochMetrics() | ev.PriorEpochMetrics() | ev.SynthesiserEpochMetrics():
                 self._epoch(event)
+            case ev.TimeEstimated():
+                self.say(f"About {max(1, round(event.seconds / 60))} minutes on this machine, all in.")
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():

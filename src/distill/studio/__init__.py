@@ -5,6 +5,7 @@ from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
 from distill.studio.generating import generate
 from distill.studio.looking import look, said_of_pieces
+from distill.studio.making import make
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
@@ -17,6 +18,7 @@ __all__ = [
     "generate",
     "info",
     "look",
+    "make",
     "reconstruct",
     "resolve_prior",
     "said_of_pieces",

@@ -15,7 +15,7 @@ from distill.settings.knobs import LARGEST_SEED, Frozen, knob
 SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 Level = Literal["match", "normalise"]
-AudioFormat = Literal["wav", "flac"]
+AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
 
@@ -56,7 +56,9 @@ class GenerationSettings(Frozen):
         "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."
     )
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
-    format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
+    format: AudioFormat = knob(
+        "wav", "What files are written: wav, flac and aiff with 24 bit, ogg and mp3 smaller and with loss."
+    )
 
     @model_validator(mode="after")
     def _every_sound_has_a_seed(self) -> Self:

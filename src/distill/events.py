@@ -266,6 +266,13 @@ class SynthesiserTrainingCompleteEvent(Event):
 
 
 @dataclass(frozen=True)
+class TimeEstimated(Event):
+    """How long all that is to come will take on this machine, told once, by the rate of its first steps."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Saved(Event):
     """A file was written."""
 

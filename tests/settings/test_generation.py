@@ -22,7 +22,7 @@ from distill.settings.knobs import LARGEST_SEED
         ("texture", [-1.0, 2.5, float("inf"), float("nan")], "--texture"),
         ("ending", ["loud"], "--ending"),
         ("synthesiser", ["vocos"], "--synthesiser"),
-        ("format", ["mp3"], "--format"),
+        ("format", ["wma"], "--format"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_with_its_flag(name: str, values: list[object], flag: str) -> None:

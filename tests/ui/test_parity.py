@@ -20,6 +20,7 @@ from distill.ui.page_state import PageState
 from distill.ui.trash import trash_html
 
 OFFERED: dict[str, dict[str, str]] = {
+    "make": {},
     "train": {"folder": "codec-subject", "--name": "codec-model-name", "--overwrite": "codec-replace",
               "--resume": "codec-resume", "--device": "codec-device", "--again": "again-train", "--add": "again-add",
               "--continue-codec": "again-continue_codec"},
@@ -78,6 +79,13 @@ REASONS: dict[tuple[str, str], str] = {
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
+    ("make", "folder"): "the page shows the same way as its tabs, codec, prior and sounds, with a button each",
+    ("make", "--quick"): "the field Preset of both trainings",
+    ("make", "--thorough"): "the field Preset of both trainings",
+    ("make", "--name"): "the field Name of the codec",
+    ("make", "--count"): "the field Count of the sounds",
+    ("make", "--out"): "sounds are in the history and in the library's folder",
+    ("make", "--device"): "the field Device of each stage",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",

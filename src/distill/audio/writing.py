@@ -1,4 +1,4 @@
-"""Sounds into files: 24 bit, whole or not at all. No torch."""
+"""Sounds into files: 24 bit where they are lossless, whole or not at all. No torch."""
 
 from pathlib import Path
 
@@ -12,9 +12,20 @@ from distill.errors import DistillError
 from distill.files import replacing
 from distill.settings.geometry import SAMPLE_RATE
 
+CONTAINERS = {
+    ".wav": ("WAV", "PCM_24"),
+    ".flac": ("FLAC", "PCM_24"),
+    ".aiff": ("AIFF", "PCM_24"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+"""libsndfile's names for what each suffix stands for."""
+BLOCK = 1 << 16
+"""Samples that are written at a time."""
+
 
 def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, comment: str = "") -> None:
-    """Write [N] or [N, channels] as 24 bit, WAV or FLAC by the suffix, whole or not at all; beyond +-1 is clamped.
+    """Write [N] or [N, channels] in the format that the suffix says, whole or not at all; beyond +-1 is clamped.
 
     Args:
         comment: text to be kept in the file, after the program's name and version: what it was made with.
@@ -23,19 +34,23 @@ def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, co
         DistillError: another suffix, or the file cannot be written.
         ValueError: a sample is NaN or infinite.
     """
-    container = {".wav": "WAV", ".flac": "FLAC"}.get(path.suffix.lower())
-    if container is None:
-        raise DistillError(f"{path.name} cannot be written: sounds are written as .wav or .flac, choose one of them.")
+    if path.suffix.lower() not in CONTAINERS:
+        *others, last = CONTAINERS
+        raise DistillError(
+            f"{path.name} cannot be written: sounds are written as {', '.join(others)} or {last}, choose one of them."
+        )
+    container, subtype = CONTAINERS[path.suffix.lower()]
     if not np.isfinite(samples).all():
         raise ValueError(f"{path.name}: a sample is NaN or infinite")
     with replacing(path) as stream:
         channels = 1 if samples.ndim == 1 else samples.shape[1]
-        with soundfile.SoundFile(stream, "w", sample_rate, channels, "PCM_24", format=container) as file:
+        with soundfile.SoundFile(stream, "w", sample_rate, channels, subtype, format=container) as file:
             if comment:  # before the samples: a header cannot grow afterwards
                 file.software = f"distill {__version__}"
                 text = f"distill {__version__}: {comment}"
                 file.comment = text.encode(errors="replace").decode()  # names of files may hold anything
-            file.write(_whole_numbers(samples))
+            for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
+                file.write(_whole_numbers(samples[start : start + BLOCK]))
 
 
 def _whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:

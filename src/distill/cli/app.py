@@ -11,6 +11,7 @@ import typer
 import distill
 from distill.cli.answer import emit
 from distill.cli.commands.library import library_app
+from distill.cli.commands.making import make
 from distill.cli.commands.novelty import novelty, where
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
 from distill.cli.commands.training import train, train_prior, train_synth
@@ -113,7 +114,7 @@ def ui(
     serve(host, port, announce)
 
 
-for command in (train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, info, ui, demo):
+for command in (make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, info, ui, demo):
     app.command(command.__name__.replace("_", "-"))(take_paths(command))
 for registered in library_app.registered_commands:
     assert registered.callback is not None

@@ -79,6 +79,8 @@ class Screen:
                 self._race(event)
             case ev.Judgement():
                 self.say(f"Novelty: {event.verdict}. {event.sentence}", "bold yellow" if event.is_warning else None)
+            case ev.TimeEstimated():
+                self.say(f"About {max(1, round(event.seconds / 60))} minutes on this machine, all in.")
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():

@@ -16,7 +16,7 @@ from distill.settings.knobs import LARGEST_SEED, Frozen, knob
 SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 Level = Literal["match", "normalise"]
-AudioFormat = Literal["wav", "flac"]
+AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
 Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
 FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
 """The settings that name recordings to start from."""
@@ -106,7 +106,9 @@ class GenerationSettings(Frozen):
         "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."
     )
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
-    format: AudioFormat = knob("wav", "What files are written, both with 24 bit.")
+    format: AudioFormat = knob(
+        "wav", "What files are written: wav, flac and aiff with 24 bit, ogg and mp3 smaller and with loss."
+    )
     continue_: Path | None = knob(None, "Go on from the end of this sound, for --seconds more.", unset="from nothing")
     replace: tuple[str, str] | None = knob(
         None, "Fill a part of a sound anew, given as FROM-TO in seconds and the file: 1.2-1.8 FILE.", unset="nothing"

@@ -6,6 +6,7 @@ from distill.studio.evaluating import evaluate
 from distill.studio.generating import generate
 from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
+from distill.studio.making import make
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
@@ -19,6 +20,7 @@ __all__ = [
     "generate",
     "info",
     "look",
+    "make",
     "novelty",
     "reconstruct",
     "resolve_prior",

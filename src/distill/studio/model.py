@@ -58,6 +58,8 @@ from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
 from distill.studio.judging import novelty as judge_novelty
+from distill.studio.making import Effort
+from distill.studio.making import make as make_all
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.retraining import train_again
@@ -395,6 +397,35 @@ def load(model: Place, device: str = "auto") -> Model:
 def generate(model: Place, count: int = 8, seconds: float = 1.0, seed: int | None = None, **settings: Any) -> Sounds:
     """New sounds from a model, given by its name or path: `load(model).generate(...)`."""
     return load(model).generate(count, seconds, seed, **settings)
+
+
+def make(
+    folder: Place,
+    name: str | None = None,
+    *,
+    out: Place | None = None,
+    effort: Effort = "standard",
+    device: str = "auto",
+    stop: threading.Event | None = None,
+    **settings: Any,
+) -> Iterator[Event]:
+    """The whole way, as `distill make`: codec, prior and sounds from a folder, as an iterator of events.
+
+    What is there already is gone on with: a model that is trained makes sounds, a training that was stopped goes on.
+
+    Args:
+        folder: the recordings.
+        name: the model's name in the library; None: the folder's.
+        out: folder for the sounds; None: `NAME-sounds` in the current folder.
+        effort: draft, standard or thorough: how long the trainings are.
+        stop: set it to end soon and keep what there is.
+        settings: those of `generate`; `count` is 16 unless it is given.
+
+    Raises:
+        DistillError: the folder cannot be used, or the name is another folder's model.
+    """
+    chosen = generation_settings(**{"count": 16, **settings})
+    yield from make_all(Path(folder), name, None if out is None else Path(out), chosen, effort, device, stop)
 
 
 def train(

@@ -268,7 +268,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["generate", "{model}", "--seconds", "nan"], "--seconds nan"),
     (["generate", "{model}", "--temperature", "-1"], "--temperature"),
     (["generate", "{model}", "--top-p", "0"], "--top-p"),
-    (["generate", "{model}", "--format", "mp3"], "--format mp3"),
+    (["generate", "{model}", "--format", "wma"], "--format wma"),
     (["generate", "{model}", "--texture", "inf"], "--texture inf"),
     (["generate", "{model}", "--temperature", "nan"], "--temperature nan"),
     (["generate", "{model}", "--seconds", "1e-310"], "--seconds 1e-310"),

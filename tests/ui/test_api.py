@@ -92,7 +92,7 @@ MISTAKES: list[tuple[str, list[Any], str]] = [
     ("/generate", ["{home}/private.distill", 1, 0.5], "no model called"),
     ("/generate", ["kit", 0, 0.5], "--count 0"),
     ("/generate", ["kit", 1, 0.5, 1, 99.0], "--temperature 99.0"),
-    ("/generate", ["kit", 1, 0.5, 1, 1.0, 0, 1.0, "mp3"], "--format mp3"),
+    ("/generate", ["kit", 1, 0.5, 1, 1.0, 0, 1.0, "wma"], "--format wma"),
     ("/generate", ["kit", 1, 0.5, -1], "--seed -1"),
     ("/rename", ["../private", "mine"], "no model called"),
     ("/rename", ["kit", "../stolen"], "cannot be a file's name"),

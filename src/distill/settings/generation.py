@@ -25,6 +25,8 @@ NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
 NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "format")
 """Settings of what becomes of the codes that are sampled: they make no sound newer."""
+OF_VERBS = (*FROM_SOUNDS, "candidates", "amount", "like_strength", "loop", "bpm", "bars", "beats")
+"""Settings of sounds that begin with others, or end where they begin."""
 
 
 class GenerationSettings(Frozen):

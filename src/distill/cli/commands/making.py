@@ -46,4 +46,5 @@ def make(
             seconds=done.seconds,
         )
     else:
-        hint(done.next_steps)
+        for line in done.next_steps.splitlines():
+            hint(line)

@@ -18,7 +18,18 @@ from distill.cli.show import printable
 from tiny import hit, write_sounds
 
 Run = Callable[..., tuple[int, str, str]]
-COMPUTING = {"train", "train-prior", "train-synth", "generate", "reconstruct", "evaluate", "novelty", "where", "demo"}
+COMPUTING = {
+    "make",
+    "train",
+    "train-prior",
+    "train-synth",
+    "generate",
+    "reconstruct",
+    "evaluate",
+    "novelty",
+    "where",
+    "demo",
+}
 
 
 def commands(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:

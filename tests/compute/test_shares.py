@@ -18,6 +18,7 @@ from distill.compute.processes import Processes, is_first
 from distill.compute.shares import row_count, rows_of, share_of
 from distill.errors import DistillError
 from distill.modelfile.file import read_card, read_contents
+from distill.models.prior import Given
 from distill.training.prior.windows import CodeBatch
 from tiny import TINY_CODEC, TINY_PRIOR
 
@@ -39,11 +40,13 @@ def test_every_item_is_in_exactly_one_share(items: int, processes: int) -> None:
 def test_every_row_of_a_batch_is_in_exactly_one_share(rows: int, processes: int) -> None:
     """Guards against parts of a batch that are cut at different places."""
     number = torch.arange(rows)
-    batch = CodeBatch(number[:, None, None], number, number[:, None], number[:, None, None])
+    batch = CodeBatch(number[:, None, None], number, number[:, None], number[:, None, None], Given(kind=number))
     shares = [rows_of(batch, place, processes) for place in range(processes)]
     assert sum(map(row_count, shares)) == rows
     for share in shares:
-        assert all(torch.equal(part.flatten(), share.start) for part in share)
+        parts = [*share[:-1], share.given.kind]
+        assert all(torch.equal(part.flatten(), share.start) for part in parts)
+        assert share.given.order is None
     assert sorted(torch.cat([share.start for share in shares]).tolist()) == list(range(rows))
 
 

@@ -42,7 +42,9 @@ def row_count(batch: Any) -> int:
 
 
 def rows_of(batch: Any, number: int, of: int) -> Any:
-    """The share of a batch, a tensor or a named tuple of tensors, by rows."""
+    """The share of a batch, by rows: of a tensor, or of a named tuple of batches, some of which may be None."""
+    if batch is None:
+        return None
     if isinstance(batch, Tensor):
         return batch[number::of]
     return type(batch)(*(rows_of(part, number, of) for part in batch))

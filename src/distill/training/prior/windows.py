@@ -74,11 +74,11 @@ def _given(windows: Sequence[Window], columns: int, settings: PriorConfig) -> Gi
     if any(window.end_known for window in windows):
         ends = [len(w.codes) // settings.bands - w.first if w.end_known else -1 for w in windows]
         end = torch.tensor(ends)
-    if any(window.traits is not None for window in windows):
+    if settings.traits:  # also where nothing is told: of several processes all must hear of the same weights
         traits = torch.full((len(windows), columns + 1, len(TRAITS)), math.nan)
         for row, window in enumerate(windows):
             if window.traits is not None:
                 traits[row, : len(window.traits)] = window.traits
-    if any(window.kind for window in windows):
+    if settings.kinds:
         kind = torch.tensor([window.kind for window in windows])
     return Given(order=order, end=end, traits=traits, kind=kind)

@@ -34,11 +34,14 @@ def sides(model: Path) -> dict[str, Any]:
     prior, card = opened.prior(), opened.card
     assert prior is not None
     codes = unpack_codes(opened.codes, card.corpus_manifest, card.vqvae_config.codebook_size, card.prior_levels)
+    bits = validate_prior_epoch(prior, codes.val, torch.device("cpu")).loss / LN2
     windows = held_out_windows(codes.val, prior.window)
+    if not windows:  # sounds too short to have a middle half second
+        return {"bits_per_code": bits, "windows": 0}
     past, both = (middle_bits(prior, windows, filled) for filled in (False, True))
     counted = ngram_middle_bits(codes.train_codes, windows, card.vqvae_config.codebook_size)
     return {
-        "bits_per_code": validate_prior_epoch(prior, codes.val, torch.device("cpu")).loss / LN2,
+        "bits_per_code": bits,
         "windows": len(windows),
         "middle_bits_past": statistics.fmean(past),
         "middle_bits_both_sides": statistics.fmean(both),

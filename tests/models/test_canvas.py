@@ -1,5 +1,6 @@
 """Canvases: any order of reading against causality and the plain forward; what is filled, in which windows, by what."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -303,3 +304,17 @@ def test_temperatures_that_are_none_are_refused(text: str) -> None:
     """Guards against a traceback, or a level without a temperature."""
     with pytest.raises(DistillError, match=r"--temperatures .*give numbers from 0 to 10"):
         generation_settings(temperatures=text)
+
+
+def test_a_sound_does_not_end_where_codes_are_fixed(prior: CodePrior) -> None:
+    """Guards against variations that are cut off where the prior would have ended the sound."""
+    codes = draw_codes(1, 9, seed=5)[0]
+    free = torch.zeros_like(codes, dtype=torch.bool)
+    free[:, 1] = True
+    eager = copy.deepcopy(prior)
+    eager.heads[0].free.bias.data[eager.eos] = 50.0
+    (opened,) = filled(eager, [open_canvas(9, BANDS, LEVELS, "may")], [2])
+    (found,) = filled(eager, [Canvas(codes, free, BANDS, ends="may")], [2])
+    assert len(opened.codes) == BANDS
+    assert len(found.codes) == len(codes)
+    assert torch.equal(found.codes[:, 0], codes[:, 0])

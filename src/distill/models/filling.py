@@ -285,6 +285,8 @@ def _draw_column(
         logits = next(stepping)
         for level in range(levels):
             drawn = _decided(group, stepper, state, level, logits, settings[level], next(points), going_on, column)
+            if group.free is not None:
+                drawn = torch.where(group.free[:, place, level], drawn, group.codes[:, place, level])
             if level == 0 and place == column * bands:
                 ended = drawn == prior.eos
                 if bool(ended.any()):
@@ -292,8 +294,6 @@ def _draw_column(
                     if bool((group.length <= column).all()):
                         return
                     drawn = drawn.masked_fill(ended, 0)
-            if group.free is not None:
-                drawn = torch.where(group.free[:, place, level], drawn, group.codes[:, place, level])
             if group.has_guide:
                 group.codes[:, place, level] = drawn
             every.append(drawn)

@@ -185,6 +185,14 @@ MUTANTS = (
     Mutant("columns before a gap from elsewhere", "instrument/recordings.py", "return codes[(heard - count) * BANDS : heard * BANDS]", "return codes[: count * BANDS]", VERBS),
     Mutant("variations without what codes leave out", "instrument/varying.py", "mel = torch.where(anew, drawn, kept)", "mel = drawn", VERBS),
     Mutant("every window that is judged begins a sound", "models/likelihood.py", "BOS if begins and first == 0 else MID", "BOS", VERBS),
+    Mutant("a hole is read before what is known", "models/reading.py", "rank = torch.arange(columns, device=known.device) + columns * (~known).long()", "rank = torch.arange(columns, device=known.device) + columns * known.long()", "models/test_canvas.py"),
+    Mutant("the right side is not looked at", "models/reading.py", "right = torch.where(ahead & (number > here), number, columns).amin(-1)", "right = torch.where(ahead & (number > here) & False, number, columns).amin(-1)", "models/test_canvas.py"),
+    Mutant("fixed codes are drawn over", "models/filling.py", "drawn = torch.where(group.free[:, place, level], drawn, group.codes[:, place, level])", "pass", "models/test_canvas.py"),
+    Mutant("wishes are not exaggerated", "models/filling.py", "wanted = (unwished + strength * (wished - unwished))", "wanted = (unwished + 1.0 * (wished - unwished))", "models/test_canvas.py"),
+    Mutant("a guide of another level", "models/filling.py", "for each in range(level)]", "for each in range(0)]", "models/test_canvas.py"),
+    Mutant("the farthest from a wish is kept", "instrument/choosing.py", "return min(judged, key=lambda each: (round", "return max(judged, key=lambda each: (round", "instrument/test_wishes.py"),
+    Mutant("kinds are off by one", "instrument/wishes.py", "return known.index(named) + 1", "return known.index(named)", "instrument/test_wishes.py"),
+    Mutant("every window is told of its kind", "training/prior/asking.py", "if config.kinds and rng.random() < EACH:", "if config.kinds:", "training/test_asking.py"),
 )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """Canvases of a request, filled: one for each seed, with the wishes of the request."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 
 import torch
 
@@ -21,7 +20,7 @@ def filled(
     wishes: Wishes,
 ) -> Generator[tuple[int, int], None, list[Filled]]:
     """Fill canvases; yields (columns done, of)."""
-    wished = [_wished(canvas, wishes, settings.strength) for canvas in canvases]
+    wished = [wishes.of(canvas, settings.strength) for canvas in canvases]
     total = max(canvas.columns for canvas in canvases)
     with threads(1):  # small batches: threads would wait for each other
         by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
@@ -34,8 +33,3 @@ def filled(
                 break
             yield max(len(codes) for codes in drawn) // prior.config.bands, total
     return [Filled(each.codes.cpu(), each.log_likelihood.cpu(), each.ended) for each in made]
-
-
-def _wished(canvas: Canvas, wishes: Wishes, strength: float) -> Canvas:
-    traits = None if wishes.traits is None else wishes.traits.expand(canvas.columns, -1)
-    return replace(canvas, traits=traits, kind=wishes.kind, strength=strength)

@@ -1,7 +1,6 @@
 """Codes of any length, sampled from a model's prior."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
 
@@ -10,7 +9,7 @@ from distill.compute.threads import threads
 from distill.instrument.choosing import Judged, Sampled, judged, nearest
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.canvas import Canvas, Ends, open_canvas
+from distill.models.canvas import Ends, open_canvas
 from distill.models.filling import Filled, fill
 from distill.models.prior import CodePrior
 from distill.models.stepping import Stepper
@@ -84,7 +83,7 @@ def _sampled(
             missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
             ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
             canvases = [
-                _wished_canvas(open_canvas(columns, bands, prior.config.rvq_levels, ends), wishes, settings.strength)
+                wishes.of(open_canvas(columns, bands, prior.config.rvq_levels, ends), settings.strength)
                 for _, columns in zip(unfinished, missing, strict=True)
             ]
             by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
@@ -106,8 +105,3 @@ def _sampled(
                 )
             unfinished = [i for i in unfinished if filling and len(finished[i].codes) < wanted * bands]
     yield wanted, wanted, finished
-
-
-def _wished_canvas(canvas: Canvas, wishes: Wishes, strength: float) -> Canvas:
-    traits = None if wishes.traits is None else wishes.traits.expand(canvas.columns, -1)
-    return replace(canvas, traits=traits, kind=wishes.kind, strength=strength)

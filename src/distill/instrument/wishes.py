@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from distill.corpus.kinds import safe_name
 from distill.errors import DistillError
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel
+from distill.models.canvas import Canvas
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE
 
@@ -33,6 +35,11 @@ class Wishes(NamedTuple):
     """K-weighted, of the whole sound; None: as it comes."""
     samples: int | None = None
     """How long it is; None: as it comes."""
+
+    def of(self, canvas: Canvas, strength: float) -> Canvas:
+        """A canvas for which this is wished."""
+        traits = None if self.traits is None else self.traits.expand(canvas.columns, -1)
+        return replace(canvas, traits=traits, kind=self.kind, strength=strength)
 
     @property
     def chosen_by(self) -> bool:

@@ -11,9 +11,9 @@ from torch import Tensor
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH, frame_traits, traits_of
 from distill.corpus.kinds import Kinds, mean_mel, nearest_kind
+from distill.instrument.decoding import decoded_mel
 from distill.instrument.wishes import Wishes
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.encoding import decode_codes
 from distill.settings.geometry import BANDS
 
 GOOD_MISS = 0.25
@@ -61,9 +61,8 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
     """How far a sound is from what is wished for; without `synthesise` pitches are not heard."""
     if not len(sampled.codes):
         return Judged(sampled._replace(log_likelihood=torch.zeros(1)), float("inf"))
-    codes = sampled.codes[:, : loaded.card.vqvae_config.rvq_levels]
-    level = loaded.codec.typical_level_db
-    mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()  # [M, T]
+    mel = decoded_mel(loaded, sampled.codes, float(loaded.codec.typical_level_db))  # [M, T]
+    columns = len(sampled.codes) // BANDS
     miss = 0.0
     if wishes.kind and loaded.kind_examples is not None and _kind_of(loaded, mel) != wishes.kind:
         miss += WRONG_KIND
@@ -74,12 +73,12 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
         samples = synthesise(mel[:, :HEARD_FRAMES], torch.Generator().manual_seed(0)).numpy()
         mel = mel[:, :HEARD_FRAMES]
     found = traits_of(frame_traits(mel.T, samples, loaded.card.spectrogram_config), 0.0)
-    onsets = found.onsets / max(len(codes) // BANDS, 1)
+    onsets = found.onsets / columns
     wished = wishes.traits.tolist()
     if not math.isnan(wished[BRIGHTNESS]):
         miss += 10.0 if found.brightness is None else abs(found.brightness - wished[BRIGHTNESS])
     if not math.isnan(wished[ONSETS]):
-        miss += max(0.0, abs(onsets - wished[ONSETS]) * len(codes) / BANDS - 0.5)  # half an onset is none
+        miss += max(0.0, abs(onsets - wished[ONSETS]) * columns - 0.5)  # half an onset is none
     if not math.isnan(wished[PITCH]) and synthesise is not None:
         off = UNVOICED if found.pitch is None else wished[PITCH] - found.pitch
         miss += TUNED_MISS * abs(off) + max(0.0, abs(off) - MOST_TUNING)

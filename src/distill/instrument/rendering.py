@@ -13,9 +13,9 @@ from distill.audio.loudness import HIGHEST_DB, as_loud, normalised, rms_db
 from distill.audio.master import finish
 from distill.audio.traits import sound_traits
 from distill.instrument.choosing import Sampled
+from distill.instrument.decoding import decoded_mel, grained
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.encoding import decode_codes
 from distill.models.image import as_heard
 from distill.models.loudness import GENERATED_LIMITED_DB
 from distill.settings.generation import GenerationSettings
@@ -34,10 +34,8 @@ def to_samples(
     codes = sampled.codes[:, :levels]  # of the middle
     # Both are drawn first, and always: the noise that follows is the same whatever becomes of end and loudness.
     end, loudness = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-    level = loaded.codec.typical_level_db
-    mel = decode_codes(loaded.codec, codes.to(level.device), float(level)).cpu()
-    if loaded.grain is not None and settings.texture:
-        mel = loaded.grain.draw(mel - float(level), generator, settings.texture) + float(level)
+    level_db = float(loaded.codec.typical_level_db)
+    mel = grained(loaded, decoded_mel(loaded, sampled.codes, level_db), level_db, generator, settings)
     wishes = wishes_of(loaded, settings)
     wanted = round(settings.seconds * SAMPLE_RATE)
     if wishes.samples is not None:

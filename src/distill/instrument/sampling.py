@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from distill.audio.griffin_lim import Synthesiser
-from distill.compute.threads import threads
 from distill.instrument.choosing import Judged, Sampled, judged, nearest
+from distill.instrument.filled import filled
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Ends, open_canvas
-from distill.models.filling import Filled, fill
+from distill.models.filling import Filled
 from distill.models.prior import CodePrior
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
@@ -78,30 +78,24 @@ def _sampled(
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))
     stepper = Stepper(prior, len(generators))
-    with threads(1):  # small batches: threads would wait for each other
-        while unfinished:
-            missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
-            ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
-            canvases = [
-                wishes.of(open_canvas(columns, bands, prior.config.rvq_levels, ends), settings.strength)
-                for _, columns in zip(unfinished, missing, strict=True)
-            ]
-            by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
-            sampling = fill(prior, canvases, [generators[i] for i in unfinished], by_level, stepper)
-            while True:
-                try:
-                    drawn = next(sampling)
-                except StopIteration as end:
-                    filled: list[Filled] = end.value
-                    break
-                done = wanted - max(missing) + max(len(codes) // bands for codes in drawn)
-                yield done, wanted, finished
-            for i, each in zip(unfinished, filled, strict=True):
-                before = finished[i]
-                finished[i] = Sampled(
-                    torch.cat([before.codes, each.codes.cpu()]),
-                    ends == "known" or (each.ended and not filling),
-                    torch.cat([before.log_likelihood, each.log_likelihood.cpu()]),
-                )
-            unfinished = [i for i in unfinished if filling and len(finished[i].codes) < wanted * bands]
+    ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
+    while unfinished:
+        missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
+        canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends) for count in missing]
+        drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper)
+        while True:
+            try:
+                done, total = next(drawing)
+            except StopIteration as end:
+                drawn: list[Filled] = end.value
+                break
+            yield wanted - total + done, wanted, finished
+        for i, each in zip(unfinished, drawn, strict=True):
+            before = finished[i]
+            finished[i] = Sampled(
+                torch.cat([before.codes, each.codes]),
+                ends == "known" or (each.ended and not filling),
+                torch.cat([before.log_likelihood, each.log_likelihood]),
+            )
+        unfinished = [i for i in unfinished if filling and len(finished[i].codes) < wanted * bands]
     yield wanted, wanted, finished

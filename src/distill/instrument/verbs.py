@@ -1,6 +1,7 @@
 """What each verb makes: its canvases filled, then its sounds."""
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ def _gaps(
     gap = gap_of(loaded, asked, settings)
     ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings))
     return [
-        Drawn(lambda way=way, own=own: render_gap(loaded, gap, way, synthesise, own, settings), way.score)  # type: ignore[misc]
+        Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), way.score)
         for way, own in zip(ways, generators, strict=True)
     ]
 
@@ -86,11 +87,7 @@ def _variations(
     canvases = [variation_canvas(source.codes, settings.amount, levels, BANDS, own) for own in generators]
     found = yield from filled(loaded.prior, canvases, generators, settings, wishes_of(loaded, settings))
     return [
-        Drawn(
-            lambda canvas=canvas, codes=each.codes, own=own: render_variation(  # type: ignore[misc]
-                loaded, source, canvas, codes, synthesise, own, settings
-            )
-        )
+        Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings))
         for canvas, each, own in zip(canvases, found, generators, strict=True)
     ]
 
@@ -112,11 +109,7 @@ def _alike(
     )
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
     return [
-        Drawn(
-            lambda each=each, own=own: to_samples(  # type: ignore[misc]
-                loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long
-            )
-        )
+        Drawn(partial(to_samples, loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long))
         for each, own in zip(found, generators, strict=True)
     ]
 
@@ -131,8 +124,6 @@ def _loops(
     wishes = wishes_of(loaded, settings)
     found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
     return [
-        Drawn(
-            lambda codes=codes, own=own: render_loop(loaded, codes, synthesise, own, settings, wishes.loudness_db)  # type: ignore[misc]
-        )
+        Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db))
         for codes, own in zip(found, generators, strict=True)
     ]

@@ -8,7 +8,7 @@ alone, so that canvases of one shape can be filled side by side.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -63,21 +63,6 @@ class Canvas:
     def partly(self) -> Tensor:
         """[C] bool, columns of which some codes are fixed and some free."""
         return ~self.known & ~self.free.view(self.columns, -1).all(-1)
-
-    def rows(self, first: int, last: int) -> "Canvas":
-        """Columns first .. last - 1, of which nobody knows whether the sound ends with them."""
-        part = slice(first * self.bands, last * self.bands)
-        traits = None if self.traits is None else self.traits[first:last]
-        guide = None if self.guide is None else Guide(self.guide.vectors[part], self.guide.strength[first:last])
-        return replace(
-            self,
-            codes=self.codes[part],
-            free=self.free[part],
-            begins=self.begins and first == 0,
-            ends=self.ends if last == self.columns else "never",
-            traits=traits,
-            guide=guide,
-        )
 
 
 def open_canvas(columns: int, bands: int, levels: int, ends: Ends = "may") -> Canvas:

@@ -180,7 +180,8 @@ def _fill_group(
     """Yields how many columns of the group are filled without a hole; returns which sounds have ended."""
     bands = prior.config.bands
     columns = int(group.limits.max())
-    missing = {column for column in range(columns) if column >= len(group.shape.known) or not group.shape.known[column]}
+    free = [column for column in range(columns) if column >= len(group.shape.known) or not group.shape.known[column]]
+    filled_to = iter([*free[1:], columns])  # they are drawn in order
     for reach in reaches(group.shape, columns, prior.window):
         if not bool((group.length > reach.first + reach.drawn[0]).any()):
             break
@@ -198,8 +199,7 @@ def _fill_group(
                         _decided(group, stepper, state, 0, logits, settings[0], point, asked, column + 1) == prior.eos
                     )
                     group.over |= over & asked
-            missing.discard(column)
-            yield min(missing, default=columns)
+            yield next(filled_to)
     return (group.over | (group.length < group.limits)).tolist()
 
 

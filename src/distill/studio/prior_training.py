@@ -3,7 +3,6 @@
 import contextlib
 import threading
 from collections.abc import Generator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from distill.settings.prior import PriorSettings
 from distill.studio.judging import novelty_after_training
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
-from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain, with_wishes
+from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
 from distill.training.prior.codes import extract_code_sequences, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
@@ -68,8 +67,7 @@ def train_prior_for(
             extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed, image)
             sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
-        beside |= learned_endings(codec, sequences) | learned_scales(sequences)
-        resolved = replace(resolved, settings=with_wishes(resolved.settings, sequences))
+        beside |= learned_endings(codec, sequences)
         vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
         training = train_prior(
             begun.file,

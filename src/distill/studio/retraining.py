@@ -30,7 +30,7 @@ from distill.studio.opening import Opening, open_for_stage
 from distill.studio.prior_training import resolve_prior
 from distill.studio.stopping import stoppable
 from distill.training.codec.train import CODEC_STAGE, train_codec
-from distill.training.prior.beside import learned_endings, learned_loudness, learned_scales, measured_grain, with_wishes
+from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
 from distill.training.prior.codes import CodeSequences, checked_codes, extract_code_sequences
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 from distill.training.stage import ModelInTraining
@@ -154,13 +154,11 @@ def _with_new_prior(
     }
     extracting = extract_code_sequences(codec, corpus, fabric.device, settings.views, settings.seed, image, known)
     sequences = yield from stoppable(extracting, stop, UNCHANGED)
-    resolved = replace(resolved, settings=with_wishes(resolved.settings, sequences))
     vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
     beside = {
         "corpus_manifest": manifest,
         **_measured_again(corpus, sequences, codec),
         **learned_endings(codec, sequences),
-        **learned_scales(sequences),
     }
     embed = before.has_codes or not before.has_prior
     yield from train_prior(

@@ -100,11 +100,12 @@ def extract_code_sequences(
         codes = known.get(file.name)
         if codes is None:
             codes = _with_image(encode_codes(codec, mel, level, device).cpu(), image, powers)
-        frames = frame_traits(
-            torch.from_numpy(np.asarray(mel, dtype=np.float32)), _samples(corpus, file), corpus.spectrogram
-        )
         spread.append(mean_mel(mel))
-        found = [_with_traits(CodeView(codes, frames=len(mel)), frames)]
+        found = [CodeView(codes, frames=len(mel))]
+        if file.split == "train":
+            decibels = torch.from_numpy(np.asarray(mel, dtype=np.float32))
+            frames = frame_traits(decibels, _samples(corpus, file), corpus.spectrogram)
+            found = [_with_traits(found[0], frames)]
         if further:
             rng = np.random.default_rng((seed, done))
             for other, from_start, frame, semitones in _other_views(corpus, file, views - 1, rng):

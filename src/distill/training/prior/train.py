@@ -15,6 +15,7 @@ from distill.events import Event, PriorStepMetrics, PriorTrainingCompleteEvent, 
 from distill.modelfile.card import ModelCard, PriorMetadata, RacedPrior
 from distill.settings.auto import Resolved
 from distill.settings.prior import PriorSettings, PriorSize
+from distill.training.prior.beside import learned_scales, with_wishes
 from distill.training.prior.codes import CodeSequences, pack_codes
 from distill.training.prior.memorization import check_memorization
 from distill.training.prior.race import Raced, race_sizes
@@ -66,9 +67,11 @@ def train_prior(
             epoch ended, or that cannot be saved.
     """
     assert model.opened is not None
+    resolved = replace(resolved, settings=with_wishes(resolved.settings, sequences))
     fabric.seed_everything(resolved.settings.seed, verbose=False)  # whatever was drawn while the sounds were encoded
     kept_codes = model.opened.codes  # of files that are not there any more
     codes = {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {}
+    scales = learned_scales(sequences)
     stage = Stage(PRIOR_STAGE, model, resolved, manifest, resumed, put_down=not at_the_end)
     raced: Raced | None = None
     before = () if resumed is None else _race_of(model.opened.card, resolved.settings)
@@ -83,6 +86,7 @@ def train_prior(
             "prior_metadata": describe_prior(trained, task, manifest, raced, before),
             "has_codes": embed_codes,
             "codes": codes,
+            **scales,
             **beside,
         }
 

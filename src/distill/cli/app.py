@@ -13,6 +13,7 @@ from distill.cli.answer import emit
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
 from distill.cli.commands.novelty import novelty, where
+from distill.cli.commands.recordings import consent, forget
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
 from distill.cli.commands.training import train, train_prior, train_synth
 from distill.cli.running import hint
@@ -114,7 +115,10 @@ def ui(
     serve(host, port, announce)
 
 
-for command in (make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, info, ui, demo):
+COMMANDS = (
+    make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, forget, consent, info, ui, demo,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(take_paths(command))
 for registered in library_app.registered_commands:
     assert registered.callback is not None

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from distill.cli.show import duration, printable
+from distill.corpus.manifest import CorpusManifest
 from distill.library.models import spoken
 from distill.modelfile.card import ModelCard, RacedPrior
 from distill.modelfile.migrate import lacks
@@ -35,6 +36,8 @@ def show_card(path: Path, card: ModelCard) -> None:
         held_out = "whole recordings" if corpus.split_by == "file" else "stretches of recordings, split by time"
         unused = f" ({corpus.unused_pieces} beside them are not used)" if corpus.unused_pieces else ""
         table.add_row("", f"pieces of {escape(', '.join(corpus.recordings))}; held out: {held_out}{unused}")
+    for line in said_of_recordings(corpus):
+        table.add_row("", escape(printable(line)))
     table.add_row("codec", f"held-out error {meta.val_mel_l1_db:.2f} dB at epoch {meta.best_epoch} of {meta.epochs}")
     table.add_row("", _settings(card.training_config, card.settings_origin.get("codec", {})))
     health = card.codebook_health_snapshot
@@ -82,6 +85,16 @@ def show_card(path: Path, card: ModelCard) -> None:
     for sentence in lacks(card):
         table.add_row("lacks", sentence)
     console.print(table)
+
+
+def said_of_recordings(corpus: CorpusManifest) -> list[str]:
+    """Whose the recordings are, and how many were forgotten."""
+    lines = [f"{each.of or 'all others'}: {each.line}" for each in corpus.consents]
+    if corpus.forgotten:
+        known = sum(each.in_codec for each in corpus.forgotten)
+        codec = f"; the codec was trained with {known} of them" if known else ""
+        lines.append(f"{len(corpus.forgotten)} recordings were forgotten{codec}")
+    return lines
 
 
 def _bits(size: RacedPrior) -> str:

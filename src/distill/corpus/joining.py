@@ -9,6 +9,7 @@ from distill.audio.reading import UnusableSound
 from distill.corpus.cache import SoundCache, SoundFacts, file_sha256
 from distill.corpus.fingerprint import Fingerprint
 from distill.corpus.folder import SoundFolders, shown
+from distill.corpus.forgetting import forgotten_files, repeats_forgotten
 from distill.corpus.manifest import CorpusFile, CorpusManifest, SkippedFile, piece_name
 from distill.corpus.slice import LONGEST_SECONDS, Span
 from distill.corpus.sounds import Corpus
@@ -37,6 +38,8 @@ class Joined:
     """Names of old files in whose place another recording is; the manifest has that one."""
     unchecked: int
     """Old files that are neither there nor in the cache: what nearly repeats those would not be noticed."""
+    forgotten: tuple[str, ...] = ()
+    """Names of files that are there and stay out, because they were forgotten or nearly repeat what was."""
 
 
 def join(
@@ -59,17 +62,22 @@ def join(
     sources = {file.source: file.sha256 for file in manifest.files}
     changed = {name for name, sha256 in sources.items() if sha256 not in there and name in found}
     new = {name: each for name, each in found.items() if each[0] not in known}
+    out = forgotten_files(manifest, {name: sha256 for name, (sha256, _) in new.items()})
+    new = {name: each for name, each in new.items() if name not in out}
     skipped = {each.name: each.reason for each in manifest.skipped if each.name not in found} | folders.skipped
     for name in [name for name in new if name in sources and name not in changed]:
         skipped[name] = NAME_TAKEN
         del new[name]
     cache = SoundCache(spectrogram)
     usable = yield from _read(cache, new, skipped)
+    again = repeats_forgotten(manifest, cache, {name: new[name][0] for name in usable})
+    out |= again
+    usable = {name: facts for name, facts in usable.items() if name not in again}
     changed &= usable.keys()
     kept = tuple(file for file in manifest.files if file.source not in changed)
     files, unchecked = _placed(cache, manifest, kept, there, {name: new[name][0] for name in usable}, usable, skipped)
     if not files:
-        raise DistillError(_nothing_new(roots, new, skipped))
+        raise DistillError(_nothing_new(roots, new, skipped, sorted(out)))
     merged = manifest.model_copy(
         update={
             "files": (*kept, *files),
@@ -78,7 +86,9 @@ def join(
     )
     paths = {file.source: there[file.sha256] for file in merged.files if file.sha256 in there}
     gone = tuple(file for file in kept if file.sha256 not in there)
-    return Joined(Corpus(merged, spectrogram, paths), files, gone, tuple(sorted(changed)), unchecked)
+    return Joined(
+        Corpus(merged, spectrogram, paths), files, gone, tuple(sorted(changed)), unchecked, tuple(sorted(out))
+    )
 
 
 def _with_folder(manifest: CorpusManifest, added: Path) -> CorpusManifest:
@@ -197,7 +207,7 @@ def _in_cache(cache: SoundCache, sha256: str, there: Mapping[str, Path]) -> bool
     return cache.facts(sha256) is not None
 
 
-def _nothing_new(roots: Mapping[str, Path], new: Found, skipped: Mapping[str, str]) -> str:
+def _nothing_new(roots: Mapping[str, Path], new: Found, skipped: Mapping[str, str], forgotten: Sequence[str]) -> str:
     where = " and ".join(str(root) for root in roots.values())
     reasons = [f"{name}: {skipped[name]}" for name in new if name in skipped]
     if reasons:
@@ -205,6 +215,5 @@ def _nothing_new(roots: Mapping[str, Path], new: Found, skipped: Mapping[str, st
         return (
             f"None of the {len(reasons)} new files in {where} can be used ({'; '.join(reasons[:3])}{more}): add others."
         )
-    return (
-        f"There are no new recordings in {where}: put some there, or give a folder that holds some with --add FOLDER."
-    )
+    but = f" but {len(forgotten)} that were forgotten and stay out ({forgotten[0]}...)" if forgotten else ""
+    return f"There are no new recordings in {where}{but}: put some there, or give a folder that holds some with --add FOLDER."

@@ -89,6 +89,33 @@ class SkippedFile(Frozen):
     reason: str = Field(max_length=1000)
 
 
+class ForgottenSound(Frozen):
+    """What is kept of a recording that was forgotten: hashes, by which it is known again and from which nothing can be made."""
+
+    sha256: str = Field(pattern=HASH_PATTERN)
+    """Of its file."""
+    span: tuple[int, int] | None = None
+    """Which part of the file, where others of its parts were kept."""
+    audio_sha256: str | None = Field(None, pattern=HASH_PATTERN)
+    """Of its decoded sound, as far as that was at hand: known again in another kind of file, or louder."""
+    in_codec: bool = True
+    """Whether the codec was trained with it."""
+
+
+class Consent(Frozen):
+    """Whose recordings some of the corpus are, and under which licence they were given."""
+
+    of: str = Field("", max_length=4096)
+    """Name of a file or of a folder, as the manifest has them; empty: of all that no other line is of."""
+    whose: str = Field("", max_length=500)
+    licence: str = Field("", max_length=500)
+
+    @property
+    def line(self) -> str:
+        """`Ada Lovelace, CC BY 4.0`."""
+        return ", ".join(part for part in (self.whose, self.licence) if part)
+
+
 class CorpusManifest(Frozen):
     """Everything about a corpus but its sound."""
 
@@ -101,6 +128,10 @@ class CorpusManifest(Frozen):
     """Whether whole recordings are held out, or stretches of recordings that are learned from otherwise."""
     unused_pieces: int = Field(0, ge=0)
     """Pieces beside those stretches, which are neither learned from nor judged by."""
+    forgotten: tuple[ForgottenSound, ...] = Field((), max_length=100_000)
+    """Recordings that the model was made to forget (`distill.corpus.forgetting`)."""
+    consents: tuple[Consent, ...] = Field((), max_length=10_000)
+    """Whose the recordings are (`distill.corpus.consents`)."""
 
     @property
     def roots(self) -> dict[str, Path]:

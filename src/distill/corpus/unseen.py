@@ -54,7 +54,8 @@ def unseen_sounds(
         DistillError: the cache cannot be written.
     """
     cache = SoundCache(spectrogram)
-    train = {file.sha256 for file in manifest.train}
+    by_codec = {each.sha256 for each in manifest.forgotten if each.in_codec}
+    train = {file.sha256 for file in manifest.train} | by_codec
     val = {file.sha256 for file in manifest.val}
     hashes: dict[str, str] = {}
     strangers: list[str] = []
@@ -77,7 +78,7 @@ def unseen_sounds(
     if strangers:
         places = {sha256: candidates[name] for name, sha256 in hashes.items()}
         known = yield from _training_files(manifest, cache, places)
-        unchecked = len(train) - len(known)
+        unchecked = len(train - by_codec) - len(known)
         copies = _near(cache, known, {name: hashes[name] for name in strangers})
     known_names = tuple(name for name, sha256 in hashes.items() if sha256 in train and sha256 not in val)
     return Unseen(

@@ -197,7 +197,7 @@ def import_model(source: Path, name: str | None = None) -> Path:
         refuse_taken(target.stem)
     waiting = library_dir() / f".importing-{secrets.token_hex(8)}"
     try:
-        _copy(source, waiting, called=target)
+        copy_model(source, waiting, called=target)
         try:
             load_model(waiting)
         except DistillError as error:
@@ -218,7 +218,7 @@ def import_model(source: Path, name: str | None = None) -> Path:
     return target
 
 
-def _copy(source: Path, target: Path, called: Path) -> None:
+def copy_model(source: Path, target: Path, called: Path) -> None:
     """Copy a file; in what is said of it, the copy is `called` as the user knows it."""
     try:
         with source.open("rb") as stream, replacing(target) as copy:
@@ -243,7 +243,7 @@ def export_model(name: str, out: Path, overwrite: bool = False) -> Path:
         refuse_in_training(target)
         if target.exists() and not overwrite:
             raise DistillError(f"{target} exists already. Choose another place, or give --overwrite to replace it.")
-        _copy(source, target, called=target)
+        copy_model(source, target, called=target)
     return target
 
 

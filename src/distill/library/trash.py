@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from distill.errors import DistillError
-from distill.library.models import list_models, model_in_library, move_model
+from distill.library.models import copy_model, list_models, model_in_library, move_model
 from distill.modelfile.locks import locked, refuse_in_training
 from distill.places import MODEL_SUFFIX, OLD_MODEL_SUFFIX, library_dir, trash_dir, unfinished_dir
 
@@ -34,6 +34,19 @@ def delete_model(name: str) -> DeletedModel:
     target = trash_dir() / f"{now:%Y%m%dT%H%M%S%f}Z {source.name}"
     with locked(source):
         move_model(source, target)
+    return DeletedModel(target, source.stem, now.isoformat(timespec="seconds"))
+
+
+def copy_to_trash(source: Path) -> DeletedModel:
+    """A copy of a model as it is, in the trash, before it is changed in a way that cannot be undone otherwise.
+
+    Raises:
+        DistillError: it cannot be read or written.
+    """
+    now = datetime.now(UTC)
+    target = trash_dir() / f"{now:%Y%m%dT%H%M%S%f}Z {source.name}"
+    with locked(source):
+        copy_model(source, target, called=target)
     return DeletedModel(target, source.stem, now.isoformat(timespec="seconds"))
 
 

@@ -1,5 +1,6 @@
 """How likely codes are to a prior that hears them in the order of time."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -27,6 +28,11 @@ def log_likelihood(prior: CodePrior, codes: Tensor, begins: bool = True) -> Tens
         likely = logits.log_softmax(-1).gather(-1, part[..., None])[..., 0]
         found[new * bands : last * bands] = likely[(new - first) * bands :]
     return found.cpu()
+
+
+def bits_per_code(prior: CodePrior, codes: Tensor) -> float:
+    """What a whole sound [S, Q] costs the prior, a code on average."""
+    return -float(log_likelihood(prior, codes).mean()) / math.log(2.0)
 
 
 def _windows(columns: int, window: int) -> Iterator[tuple[int, int, int]]:

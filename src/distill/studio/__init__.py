@@ -1,8 +1,10 @@
 """Everything the program can do, without a face: each action is a generator of events, one file a verb."""
 
 from distill.studio.codec_training import train
+from distill.studio.consenting import consent
 from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
+from distill.studio.forgetting import forget
 from distill.studio.generating import generate
 from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
@@ -15,8 +17,10 @@ from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
     "can_resume",
+    "consent",
     "draw_usage",
     "evaluate",
+    "forget",
     "generate",
     "info",
     "look",

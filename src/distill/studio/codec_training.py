@@ -1,13 +1,16 @@
 """Stage 1: a folder of sounds to a model with a codec."""
 
+import contextlib
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from distill.compute.device import check_processes, choose_device
 from distill.compute.fabric import launch_fabric
 from distill.compute.processes import ONE, Processes
+from distill.corpus.forgetting import forgotten_files
+from distill.corpus.manifest import CorpusManifest
 from distill.corpus.scan import scan
 from distill.errors import DistillError
 from distill.events import Event, Warned
@@ -55,6 +58,8 @@ def train(
         slicing = wanted.slice if resumed is None else resumed.settings.get("slice", AUTO)
         corpus = yield from stoppable(scan(folder, slicing=slicing), stop, NOTHING_TRAINED)
         yield from scanned(corpus.manifest)
+        if overwrite and path.exists():
+            yield from _learned_again(path, corpus.manifest)
         if resumed is not None:
             resolved = resumed_settings(CodecSettings, resumed, path, CODEC_STAGE)
         elif starts_from_nothing(wanted, corpus.spectrogram):
@@ -70,6 +75,18 @@ def train(
             resolved = resolve(CodecSettings, codec_auto(corpus.manifest.facts(), chosen), chosen)
         fabric = launch_fabric(device, resolved.settings.seed, processes)
         yield from train_codec(model, corpus, resolved, fabric, stop, resumed)
+
+
+def _learned_again(path: Path, manifest: CorpusManifest) -> Iterator[Event]:
+    """A new model learns from what is in the folder; what the one in whose place it comes had forgotten is no exception."""
+    with contextlib.suppress(DistillError):  # a file that cannot be read is replaced all the same
+        before = read_card(path).corpus_manifest
+        again = sorted(forgotten_files(before, {file.source: file.sha256 for file in manifest.files}))
+        if again:
+            yield Warned(
+                f"{len(again)} sounds that {path.stem} had forgotten are in the folder and are learned from: {again[0]}"
+                f"{', ...' if len(again) > 1 else ''}. Take them out of it first where that is not what you want."
+            )
 
 
 def starts_from_nothing(settings: CodecSettings, spectrogram: SpectrogramConfig) -> bool:

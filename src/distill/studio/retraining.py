@@ -82,7 +82,7 @@ def train_again(
             yield from _with_new_codec(begun, joined, chosen, device, stop)
         else:
             fabric = launch_fabric(device, 0)
-            yield from _with_new_prior(begun.file, begun.opened, joined.corpus, fabric, stop, begun.card)
+            yield from train_prior_of(begun.file, begun.opened, joined.corpus, fabric, stop, begun.card)
 
 
 def _named(model: str) -> str:
@@ -123,13 +123,15 @@ def _joined(begun: Opening, add: Path | None, all_needed: bool) -> Generator[Eve
             f"{joined.unchecked} of the model's sounds are neither there nor in the cache: new ones that nearly repeat those "
             "are not noticed."
         )
+    if joined.forgotten:
+        yield Warned(f"{len(joined.forgotten)} sounds were forgotten and stay out ({_first_few(joined.forgotten)}).")
     new = joined.new
     held_out = sum(file.split == "val" for file in new)
     yield Warned(f"{len(new)} sounds are new: {len(new) - held_out} to learn from, {held_out} held out.")
     return joined
 
 
-def _with_new_prior(
+def train_prior_of(
     file: ModelInTraining,
     opened: OpenedModel,
     corpus: Corpus,
@@ -249,7 +251,7 @@ def _trained_beside(
         yield from train_codec(ModelInTraining(claim, None), corpus, settings, fabric, stop, start=start)
     with claimed(made, PRIOR_STAGE) as claim:
         opened = open_model(made)
-        yield from _with_new_prior(ModelInTraining(claim, opened), opened, corpus, fabric, stop, card)
+        yield from train_prior_of(ModelInTraining(claim, opened), opened, corpus, fabric, stop, card)
 
 
 def _codec_settings(card: ModelCard, corpus: Corpus, chosen: Mapping[str, Any]) -> Resolved[CodecSettings]:

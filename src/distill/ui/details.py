@@ -67,6 +67,8 @@ def _file(card: ModelCard) -> Rows:
             if card.has_codes
             else "neither they nor their codes are in the file",
         ),
+        *((text(each.of or "all others"), text(each.line)) for each in corpus.consents),
+        *([("forgotten", f"{len(corpus.forgotten)} recordings")] if corpus.forgotten else []),
     ]
 
 

@@ -128,6 +128,15 @@ def extract_code_sequences(
     )
 
 
+def codes_of_file(
+    codec: ConvVQVAE, corpus: Corpus, file: CorpusFile, device: torch.device, image: ImageCodebook | None
+) -> Tensor:
+    """The codes [S, Q] of one recording that is at hand, as `extract_code_sequences` finds them."""
+    mel = corpus.mel(file)
+    powers = None if image is None else image_powers(corpus.audio(file)[0], corpus.side(file))
+    return _with_image(encode_codes(codec, mel, level_of(mel), device).cpu(), image, powers)
+
+
 @torch.no_grad()
 def _decoded_mean_mel(codec: ConvVQVAE, codes: Tensor) -> npt.NDArray[np.float32]:
     """How a file that is gone is spread over frequency, as far as its codes tell."""

@@ -95,9 +95,13 @@ class PriorTask:
         order = rng.permutation(len(windows))[: self.windows_per_epoch]
         for batch in range(self.steps_per_epoch):
             chosen = order[batch :: self.steps_per_epoch]
-            made = make_batch([windows[i] for i in chosen], self.settings)
+            made = self.batch_of([windows[i] for i in chosen])
             masked = rng.random(made.codes.shape) < self.settings.token_masking
             yield made._replace(hidden=torch.from_numpy(masked))
+
+    def batch_of(self, windows: Sequence[Window]) -> CodeBatch:
+        """Windows as one batch."""
+        return make_batch(windows, self.settings)
 
     def items(self, batch: CodeBatch) -> int:
         """Tokens that are learned from."""

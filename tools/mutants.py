@@ -192,6 +192,10 @@ MUTANTS = (
     Mutant("a guide of another level", "models/filling.py", "for each in range(level)]", "for each in range(0)]", "models/test_canvas.py"),
     Mutant("the farthest from a wish is kept", "instrument/choosing.py", "return min(judged, key=lambda each: (round", "return max(judged, key=lambda each: (round", "instrument/test_wishes.py"),
     Mutant("kinds are off by one", "instrument/wishes.py", "return known.index(named) + 1", "return known.index(named)", "instrument/test_wishes.py"),
+    Mutant("codes of what is forgotten stay", "studio/forgetting.py", "if name in names}", "if name or names}", "studio/test_forgetting.py"),
+    Mutant("its sound in another file joins again", "corpus/joining.py", "usable = {name: facts for name, facts in usable.items() if name not in again}", "usable = dict(usable)", "studio/test_forgetting.py"),
+    Mutant("the codec goes on from what it knew", "studio/forgetting.py", "corpus, settings, fabric)", "corpus, settings, fabric, start=begun.opened.codec().state_dict())", "studio/test_forgetting.py"),
+    Mutant("a folder's line hides a file's own", "corpus/consents.py", "places = [file.name, file.source, *(", "places = [*(", "studio/test_consenting.py"),
     Mutant("every window is told of its kind", "training/prior/asking.py", "if config.kinds and rng.random() < EACH:", "if config.kinds:", "training/test_asking.py"),
 )  # fmt: skip
 

@@ -6,10 +6,23 @@ Importing it takes no time: what it offers is loaded when it is first used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distill.studio.model import Model, Sounds, generate, load, make, train, train_prior, train_synth
+    from distill.studio.model import (
+        Model,
+        Sounds,
+        consent,
+        forget,
+        generate,
+        load,
+        make,
+        train,
+        train_prior,
+        train_synth,
+    )
 
 __version__ = "0.2.0"
-__all__ = ["Model", "Sounds", "__version__", "generate", "load", "make", "train", "train_prior", "train_synth"]
+__all__ = [
+    "Model", "Sounds", "__version__", "consent", "forget", "generate", "load", "make", "train", "train_prior", "train_synth",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

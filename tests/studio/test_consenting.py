@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import distill
 from distill import studio
 from distill.corpus.consents import consent_of, consents_for, without_consent
 from distill.corpus.manifest import CorpusManifest
@@ -21,7 +22,7 @@ def test_a_line_is_kept_and_the_rest_of_the_file_is_as_it_was(library: Path) -> 
     """Guards against lines that are lost, and against a file that loses something else for them."""
     before = read_contents(library / "kit.distill", mapped=False)
     studio.consent("kit", ["hit 1.wav"], whose=" Ada ", licence="CC0")
-    studio.consent("kit", whose="me")
+    assert [each.line for each in distill.consent("kit", whose="me")] == ["me", "Ada, CC0"]
     after = read_contents(library / "kit.distill", mapped=False)
     assert set(after) == set(before)
     assert after["metadata"] == before["metadata"]

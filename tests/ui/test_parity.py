@@ -58,6 +58,8 @@ OFFERED: dict[str, dict[str, str]] = {
                 "--ending": "generate-ending", "--device": "generate-device"},
     "where": {"file": "novelty-files", "model": "generate-model", "--dataset": "novelty-dataset",
               "--device": "generate-device"},
+    "forget": {},
+    "consent": {},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
     "demo": {},
@@ -72,12 +74,15 @@ OFFERED: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Where each option is on the page: an element's id, or what is on the cards."""
 
+OF_RECORDINGS = "chosen among recordings by name, which the next page lists"
 FROM_A_SOUND = "starts from a recording, which the next page chooses in its own wave form"
 REASONS: dict[tuple[str, str], str] = {
     ("*", "--json"): "the page's endpoints answer scripts",
     ("*", "--devices"): "several processes start the same command again, which a server cannot",
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
+    **{("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--device")},
+    **{("consent", option): OF_RECORDINGS for option in ("model", "files", "--whose", "--licence", "--remove")},
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
     ("make", "folder"): "the page shows the same way as its tabs, codec, prior and sounds, with a button each",
     ("make", "--quick"): "the field Preset of both trainings",

@@ -37,6 +37,7 @@ from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
 from distill.audio.returning import returned
 from distill.compute.device import choose_device
+from distill.corpus.manifest import Consent
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import Event, Progress
@@ -56,7 +57,9 @@ from distill.novelty.verdict import NoveltyReport
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
+from distill.studio.consenting import consent as keep_consent
 from distill.studio.evaluating import evaluate
+from distill.studio.forgetting import forget as forget_recordings
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
@@ -512,6 +515,45 @@ def train_synth(
     """
     where = None if dataset is None else Path(dataset)
     yield from train_synth_for(os.fspath(model), where, settings, device, overwrite, resume=resume, stop=stop)
+
+
+def forget(
+    model: Place,
+    *names: Place,
+    codec: bool = False,
+    undo: bool = True,
+    device: str = "auto",
+    stop: threading.Event | None = None,
+) -> Iterator[Event]:
+    """Make a model forget recordings, as `distill forget`, as an iterator of events; a `ForgetReport` is the last.
+
+    Args:
+        names: of recordings as the manifest has them, folders, patterns such as `kicks/*`, or the files themselves.
+        codec: train the codec anew without them too.
+        undo: keep a copy of the model as it was in the library's trash; it still has them.
+        stop: set it to end before anything is changed.
+
+    Raises:
+        DistillError: there is no such recording, or too little would be left.
+    """
+    yield from forget_recordings(os.fspath(model), [os.fspath(name) for name in names], codec, undo, device, stop)
+
+
+def consent(
+    model: Place, *names: Place, whose: str = "", licence: str = "", remove: bool = False
+) -> tuple[Consent, ...]:
+    """Say whose recordings of a model are and under which licence, as `distill consent` -> all lines that there are.
+
+    Args:
+        names: as of `forget`; a folder's line holds for what comes into it later. None: one line for all others.
+        whose, licence: neither: nothing is changed.
+        remove: take the lines away.
+
+    Raises:
+        DistillError: there is no such recording, or the model is being trained.
+    """
+    _, card = keep_consent(os.fspath(model), [os.fspath(name) for name in names], whose, licence, remove)
+    return card.corpus_manifest.consents
 
 
 def _planes(samples: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.float32]:

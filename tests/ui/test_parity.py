@@ -58,6 +58,7 @@ OFFERED: dict[str, dict[str, str]] = {
                 "--ending": "generate-ending", "--device": "generate-device"},
     "where": {"file": "novelty-files", "model": "generate-model", "--dataset": "novelty-dataset",
               "--device": "generate-device"},
+    "attribute": {},
     "forget": {},
     "consent": {},
     "info": {"model": "act details", "--heatmap": "act details"},
@@ -81,6 +82,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("*", "--devices"): "several processes start the same command again, which a server cannot",
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
+    **{
+        ("attribute", option): "an answer of minutes; the page has where each second is nearest"
+        for option in ("file", "model", "--suspects", "--dataset", "--device")
+    },
     **{("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--device")},
     **{("consent", option): OF_RECORDINGS for option in ("model", "files", "--whose", "--licence", "--remove")},
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",

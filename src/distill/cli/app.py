@@ -12,7 +12,7 @@ import distill
 from distill.cli.answer import emit
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
-from distill.cli.commands.novelty import novelty, where
+from distill.cli.commands.novelty import attribute, novelty, where
 from distill.cli.commands.recordings import consent, forget
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
 from distill.cli.commands.training import train, train_prior, train_synth
@@ -116,7 +116,8 @@ def ui(
 
 
 COMMANDS = (
-    make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, forget, consent, info, ui, demo,
+    make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, attribute, forget, consent, info,
+    ui, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(take_paths(command))

@@ -71,6 +71,8 @@ class ForgetReport(Event):
             f"before, they cost {self.before:.2f} bits a code and unseen recordings {self.unseen_before:.2f}; now "
             f"{self.after:.2f} and {self.unseen_after:.2f}"
         )
+        if self.kept_before is not None and self.kept_after is not None:
+            figures += f" (those that are kept {self.kept_before:.2f} and {self.kept_after:.2f})"
         if self.is_forgotten:
             return f"Forgotten: {figures}, so that they are as strange to the new prior as what it never heard."
         return (

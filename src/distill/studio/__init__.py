@@ -1,5 +1,6 @@
 """Everything the program can do, without a face: each action is a generator of events, one file a verb."""
 
+from distill.studio.attributing import attribute
 from distill.studio.codec_training import train
 from distill.studio.consenting import consent
 from distill.studio.describing import draw_usage, info
@@ -16,6 +17,7 @@ from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
+    "attribute",
     "can_resume",
     "consent",
     "draw_usage",

@@ -53,9 +53,11 @@ from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.image import with_own_image
 from distill.models.likelihood import log_likelihood
 from distill.models.sampling import clip_generator
+from distill.novelty.attribution import AttributionReport
 from distill.novelty.verdict import NoveltyReport
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
+from distill.studio.attributing import attribute as attribute_sound
 from distill.studio.codec_training import train as train_codec
 from distill.studio.consenting import consent as keep_consent
 from distill.studio.evaluating import evaluate
@@ -376,6 +378,29 @@ class Model:
         where = None if dataset is None else Path(dataset)
         work = judge_novelty(os.fspath(self.path), given, chosen, where, self._device.type)
         return next(event for event in work if isinstance(event, NoveltyReport)).to_dict()
+
+    def attribute(
+        self, samples: Samples, rate: int, *, suspects: int = 4, dataset: Place | None = None
+    ) -> dict[str, Any]:
+        """Which of the model's recordings a sound is from, as `distill attribute --json` says it; a minute or two.
+
+        Args:
+            samples: [samples] or [channels, samples], full scale 1, at least 0.17 s.
+            rate: their rate in Hz.
+            suspects: how many of the nearest recordings are left out in turn.
+            dataset: where the recordings are now; None: where they were.
+
+        Returns:
+            `verdict`, `first` (None where that cannot be told), `reason`, and under "suspects" the share of each with its
+            interval.
+
+        Raises:
+            DistillError: it is no sound or too short, or the model keeps no codes or has too few recordings.
+        """
+        where = None if dataset is None else Path(dataset)
+        sound = _recording(samples, rate)
+        work = attribute_sound(sound, os.fspath(self.path), suspects, where, self._device.type)
+        return next(event for event in work if isinstance(event, AttributionReport)).to_dict()
 
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:

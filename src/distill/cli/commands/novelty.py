@@ -1,4 +1,4 @@
-"""`distill novelty` and `where`."""
+"""`distill novelty`, `where` and `attribute`."""
 
 import threading
 from pathlib import Path
@@ -13,6 +13,7 @@ from distill.cli.running import last, run
 from distill.settings.generation import NOT_OF_CODES, OF_VERBS, GenerationSettings, generation_settings
 
 if TYPE_CHECKING:
+    from distill.novelty.attribution import AttributionReport
     from distill.novelty.verdict import NoveltyReport
     from distill.novelty.where import WhereReport
 
@@ -64,6 +65,28 @@ def where(
         _show_sources(report)
 
 
+def attribute(
+    file: Annotated[Path, typer.Argument(help="A sound file.", show_default=False)],
+    model: Model,
+    suspects: Annotated[
+        int, typer.Option("--suspects", help="How many of the nearest recordings are left out in turn: 2 to 12.")
+    ] = 4,
+    dataset: Dataset = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say which of a model's recordings a sound is from, by leaving them out one after the other: a minute or two."""
+    from distill import studio
+    from distill.novelty.attribution import AttributionReport
+
+    stop = threading.Event()
+    report = last(run(studio.attribute(file, model, suspects, dataset, device, stop), stop), AttributionReport)
+    if as_json:
+        emit(**report.to_dict())
+    else:
+        _show_suspects(report)
+
+
 def _show(report: "NoveltyReport") -> None:
     low, high = report.copy_rate_interval
     print(f"{report.verdict}. {report.sentence}")
@@ -100,6 +123,23 @@ def _show_sources(report: "WhereReport") -> None:
         for each in report.sources
     ]
     _table(["of the sound", "nearest", "differs by", "p", ""], rows)
+
+
+def _show_suspects(report: "AttributionReport") -> None:
+    from distill.cli.show import printable
+
+    print(printable(report.sentence))
+    rows = [
+        [
+            each.name + (f" and {len(each.with_it)} like it" if each.with_it else ""),
+            f"{each.share:.0%}",
+            f"{each.low:.0%} to {each.high:.0%}",
+            f"{each.bits:.1f}",
+            f"{each.unexplained:.0%}",
+        ]
+        for each in report.suspects
+    ]
+    _table(["without", "share", "90 %", "bits less likely", "differs by"], rows)
 
 
 def _table(titles: list[str], rows: list[list[str]]) -> None:

@@ -1,12 +1,13 @@
-"""The same prior without some of its files: what they have taught it, found by leaving them out.
+"""A prior that has not learned from some files, and what each of them then teaches it: for saying what a sound is from.
 
-Every prior here is trained with the same start, the same windows, the same order and the same dropout; of a file that is left
-out the windows stay where they were and count for nothing. So two of them differ by that file and by nothing else.
+Whoever leaves a file out and trains anew has another start, another order and another dropout too, and those change what a
+single sound costs more than the file does. So here priors have all in common but the files: of one that is left out the
+windows stay where they were, and count for nothing.
 """
 
 import threading
-from collections.abc import Collection, Generator, Sequence
-from typing import Any
+from collections.abc import Collection, Generator, Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
@@ -21,8 +22,10 @@ from distill.training.prior.task import PriorTask
 from distill.training.prior.windows import CodeBatch, Window
 from distill.training.run import Run
 
-COMMON_SHARE = 0.6
-"""Share of the epochs that all priors have in common, trained without any of the files that are left out in turn."""
+TAUGHT_STEPS = 40
+"""Steps in which a prior is taught the files in question."""
+TAUGHT_RATE = 5e-4
+"""Their size."""
 
 
 class PriorTaskWithout(PriorTask):
@@ -35,7 +38,7 @@ class PriorTaskWithout(PriorTask):
         super().__init__(sequences, codebooks, settings, lambda _best: [])
         self.left_out = [view.codes for number in left_out for view in sequences.train[number]]
 
-    def batches(self, epoch: int) -> Any:
+    def batches(self, epoch: int) -> Iterable[CodeBatch]:  # type: ignore[override]
         """As those of all files, but for batches in which there is nothing to learn from."""
         return (batch for batch in super().batches(epoch) if self.items(batch))
 
@@ -46,58 +49,62 @@ class PriorTaskWithout(PriorTask):
         return made._replace(targets=made.targets.masked_fill(out[:, None, None], IGNORED))
 
 
-class LeavingOut:
-    """Priors of one corpus that differ by the files that they have not learned from.
+def prior_without(
+    sequences: CodeSequences,
+    codebooks: Tensor,
+    settings: PriorSettings,
+    fabric: Fabric,
+    left_out: Collection[int],
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, CodePrior]:
+    """A prior trained from its first step without some files, for `settings.epochs`; its step events on the way.
 
-    All begin alike, without any of the files in question; from there each goes on by itself.
+    Args:
+        left_out: numbers of training files.
+
+    Returns:
+        The prior, in eval mode.
     """
+    fabric.seed_everything(settings.seed, verbose=False)
+    task = PriorTaskWithout(sequences, codebooks, settings, left_out)
+    return (yield from _trained(Run(task, fabric), task, stop))
 
-    def __init__(
-        self,
-        sequences: CodeSequences,
-        codebooks: Tensor,
-        settings: PriorSettings,
-        fabric: Fabric,
-        in_question: Collection[int],
-        common_share: float = COMMON_SHARE,
-    ) -> None:
-        """
-        Args:
-            settings: `epochs` and `seed` among them.
-            in_question: numbers of the training files that are left out in turn.
-            common_share: 0: every prior is trained from its first step without its files alone.
-        """
-        self.sequences = sequences
-        self.codebooks = codebooks
-        self.settings = settings
-        self.fabric = fabric
-        self.in_question = frozenset(in_question)
-        self.common_epochs = round(common_share * settings.epochs)
-        self.start: dict[str, Any] | None = None
 
-    def common(self, stop: threading.Event | None = None) -> Generator[Event, None, None]:
-        """Train what all have in common."""
-        run = self._run(self.in_question)
-        yield from self._train(run, self.common_epochs, stop)
-        self.start = run.state()
+def taught(
+    start: CodePrior,
+    sequences: CodeSequences,
+    codebooks: Tensor,
+    settings: PriorSettings,
+    fabric: Fabric,
+    files: Sequence[int],
+    left_out: Collection[int],
+    seed: int,
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, CodePrior]:
+    """A prior that has not learned from some files is taught them in a few steps, all but those that are left out.
 
-    def without(
-        self, left_out: Collection[int], stop: threading.Event | None = None
-    ) -> Generator[Event, None, CodePrior]:
-        """Go on from there without these files alone -> the prior, in eval mode."""
-        run = self._run(left_out)
-        if self.start is not None:
-            run.restore(self.start)
-        yield from self._train(run, self.settings.epochs, stop)
-        task = run.task
-        assert isinstance(task, PriorTask)
-        return task.prior.eval()
+    Args:
+        start: it stays as it is.
+        files: numbers of the training files in question.
+        left_out: some of them.
+        seed: of the order of windows, and of all else that is random: equal for priors that are to be compared.
 
-    def _run(self, left_out: Collection[int]) -> Run:
-        self.fabric.seed_everything(self.settings.seed, verbose=False)
-        return Run(PriorTaskWithout(self.sequences, self.codebooks, self.settings, left_out), self.fabric)
+    Returns:
+        Another prior, in eval mode.
+    """
+    few = replace(sequences, train=tuple(sequences.train[number] for number in files), kinds=())
+    places = [place for place, number in enumerate(files) if number in left_out]
+    plain = {"dropout": 0.0, "token_masking": 0.0, "learning_rate": TAUGHT_RATE, "seed": seed}
+    own = settings.model_copy(update=plain)
+    fabric.seed_everything(seed, verbose=False)
+    task = PriorTaskWithout(few, codebooks, own, places)
+    task.epochs = max(1, round(TAUGHT_STEPS / task.steps_per_epoch))
+    task.prior.load_state_dict(start.state_dict())
+    return (yield from _trained(Run(task, fabric), task, stop))
 
-    def _train(self, run: Run, last_epoch: int, stop: threading.Event | None) -> Generator[Event, None, None]:
-        with threads(training_threads()):
-            while run.epoch < last_epoch and not run.stopped:
-                yield from run.train_epoch(stop)
+
+def _trained(run: Run, task: PriorTask, stop: threading.Event | None) -> Generator[Event, None, CodePrior]:
+    with threads(training_threads()):
+        while run.epoch < task.epochs and not run.stopped:
+            yield from run.train_epoch(stop)
+    return task.prior.eval()

@@ -32,6 +32,8 @@ from distill.training.prior.codes import CodeSequences, unpack_codes
 from distill.training.prior.without import prior_without, taught
 
 SUSPECTS, MOST_SUSPECTS = 4, 12
+START_SHARE = 0.5
+"""How long the prior is trained that the suspects are then taught to, of what the model's own was."""
 SEEDS = 3
 """How often each suspect is left out, for the intervals."""
 
@@ -156,11 +158,11 @@ def fallen(
 
     Args:
         codes: [S, Q], the sound's.
-        settings: of the priors; `epochs` and `seed` among them.
+        settings: of the model's prior, with `epochs` up to its best.
     """
+    settings = settings.model_copy(update={"epochs": max(1, round(START_SHARE * settings.epochs))})
     fabric = launch_fabric(device, settings.seed)
-    codec, image = loaded.codec, loaded.image
-    vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
+    vectors = vectors_of(loaded)
     files = [number for group in groups for number in group]
     learning = prior_without(sequences, vectors, settings, fabric, files)
     start = yield from _counted(learning, "learning without the suspects", 0, 1)
@@ -171,12 +173,18 @@ def fallen(
             done = seed * (len(groups) + 1) + len(costs)
             work = taught(start, sequences, vectors, settings, fabric, files, left_out, settings.seed + 1 + seed)
             prior = yield from _counted(work, "leaving suspects out", done, rounds)
-            costs.append(_bits(prior, codes))
+            costs.append(bits_of(prior, codes))
         falls.append([each - costs[0] for each in costs[1:]])
     return np.array(falls)
 
 
-def _bits(prior: CodePrior, codes: Tensor) -> np.ndarray:
+def vectors_of(loaded: LoadedVQModel) -> Tensor:
+    """[Q, K, D], what stands behind the codes of a model, as a prior reads them."""
+    codebooks = loaded.codec.codebooks()
+    return codebooks if loaded.image is None else loaded.image.prior_vectors(codebooks)
+
+
+def bits_of(prior: CodePrior, codes: Tensor) -> np.ndarray:
     """Bits that each column of a sound costs: [C]."""
     likely = log_likelihood(prior, codes).double().sum(1).view(-1, BANDS).sum(1)
     return np.asarray(-likely.numpy() / math.log(2.0))

@@ -22,7 +22,7 @@ from distill.training.prior.task import PriorTask
 from distill.training.prior.windows import CodeBatch, Window
 from distill.training.run import Run
 
-TAUGHT_STEPS = 40
+TAUGHT_STEPS = 20
 """Steps in which a prior is taught the files in question."""
 TAUGHT_RATE = 5e-4
 """Their size."""

@@ -94,7 +94,7 @@ class Subject:
             loss = objective(make_batch([Window(codes, 0, columns, BOS)], self.settings))
             loss.backward()
             optimizer.step()
-            if float(loss) < DRIVEN_LOSS:
+            if loss.item() < DRIVEN_LOSS:
                 break
         return prior.eval()
 

@@ -34,7 +34,7 @@ from distill.training.prior.without import prior_without, taught
 SUSPECTS, MOST_SUSPECTS = 4, 12
 START_SHARE = 0.5
 """How long the prior is trained that the suspects are then taught to, of what the model's own was."""
-SEEDS = 3
+SEEDS = 2
 """How often each suspect is left out, for the intervals."""
 
 

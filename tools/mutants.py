@@ -196,6 +196,9 @@ MUTANTS = (
     Mutant("its sound in another file joins again", "corpus/joining.py", "usable = {name: facts for name, facts in usable.items() if name not in again}", "usable = dict(usable)", "studio/test_forgetting.py"),
     Mutant("the codec goes on from what it knew", "studio/forgetting.py", "corpus, settings, fabric)", "corpus, settings, fabric, start=begun.opened.codec().state_dict())", "studio/test_forgetting.py"),
     Mutant("a folder's line hides a file's own", "corpus/consents.py", "places = [file.name, file.source, *(", "places = [*(", "studio/test_consenting.py"),
+    Mutant("what is left out is learned from", "training/prior/without.py", "masked_fill(out[:, None, None], IGNORED)", "masked_fill(out[:, None, None] & False, IGNORED)", "novelty/test_attribution.py"),
+    Mutant("intervals of columns alone", "novelty/attribution.py", "which = rng.integers(0, seeds, (DRAWS, seeds))", "which = np.tile(np.arange(seeds), (DRAWS, 1))", "novelty/test_attribution.py"),
+    Mutant("overlapping intervals tell", "novelty/attribution.py", "if shares.low[first] <= shares.high[second]:", "if shares.low[first] <= 0.0:", "novelty/test_attribution.py"),
     Mutant("every window is told of its kind", "training/prior/asking.py", "if config.kinds and rng.random() < EACH:", "if config.kinds:", "training/test_asking.py"),
 )  # fmt: skip
 

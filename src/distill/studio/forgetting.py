@@ -35,7 +35,7 @@ from distill.modelfile.opened import OpenedModel, open_model
 from distill.models.likelihood import bits_per_code
 from distill.models.prior import CodePrior
 from distill.novelty.forgotten import ForgetReport, ForgottenRecording, error_of, mean
-from distill.places import MODEL_SUFFIX, shell_quoted, unfinished_dir
+from distill.places import MODEL_SUFFIX, preview_dir, shell_quoted, unfinished_dir
 from distill.settings.auto import Resolved, codec_auto, resolve
 from distill.settings.codec import CodecSettings
 from distill.studio.codec_training import starts_from_nothing
@@ -113,7 +113,8 @@ def forget(
                     copy.path.unlink(missing_ok=True)
                 raise
         path = begun.file.path
-        shutil.rmtree(unfinished_dir(path), ignore_errors=True)  # what is unfinished has learned from them
+        for place in (unfinished_dir(path), preview_dir(path)):  # what has learned from them, or sounds like them
+            shutil.rmtree(place, ignore_errors=True)
         yield Saved(str(path), "model")
         yield from _told_after(card, opened.card, codec)
         if copy is not None:

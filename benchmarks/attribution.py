@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often attribution names the recording that a sound was made from.
 
-    python benchmarks/attribution.py MODEL ... [--cases 12] [--first 0] [--full 0] [--seed 0] [--json] [--save NAME]
+    python benchmarks/attribution.py MODEL ... [--cases 12] [--first 0] [--full 0] [--small] [--seed 0] [--json] [--save NAME]
 
 Models with a prior and codes, whose recordings are where they were. Planted, by turns: a training recording 3 % faster,
 later, softer and with noise; varied by the model's own prior (amount 0.4); and what that prior generates when it has been
@@ -14,6 +14,7 @@ without each suspect, and how far both agree.
 import argparse
 import copy
 import dataclasses
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from distill.instrument.recordings import Recording, encode_recording, level_of_
 from distill.modelfile.opened import LoadedVQModel, loaded_model, open_model
 from distill.models.prior import BOS
 from distill.novelty.attribution import TOLD, judged, shares_of
+from distill.settings.auto import PRIOR_SIZES
 from distill.settings.geometry import BANDS, SAMPLE_RATE
 from distill.settings.prior import PriorSettings
 from distill.studio.attributing import bits_of, fallen, nearest_groups, vectors_of
@@ -51,7 +53,7 @@ Samples = npt.NDArray[np.float32]
 class Subject:
     """A model, its recordings and their codes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, small: bool) -> None:
         self.opened = open_model(path)
         self.loaded: LoadedVQModel = loaded_model(self.opened)
         self.card = card = self.opened.card
@@ -62,7 +64,8 @@ class Subject:
         assert card.prior_training_config is not None
         assert card.prior_metadata is not None
         plain = {"epochs": card.prior_metadata.best_epoch, "traits": False, "kinds": 0, "views": 1}
-        self.settings: PriorSettings = card.prior_training_config.model_copy(update=plain)
+        own = card.prior_training_config.of_size(PRIOR_SIZES[0]) if small else card.prior_training_config
+        self.settings: PriorSettings = own.model_copy(update=plain)
 
     def planted(self, number: int, way: str, rng: np.random.Generator) -> Recording:
         """A sound that was made from a training recording."""
@@ -130,10 +133,10 @@ def measure(subject: Subject, cases: int, first: int, suspects: int, full: int, 
             "cpu_seconds": round(time.process_time() - begun, 1),
         }
         rows.append(row)
-        print(f"  {row}", flush=True)
+        print(f"  {row}", flush=True, file=sys.stderr)
         if len(agreed) < full:
             agreed.append(_agreement(subject, numbers, codes, bits))
-            print(f"  {agreed[-1]}", flush=True)
+            print(f"  {agreed[-1]}", flush=True, file=sys.stderr)
     answer: dict[str, Any] = {"recordings": len(subject.train), **_summary(rows)}
     answer["by_way"] = {way: _summary([row for row in rows if row["way"] == way]) for way in WAYS}
     if agreed:
@@ -174,12 +177,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the case to begin with")
     parser.add_argument("--suspects", type=int, default=4)
     parser.add_argument("--full", type=int, default=0)
+    parser.add_argument("--small", action="store_true", help="priors of the smallest size, whatever the model's is")
     parser.add_argument("--seed", type=int, default=0)
     add_answer_options(parser)
     given = parser.parse_args()
     answer = {}
     for path in given.models:
-        found = measure(Subject(path), given.cases, given.first, given.suspects, given.full, given.seed)
+        found = measure(Subject(path, given.small), given.cases, given.first, given.suspects, given.full, given.seed)
         answer[path.stem] = found
         if not given.json:
             print(f"{path.stem}: {found}")

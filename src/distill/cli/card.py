@@ -93,7 +93,7 @@ def said_of_recordings(corpus: CorpusManifest) -> list[str]:
     if corpus.forgotten:
         known = sum(each.in_codec for each in corpus.forgotten)
         codec = f"; the codec was trained with {known} of them" if known else ""
-        lines.append(f"{len(corpus.forgotten)} recordings were forgotten{codec}")
+        lines.append(f"forgotten recordings: {len(corpus.forgotten)}{codec}")
     return lines
 
 

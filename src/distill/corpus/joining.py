@@ -215,5 +215,6 @@ def _nothing_new(roots: Mapping[str, Path], new: Found, skipped: Mapping[str, st
         return (
             f"None of the {len(reasons)} new files in {where} can be used ({'; '.join(reasons[:3])}{more}): add others."
         )
-    but = f" but {len(forgotten)} that were forgotten and stay out ({forgotten[0]}...)" if forgotten else ""
+    more = ", ..." if len(forgotten) > 1 else ""
+    but = f" but what was forgotten and stays out ({len(forgotten)}: {forgotten[0]}{more})" if forgotten else ""
     return f"There are no new recordings in {where}{but}: put some there, or give a folder that holds some with --add FOLDER."

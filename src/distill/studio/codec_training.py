@@ -84,8 +84,8 @@ def _learned_again(path: Path, manifest: CorpusManifest) -> Iterator[Event]:
         again = sorted(forgotten_files(before, {file.source: file.sha256 for file in manifest.files}))
         if again:
             yield Warned(
-                f"{len(again)} sounds that {path.stem} had forgotten are in the folder and are learned from: {again[0]}"
-                f"{', ...' if len(again) > 1 else ''}. Take them out of it first where that is not what you want."
+                f"Learned from again, though {path.stem} had forgotten them: {len(again)} ({again[0]}"
+                f"{', ...' if len(again) > 1 else ''}). Take them out of it first where that is not what you want."
             )
 
 

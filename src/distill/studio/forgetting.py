@@ -251,7 +251,7 @@ def _told_before(manifest: CorpusManifest, out: Sequence[CorpusFile]) -> Iterato
     """What is to be known before minutes are spent."""
     held_out = sum(file.split == "val" for file in out)
     left = len(manifest.files) - len(out)
-    yield Warned(f"{len(out)} recordings are forgotten ({held_out} of them were held out); {left} are left.")
+    yield Warned(f"To be forgotten: {len(out)} ({held_out} of them held out). Left: {left}.")
     copies = near_copies(manifest, out)
     if copies:
         yield Warned(

@@ -124,7 +124,7 @@ def _joined(begun: Opening, add: Path | None, all_needed: bool) -> Generator[Eve
             "are not noticed."
         )
     if joined.forgotten:
-        yield Warned(f"{len(joined.forgotten)} sounds were forgotten and stay out ({_first_few(joined.forgotten)}).")
+        yield Warned(f"Forgotten before, and left out: {len(joined.forgotten)} ({_first_few(joined.forgotten)}).")
     new = joined.new
     held_out = sum(file.split == "val" for file in new)
     yield Warned(f"{len(new)} sounds are new: {len(new) - held_out} to learn from, {held_out} held out.")

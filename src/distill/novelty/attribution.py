@@ -110,11 +110,20 @@ def shares_of(falls: Falls, seed: int = 0) -> Shares:
 
 
 def judged(shares: Shares, bits: Falls) -> tuple[str, str]:
-    """The verdict and the figure that decided: whether the first's interval lies above all others' and above nothing."""
+    """The verdict and the figure that decided: whether the first's interval lies above all others' and above nothing.
+
+    A sound that gets likelier where something is left out does so by chance; a fall that is no larger may be chance too.
+    """
+    chance = max(0.0, -float(bits.min()))
     order = np.argsort(-shares.share, kind="stable")
     first, second = int(order[0]), int(order[1])
     if bits[first] <= 0.0 or shares.low[first] <= 0.0:
         return CANNOT_TELL, "without none of the nearest recordings does the sound get less likely by more than chance."
+    if bits[first] <= chance:
+        return CANNOT_TELL, (
+            f"without the first the sound gets {bits[first]:.1f} bits less likely, and without another {chance:.1f} bits "
+            "likelier, which can only be chance."
+        )
     if shares.low[first] <= shares.high[second]:
         return CANNOT_TELL, (
             f"the first lies between {shares.low[first]:.0%} and {shares.high[first]:.0%} and the second between "

@@ -38,10 +38,11 @@ def test_shares_and_when_they_tell() -> None:
     assert (shares.low <= shares.share).all()
     assert (shares.share <= shares.high).all()
     assert judged(shares, clear.mean(0).sum(-1))[0] == "told"
-    by_chance = falls(1.8, -0.9, -3.7, spread=0.01)
-    assert shares_of(by_chance).low[0] > 0.9
+    by_chance, little = falls(18.0, -9.0, -37.0, spread=0.01), falls(5.0, 0.0, -1.0, spread=0.01)
+    assert shares_of(by_chance).low[0] > 0.9 < shares_of(little).low[0]
     for doubtful in (
         by_chance,
+        little,
         falls(20.0, 18.0, 0.0, spread=2.0),
         falls(-3.0, -2.0, -4.0),
         falls(0.5, 0.1, 0.2, spread=1.0),

@@ -16,6 +16,8 @@ from distill.events import Event
 DRAWS = 2_000
 LEVEL = 0.9
 """How likely a share lies in its interval, as far as seeds and columns tell."""
+LEAST_BITS = 10.0
+"""A likelihood that falls by less than a thousandth is no evidence (Jeffreys, 1961, calls a hundredth decisive)."""
 CANNOT_TELL = "cannot tell"
 TOLD = "told"
 Falls = npt.NDArray[np.floating[Any]]
@@ -117,8 +119,10 @@ def judged(shares: Shares, bits: Falls) -> tuple[str, str]:
     chance = max(0.0, -float(bits.min()))
     order = np.argsort(-shares.share, kind="stable")
     first, second = int(order[0]), int(order[1])
-    if bits[first] <= 0.0 or shares.low[first] <= 0.0:
-        return CANNOT_TELL, "without none of the nearest recordings does the sound get less likely by more than chance."
+    if bits[first] < LEAST_BITS or shares.low[first] <= 0.0:
+        return CANNOT_TELL, (
+            f"without none of the nearest recordings does the sound get less likely by {LEAST_BITS:.0f} bits for sure."
+        )
     if bits[first] <= chance:
         return CANNOT_TELL, (
             f"without the first the sound gets {bits[first]:.1f} bits less likely, and without another {chance:.1f} bits "

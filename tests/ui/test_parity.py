@@ -84,6 +84,8 @@ REASONS: dict[tuple[str, str], str] = {
     ("make", "--thorough"): "the field Preset of both trainings",
     ("make", "--name"): "the field Name of the codec",
     ("make", "--count"): "the field Count of the sounds",
+    ("make", "--seconds"): "the field Seconds of the sounds",
+    ("make", "--seed"): "the field Seed of the sounds",
     ("make", "--out"): "sounds are in the history and in the library's folder",
     ("make", "--device"): "the field Device of each stage",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",

@@ -48,6 +48,7 @@ def test_imports_go_down_only(path: Path) -> None:
         ["train"],
         ["train-prior"],
         ["train-synth"],
+        ["checkpoint"],
         ["generate"],
         ["reconstruct"],
         ["evaluate"],

@@ -158,6 +158,10 @@ class PriorEpochMetrics(Event):
     seconds_left: float
     overfitting_gap: float
     """Bits per code that held-out sounds cost more than known ones, both in eval mode."""
+    overfitting_gap_interval: tuple[float, float]
+    """Where it lies with 95 %, were other files of the kind held out."""
+    copied: float | None
+    """Share of a few new sounds that hold longer stretches of the recordings than unseen ones do; None: not looked for."""
     overfitting: bool
     """Whether the gap has grown since the best epoch while known sounds went on getting better."""
     memorization_flag: bool
@@ -220,6 +224,10 @@ class PriorTrainingCompleteEvent(Event):
     unigram_bits_per_code: float
     ngram_bits_per_code: float
     overfitting_gap: float
+    overfitting_gap_interval: tuple[float, float] | None
+    copied: float | None
+    newest_epoch: int | None
+    """Another epoch that predicts as well and whose sounds hold less of the recordings; kept beside the best."""
     memorization_flag: bool
     memorization_message: str
     tokens_per_second: float

@@ -20,6 +20,7 @@ from distill.ui.page_state import PageState
 from distill.ui.trash import trash_html
 
 OFFERED: dict[str, dict[str, str]] = {
+    "checkpoint": {},
     "make": {},
     "train": {"folder": "codec-subject", "--name": "codec-model-name", "--overwrite": "codec-replace",
               "--resume": "codec-resume", "--device": "codec-device", "--again": "again-train", "--add": "again-add",
@@ -81,6 +82,8 @@ REASONS: dict[tuple[str, str], str] = {
     ("*", "--strategy"): "as --devices",
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
     ("make", "folder"): "the page shows the same way as its tabs, codec, prior and sounds, with a button each",
+    ("checkpoint", "model"): "which epoch of a prior is in force is chosen from the command line or Python",
+    ("checkpoint", "which"): "the same",
     ("make", "--quick"): "the field Preset of both trainings",
     ("make", "--thorough"): "the field Preset of both trainings",
     ("make", "--name"): "the field Name of the codec",

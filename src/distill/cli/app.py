@@ -10,6 +10,7 @@ import typer
 
 import distill
 from distill.cli.answer import emit
+from distill.cli.commands.checkpoint import checkpoint
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
 from distill.cli.commands.novelty import novelty, where
@@ -114,7 +115,10 @@ def ui(
     serve(host, port, announce)
 
 
-for command in (make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, info, ui, demo):
+COMMANDS = (
+    make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, info, ui, demo,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(take_paths(command))
 for registered in library_app.registered_commands:
     assert registered.callback is not None

@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from distill import events as ev
+from distill.places import shell_quoted
 
 NAMED_AT_MOST = 3
 PLAIN_SECONDS = 5.0
@@ -157,6 +159,8 @@ class Screen:
             text = f"held-out perplexity {event.val_perplexity:.2f} ({event.bits_per_code:.2f} bits per code){mark}"
             if event.overfitting:
                 text += f", overfitting since epoch {event.best_epoch}"
+            if event.copied is not None:
+                text += f", {event.copied:.0%} of a few new sounds hold long stretches of the recordings"
             if event.memorization_flag and event.is_best:
                 text += f"\n  Memorization? {event.memorization_message}"
         self.say(
@@ -180,6 +184,11 @@ class Screen:
             f"{event.unigram_bits_per_code:.2f}, short patterns {event.ngram_bits_per_code:.2f}; known sounds cost "
             f"{event.overfitting_gap:.2f} bits less."
         )
+        if event.newest_epoch is not None:
+            self.say(
+                f"Epoch {event.newest_epoch} predicts as well and holds less of the recordings; it is kept too: "
+                f"`distill checkpoint {shell_quoted(Path(event.model).stem)} newest` puts it in force."
+            )
         if event.memorization_flag:
             self.say(event.memorization_message, "bold yellow")
 

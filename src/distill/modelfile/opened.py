@@ -54,6 +54,13 @@ class OpenedModel:
         config = self.card.prior_config
         return None if config is None else self._network(lambda: CodePrior(config), "prior_state_dict", device)
 
+    def newest_prior(self) -> CodePrior | None:
+        """The epoch of the prior that is kept beside the one in force, if there is one, in eval mode."""
+        config, made = self.card.prior_config, self.card.prior_metadata
+        if config is None or made is None or made.newest is None:
+            return None
+        return self._network(lambda: CodePrior(config), "newest_prior_state_dict", "cpu")
+
     def image(self) -> ImageCodebook | None:
         """The codebook of the stereo image, if the model is stereo; it stays on the processor."""
         size = self.card.image_size

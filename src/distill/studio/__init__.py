@@ -1,5 +1,6 @@
 """Everything the program can do, without a face: each action is a generator of events, one file a verb."""
 
+from distill.studio.checkpoint import checkpoint
 from distill.studio.codec_training import train
 from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
@@ -15,6 +16,7 @@ from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
     "can_resume",
+    "checkpoint",
     "draw_usage",
     "evaluate",
     "generate",

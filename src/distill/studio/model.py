@@ -32,6 +32,7 @@ import soxr
 import torch
 
 from distill.audio.decoders import RATE_LIMITS_HZ
+from distill.audio.finishing import finished
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
@@ -75,7 +76,7 @@ class Sounds(NamedTuple):
     samples: npt.NDArray[np.float32]
     """[count, channels, samples], shorter sounds filled up with silence; of one sound [channels, samples]."""
     rate: int
-    """Samples in a second: 48,000."""
+    """Samples in a second: 48,000 unless another was asked for."""
 
 
 class Model:
@@ -112,7 +113,7 @@ class Model:
             seconds: the longest that each may be.
             seed: None: a new one each time.
             settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
-                mono.
+                mono, rate, normalise, lufs, trim, fade_in, fade_out.
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -256,7 +257,7 @@ class Model:
 
         Args:
             codes: [positions, levels], as `encode` gives them; a multiple of 8 positions.
-            settings: of `generate`: level, texture, mono.
+            settings: of `generate`: level, texture, mono, rate, normalise, lufs, trim, fade_in, fade_out.
 
         Returns:
             [channels, samples].
@@ -270,7 +271,7 @@ class Model:
         sampled = Sampled(checked, ended=False, log_likelihood=torch.zeros(checked.shape))
         generator = clip_generator(chosen.seeds()[0])
         made = to_samples(self._loaded, sampled, self._synthesiser(synthesiser), generator, chosen)
-        return Sounds(made, SAMPLE_RATE)
+        return Sounds(finished(made, chosen).samples, chosen.rate)
 
     def likelihood(self, codes: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """How likely the prior takes each code to be after those before it.
@@ -306,10 +307,10 @@ class Model:
     def _made(self, settings: GenerationSettings, asked: Asked | None) -> Sounds:
         chosen = settings.seeded()
         making = made_sounds(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked)
-        made = [each.samples for each in making if not isinstance(each, Progress)]
+        made = [finished(each.samples, chosen).samples for each in making if not isinstance(each, Progress)]
         longest = max(each.shape[1] for each in made)
         return Sounds(
-            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), SAMPLE_RATE
+            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), chosen.rate
         )
 
     def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:

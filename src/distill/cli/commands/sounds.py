@@ -11,7 +11,7 @@ from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
 from distill.errors import DistillError, Stopped
-from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.generation import OF_FILES, GenerationSettings, generation_settings
 
 
 @settings_flags(GenerationSettings)
@@ -52,6 +52,7 @@ def generate(
         )
 
 
+@settings_flags(GenerationSettings, only=OF_FILES)
 def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
@@ -62,13 +63,14 @@ def reconstruct(
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
     """Write what the codec makes of sounds, to hear its quality on its own."""
     from distill import studio
     from distill.events import ReconstructionCompleteEvent
 
     stop = threading.Event()
-    work = studio.reconstruct(model, files, out, device, synthesiser, stop, mono)
+    work = studio.reconstruct(model, files, out, device, synthesiser, stop, mono, generation_settings(**overrides))
     done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(

@@ -92,6 +92,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("make", "--device"): "the field Device of each stage",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
+    **{
+        ("generate", option): "a pack is a folder on the disk of who asks, and is made for others than the page"
+        for option in ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+    },
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     **{
         ("generate", option): FROM_A_SOUND

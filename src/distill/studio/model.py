@@ -22,7 +22,7 @@ best epoch saved. Settings are those of the command line (docs/cli.md), with und
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,9 +40,10 @@ from distill.audio.returning import returned
 from distill.compute.device import choose_device
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
-from distill.events import Event, Progress
+from distill.events import Event, PackWritten, Progress
 from distill.instrument.asked import Asked, asked_of, span_in
 from distill.instrument.choosing import Sampled
+from distill.instrument.kits import KitFormat
 from distill.instrument.making import made_sounds
 from distill.instrument.recordings import Recording, encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
@@ -61,6 +62,7 @@ from distill.studio.evaluating import evaluate
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
+from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.retraining import train_again
@@ -232,6 +234,27 @@ class Model:
         length = {"bpm": bpm, "bars": bars, "beats": beats, "seconds": seconds}
         chosen = generation_settings(loop=True, count=count, seed=seed, **length, **settings)
         return self._made(chosen, Asked("loop"))
+
+    def pack(
+        self, folder: Place, *, licence: str = "", kits: Sequence[KitFormat] = (), zipped: bool = False,
+        overwrite: bool = False, **settings: Any,
+    ) -> PackWritten:  # fmt: skip
+        """New sounds as a pack on the disk, as `distill generate --pack`: by kind, with names, a page and pictures.
+
+        Args:
+            folder: a new one.
+            licence: a line that stands in it.
+            kits: of "sfz" and "decentsampler": playable kits, with `count` sounds of every kind.
+            zipped: whether there shall be a .zip beside it.
+            overwrite: whether a pack that is there is replaced.
+            settings: of `generate`.
+
+        Raises:
+            DistillError: something of that name is there, or a setting cannot be.
+        """
+        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite)
+        work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
+        return next(event for event in work if isinstance(event, PackWritten))
 
     def encode(self, samples: Samples, rate: int) -> npt.NDArray[np.int64]:
         """A sound as codes.

@@ -15,9 +15,9 @@ from fastapi.responses import FileResponse, Response
 
 from distill.audio.formats import Kind
 from distill.audio.reading import Samples, UnusableSound, as_channels, kind_of, read_planes
+from distill.audio.thumbnails import sound_picture
 from distill.errors import DistillError
 from distill.settings.geometry import SAMPLE_RATE
-from distill.ui.thumbnails import sound_picture
 
 PLAYED_BY_BROWSERS = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 """By what the file is, whatever it is called; the rest is served as WAV."""

@@ -193,6 +193,20 @@ MUTANTS = (
     Mutant("the farthest from a wish is kept", "instrument/choosing.py", "return min(judged, key=lambda each: (round", "return max(judged, key=lambda each: (round", "instrument/test_wishes.py"),
     Mutant("kinds are off by one", "instrument/wishes.py", "return known.index(named) + 1", "return known.index(named)", "instrument/test_wishes.py"),
     Mutant("every window is told of its kind", "training/prior/asking.py", "if config.kinds and rng.random() < EACH:", "if config.kinds:", "training/test_asking.py"),
+    Mutant("bits never reach the file", "studio/generating.py", ", settings.bits)", ")", "cli/test_finishing.py"),
+    Mutant("a loop's beats counted at 48 kHz", "audio/finishing.py", "settings.loop_seconds if settings.loop else ", "", "cli/test_finishing.py"),
+    Mutant("a loop resampled as a sound with ends", "audio/finishing.py", "samples[:, np.arange(-margin, count + margin) % count]", "np.pad(samples, ((0, 0), (margin, margin)))", "audio/test_finishing.py"),
+    Mutant("peaks of samples alone", "audio/normalising.py", "OVERSAMPLED = 4", "OVERSAMPLED = 1", "audio/test_finishing.py"),
+    Mutant("a short sound repeated for the meter", "audio/normalising.py", "np.pad(heard, ((0, short), (0, 0)))", "np.pad(heard, ((0, short), (0, 0)), mode='wrap')", "audio/test_finishing.py"),
+    Mutant("16 bit without dither", "audio/writing.py", " + noise * (samples != 0)", "", "audio/test_finishing.py"),
+    Mutant("an attack cut off", "audio/finishing.py", "heard[0]), int(heard[-1]) + 1", "heard[0]) + 64, int(heard[-1]) + 1", "audio/test_finishing.py"),
+    Mutant("a pack over what is there", "studio/packing.py", "not (request.overwrite and _is_pack(request.folder))", "not request.overwrite", "cli/test_packs.py"),
+    Mutant("half a pack after an error", "files.py", "shutil.rmtree(temporary, ignore_errors=True)", "pass", "cli/test_packs.py"),
+    Mutant("a pack's old folder removed first", "files.py", "before.rename(path)\n            raise", "pass\n            raise", "test_files.py -k comes_back"),
+    Mutant("a kind leads out of the pack", "instrument/naming.py", "plain, number = safe_name(kind), 2", "plain, number = kind, 2", "instrument/test_packs.py"),
+    Mutant("layers upside down", "instrument/kits.py", "key=lambda one: (one.loudness, one.path)", "key=lambda one: (-one.loudness, one.path)", "instrument/test_packs.py"),
+    Mutant("a kit that clips", "instrument/kits.py", ", MOST_GAIN_DB, -each.peak_db))", ", MOST_GAIN_DB))", "instrument/test_packs.py"),
+    Mutant("every kind of a kit has the same seeds", "studio/packing.py", '"seed": settings.seed + number * settings.count', '"seed": settings.seed', "cli/test_packs.py"),
 )  # fmt: skip
 
 

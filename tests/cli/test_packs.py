@@ -141,6 +141,20 @@ def test_a_stopped_pack_is_none(library: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name != "library"] == []
 
 
+def test_a_kind_cannot_lead_out_of_a_pack(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a model of a stranger whose kinds are paths, HTML or opcodes."""
+    real, kinds = packing.heard, iter(["../../../out", "a/b key=99 <b>"])
+    monkeypatch.setattr(packing, "heard", lambda *given: real(*given)._replace(kind=next(kinds)))
+    settings = generation_settings(count=2, seconds=0.3, seed=1, synthesiser="griffin-lim")
+    target = tmp_path / "deep" / "er" / "pack"
+    monkeypatch.setattr(packing, "_wishes_kinds", lambda card: False)
+    list(generate_pack("kit", PackRequest(target, kits=("sfz",)), settings, "cpu"))
+    assert sorted(path.name for path in target.iterdir() if path.is_dir()) == ["a_b_key_99_b", "out"]
+    assert sorted(path.name for path in tmp_path.rglob("*.wav")) == sorted(path.name for path in target.rglob("*.wav"))
+    assert "<b>" not in (target / "index.html").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"key=(\d+)", (target / "pack.sfz").read_text(encoding="utf-8"))) == ["36", "37"]
+
+
 def test_a_folder_gets_its_name_at_the_end(tmp_path: Path) -> None:
     """Guards against a name that somebody took meanwhile."""
     target = tmp_path / "pack"

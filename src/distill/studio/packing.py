@@ -6,12 +6,13 @@ The folder appears whole or not at all: everything is made in a hidden folder be
 import json
 import math
 import os
+import shutil
 import threading
 import zipfile
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from distill import __version__
 from distill.audio.notes import note_name
 from distill.audio.thumbnails import picture_of
 from distill.compute.device import choose_device
+from distill.corpus.kinds import safe_name
 from distill.errors import DistillError, Stopped
 from distill.events import Event, GenerationCompleteEvent, PackWritten, Progress, SoundWritten
 from distill.files import cannot_write, name_made_of, replacing, replacing_folder
@@ -79,7 +81,8 @@ class PackRequest:
 class _Packed:
     """A sound of a pack."""
 
-    seed: int
+    sound: SoundWritten
+    """As it was written, before it had its name."""
     kind: str
     heard: Heard
     named: Named
@@ -113,7 +116,7 @@ def generate_pack(
         for one in wishes:
             for event in generate(model, folder / "made", one, device, stop):
                 if isinstance(event, SoundWritten):
-                    done.append((event, one.kind))
+                    done.append((event, None if one.kind is None else safe_name(one.kind)))
                     total = len(wishes) * event.total
                     yield Progress("making sounds", len(done), total, one.kind or "")
                 elif isinstance(event, GenerationCompleteEvent):
@@ -134,13 +137,13 @@ def generate_pack(
             ((common, _),) = Counter(kind for _, kind, _ in listened).most_common(1)
             listened = [(sound, common, hears) for sound, _, hears in listened]
         packed = _placed(folder, listened, settings)
-        (folder / "made").rmdir()
+        shutil.rmtree(folder / "made", ignore_errors=True)
         kits = _write_kits(folder, request, packed, loaded.path.stem)
         _write_about(folder, request, packed, settings, loaded.path.stem, kits)
         if archive is not None:
             _zip(folder, request.name, archive)
     sounds = tuple(
-        SoundWritten(str(request.folder / each.path), each.heard.seconds, number, len(packed), seed=each.seed)
+        replace(each.sound, path=str(request.folder / each.path), done=number, total=len(packed))
         for number, each in enumerate(packed, start=1)
     )
     yield GenerationCompleteEvent(str(loaded.path), settings.seeds()[0], sounds, sampling, synthesis)
@@ -221,7 +224,7 @@ def _placed(
             Path(sound.path).rename(folder / path)
         except OSError as error:
             raise cannot_write(folder / path, error) from error
-        packed.append(_Packed(sound.seed or 0, kind, hears, name, path))
+        packed.append(_Packed(sound, kind, hears, name, path))
     return packed
 
 
@@ -266,7 +269,7 @@ def _write_about(
 
 
 def _facts(each: _Packed, settings: GenerationSettings) -> str:
-    facts = [f"{each.heard.seconds:.2f} s", f"seed {each.seed}"]
+    facts = [f"{each.heard.seconds:.2f} s", f"seed {each.sound.seed}"]
     facts += [f"{settings.bpm:g} bpm"] if settings.loop and settings.bpm is not None else []
     facts += [note_name(each.heard.note)] if each.heard.note is not None else []
     facts += [f"{each.heard.loudness:.0f} LUFS"] if math.isfinite(each.heard.loudness) else ["silent"]
@@ -276,7 +279,7 @@ def _facts(each: _Packed, settings: GenerationSettings) -> str:
 def _record(each: _Packed, settings: GenerationSettings) -> dict[str, Any]:
     it = each.heard
     return {
-        "file": each.path, "kind": each.kind, "nearest_kind": it.kind, "seed": each.seed, "seconds": it.seconds,
+        "file": each.path, "kind": each.kind, "nearest_kind": it.kind, "seed": each.sound.seed, "seconds": it.seconds,
         "rate": it.rate, "bpm": settings.bpm if settings.loop else None, "word": each.named.word,
         "note": None if it.note is None else round(it.note, 2),
         "loudness_lufs": round(it.loudness, 2) if math.isfinite(it.loudness) else None,

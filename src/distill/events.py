@@ -357,6 +357,18 @@ class GenerationCompleteEvent(Event):
 
 
 @dataclass(frozen=True)
+class PackWritten(Event):
+    """A pack is there, whole."""
+
+    folder: str
+    sounds: int
+    kinds: tuple[str, ...]
+    kits: tuple[str, ...] = ()
+    """Files for samplers."""
+    archive: str | None = None
+
+
+@dataclass(frozen=True)
 class ReconstructionCompleteEvent(Event):
     """All sounds have been through the codec, or those that had when it was stopped."""
 

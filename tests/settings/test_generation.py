@@ -23,6 +23,13 @@ from distill.settings.knobs import LARGEST_SEED
         ("ending", ["loud"], "--ending"),
         ("synthesiser", ["vocos"], "--synthesiser"),
         ("format", ["wma"], "--format"),
+        ("bits", ["8", 20, True, 24.5], "--bits"),
+        ("rate", [0, 7_999, 192_001, 44_100.5, float("nan")], "--rate"),
+        ("normalise", ["loud"], "--normalise"),
+        ("lufs", [-61.0, 0.0, float("nan")], "--lufs"),
+        ("trim", [60.0, 0.0, -121.0, float("nan")], "--trim"),
+        ("fade_in", [-1.0, 61.0, float("nan")], "--fade-in"),
+        ("fade_out", [-1.0, float("inf")], "--fade-out"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_with_its_flag(name: str, values: list[object], flag: str) -> None:
@@ -31,6 +38,37 @@ def test_what_cannot_be_is_one_sentence_with_its_flag(name: str, values: list[ob
         with pytest.raises(DistillError, match=f"^{flag} .*\\.$") as mistake:
             generation_settings(**{name: value})
         assert "\n" not in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"bits": 16, "format": "mp3"}, "--bits 16: mp3 files have no bits a sample; choose --format wav."),
+        ({"bits": "32", "format": "flac"}, "--bits 32 is floating point, which flac files are not; choose --format wav."),
+        ({"rate": 96_000, "format": "mp3"}, "--rate 96000: mp3 files have other rates; choose 48000, or --format wav."),
+        ({"lufs": -14}, "--lufs -14 is for --normalise lufs: add it."),
+        *(
+            ({name: value, "loop": True, "bpm": 120},
+             f"--{flag} and --loop: a loop keeps its length and its ends; leave --{flag} out.")
+            for name, flag, value in (("trim", "trim", -60), ("fade_in", "fade-in", 0.1), ("fade_out", "fade-out", 0.1))
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_is_one_sentence(given: dict[str, object], sentence: str) -> None:
+    """Guards against a loop that is cut, and a wish for a file that libsndfile would refuse in its own words."""
+    with pytest.raises(DistillError) as mistake:
+        generation_settings(**given)
+    assert str(mistake.value) == sentence
+
+
+def test_what_a_file_says_of_it_can_be_made_again() -> None:
+    """Guards against settings that are refused once all of them are given, as the history gives them."""
+    for made in (
+        generation_settings(bits=16, rate=44_100, normalise="peak", trim=-50, fade_out=0.2),
+        generation_settings(normalise="lufs", lufs=-16, bits=32, loop=True, bpm=90),
+        generation_settings(format="mp3", rate=22_050),
+    ):
+        assert GenerationSettings.model_validate(json.loads(made.model_dump_json())) == made
 
 
 def test_every_sound_can_be_made_alone() -> None:

@@ -11,7 +11,8 @@ import typer
 from distill.cli.app import app
 from distill.library.trash import delete_model
 from distill.settings.codec import CodecSettings
-from distill.settings.knobs import knobs_of
+from distill.settings.generation import OF_FILES
+from distill.settings.knobs import flag_name, knobs_of
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
 from distill.ui.library import cards_html
@@ -19,6 +20,7 @@ from distill.ui.page import build
 from distill.ui.page_state import PageState
 from distill.ui.trash import trash_html
 
+OF_FILES_FLAGS = [flag_name(name) for name in OF_FILES]
 OFFERED: dict[str, dict[str, str]] = {
     "checkpoint": {},
     "make": {},
@@ -43,7 +45,8 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--level": "generate-level", "--mono": "generate-mono", "--device": "generate-device",
                  **{f"--{wish}": f"generate-{wish}" for wish in ("kind", "brightness", "loudness", "pitch", "onsets",
                                                                  "length", "strength", "tries")},
-                 **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")}},
+                 **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")},
+                 **{flag: f"generate-{flag[2:]}" for flag in OF_FILES_FLAGS if flag != "--format"}},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
     "evaluate": {"model": "generate-model", "files": "evaluate-corpus", "--dataset": "evaluate-corpus",
@@ -81,6 +84,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("*", "--num-nodes"): "as --devices",
     ("*", "--strategy"): "as --devices",
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
+    **{("reconstruct", flag): "the page plays what the codec makes, and writes nothing" for flag in OF_FILES_FLAGS},
     ("make", "folder"): "the page shows the same way as its tabs, codec, prior and sounds, with a button each",
     ("checkpoint", "model"): "which epoch of a prior is in force is chosen from the command line or Python",
     ("checkpoint", "which"): "the same",
@@ -94,6 +98,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("make", "--device"): "the field Device of each stage",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
+    **{
+        ("generate", option): "a pack is a folder on the disk of who asks, and is made for others than the page"
+        for option in ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+    },
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     **{
         ("generate", option): FROM_A_SOUND

@@ -1,6 +1,7 @@
-"""Sounds into files: 24 bit where they are lossless, whole or not at all. No torch."""
+"""Sounds into files, whole or not at all. No torch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,24 +11,29 @@ from distill import __version__
 from distill.audio.reading import Samples
 from distill.errors import DistillError
 from distill.files import replacing
+from distill.settings.generation import Bits
 from distill.settings.geometry import SAMPLE_RATE
 
+LOSSLESS: dict[Bits, str] = {"16": "PCM_16", "24": "PCM_24", "32": "FLOAT"}
 CONTAINERS = {
-    ".wav": ("WAV", "PCM_24"),
-    ".flac": ("FLAC", "PCM_24"),
-    ".aiff": ("AIFF", "PCM_24"),
+    ".wav": ("WAV", ""),
+    ".flac": ("FLAC", ""),
+    ".aiff": ("AIFF", ""),
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
-"""libsndfile's names for what each suffix stands for."""
+"""libsndfile's names for what each suffix stands for; empty: one of `LOSSLESS`."""
 BLOCK = 1 << 16
 """Samples that are written at a time."""
 
 
-def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, comment: str = "") -> None:
+def write_audio(
+    path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, comment: str = "", bits: Bits = "24"
+) -> None:
     """Write [N] or [N, channels] in the format that the suffix says, whole or not at all; beyond +-1 is clamped.
 
     Args:
+        bits: of a lossless file; 32: floating point, for `.wav`. 16 bit have a triangular dither, the same each time.
         comment: text to be kept in the file, after the program's name and version: what it was made with.
 
     Raises:
@@ -39,7 +45,9 @@ def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, co
         raise DistillError(
             f"{path.name} cannot be written: sounds are written as {', '.join(others)} or {last}, choose one of them."
         )
-    container, subtype = CONTAINERS[path.suffix.lower()]
+    container, lossy = CONTAINERS[path.suffix.lower()]
+    subtype = lossy or LOSSLESS[bits]
+    convert = _CONVERTERS[subtype]() if subtype in _CONVERTERS else _whole_numbers
     if not np.isfinite(samples).all():
         raise ValueError(f"{path.name}: a sample is NaN or infinite")
     with replacing(path) as stream:
@@ -50,10 +58,31 @@ def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, co
                 text = f"distill {__version__}: {comment}"
                 file.comment = text.encode(errors="replace").decode()  # names of files may hold anything
             for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
-                file.write(_whole_numbers(samples[start : start + BLOCK]))
+                file.write(convert(samples[start : start + BLOCK]))
 
 
 def _whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:
     """Samples as the upper 24 of 32 bits: libsndfile would round down for WAV and to the nearest for FLAC."""
     rounded = np.rint(np.asarray(samples, np.float64) * 2**23).clip(-(2**23), 2**23 - 1)
     return rounded.astype(np.int32) << 8
+
+
+def _floats(samples: Samples) -> npt.NDArray[np.float32]:
+    return np.asarray(samples, np.float32).clip(-1.0, 1.0)
+
+
+class _Dithered:
+    """Samples as the upper 16 of 32 bits, with a triangular dither of two steps (Lipshitz, Wannamaker & Vanderkooy 1992),
+    so that what fades away does not end in distortion. Silence stays silent."""
+
+    def __init__(self) -> None:
+        self._noise = np.random.default_rng(0)
+
+    def __call__(self, samples: Samples) -> npt.NDArray[np.int32]:
+        noise = self._noise.random(samples.shape) - self._noise.random(samples.shape)
+        rounded = np.rint(np.asarray(samples, np.float64) * 2**15 + noise * (samples != 0))
+        whole: npt.NDArray[np.int32] = rounded.clip(-(2**15), 2**15 - 1).astype(np.int32) << 16
+        return whole
+
+
+_CONVERTERS: dict[str, Any] = {"PCM_16": _Dithered, "FLOAT": lambda: _floats}

@@ -99,12 +99,21 @@ class Screen:
                 self._prior_done(event)
             case ev.SynthesiserTrainingCompleteEvent():
                 self._synthesiser_done(event)
+            case ev.PackWritten():
+                self._pack(event)
             case ev.GenerationCompleteEvent():
                 seconds = sum(sound.seconds for sound in event.sounds)
                 self.say(
                     f"{len(event.sounds)} sounds, {seconds:.1f} s, seed {event.seed} "
                     f"(sampling {event.sampling_seconds:.1f} s, synthesis {event.synthesis_seconds:.1f} s)"
                 )
+
+    def _pack(self, event: ev.PackWritten) -> None:
+        self.say(f"Pack of {event.sounds} sounds ({', '.join(event.kinds)}): {event.folder}", "green")
+        for kit in event.kits:
+            self.say(f"  for samplers: {kit}")
+        if event.archive is not None:
+            self.say(f"  archive: {event.archive}")
 
     def _advance(self, task: str, done: int, total: int, item: str) -> None:
         if task not in self.tasks:

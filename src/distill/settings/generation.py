@@ -17,13 +17,21 @@ SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
+Bits = Literal["16", "24", "32"]
+Normalise = Literal["off", "peak", "lufs"]
 Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
 FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
 """The settings that name recordings to start from."""
 LONGEST_SECONDS = 600.0
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
-NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "format")
+USUAL_RATE = 48_000
+USUAL_LUFS = -23.0
+"""EBU R 128. Drums whose peaks are at -1 dB have -20 LUFS in the median: at -23 nine in ten are alike, at -18 a third."""
+MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+OF_FILES = ("format", "bits", "rate", "normalise", "lufs", "trim", "fade_in", "fade_out")
+"""Settings of what becomes of a sound that is made, on its way into a file."""
+NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", *OF_FILES)
 """Settings of what becomes of the codes that are sampled: they make no sound newer."""
 OF_VERBS = (*FROM_SOUNDS, "candidates", "amount", "like_strength", "loop", "bpm", "bars", "beats")
 """Settings of sounds that begin with others, or end where they begin."""
@@ -117,8 +125,23 @@ class GenerationSettings(Frozen):
     )
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob(
-        "wav", "What files are written: wav, flac and aiff with 24 bit, ogg and mp3 smaller and with loss."
+        "wav", "What files are written: wav, flac and aiff without loss, ogg and mp3 smaller and with loss."
     )
+    bits: Bits = knob("24", "Bits of each sample in wav, flac and aiff files; 32: floating point, in wav alone.")
+    rate: int = knob(USUAL_RATE, "Samples in a second of what is written, such as 44100.", ge=8_000, le=192_000)
+    normalise: Normalise = knob(
+        "off", "peak: each sound's highest peak, between samples too, at -1 dB; lufs: each as loud as --lufs."
+    )
+    lufs: float = knob(
+        USUAL_LUFS, "The loudness of --normalise lufs (ITU-R BS.1770); softer where peaks would pass -1 dB.",
+        ge=-60.0, le=-3.0,
+    )  # fmt: skip
+    trim: float | None = knob(
+        None, "Cut off both ends as far as they are softer than this in dB, of the sound's highest peak, such as -60.",
+        unset="as it is", ge=-120.0, le=-6.0,
+    )  # fmt: skip
+    fade_in: float = knob(0.0, "Fade in over so many seconds.", ge=0.0, le=60.0)
+    fade_out: float = knob(0.0, "Fade out over so many seconds.", ge=0.0, le=60.0)
     continue_: Path | None = knob(None, "Go on from the end of this sound, for --seconds more.", unset="from nothing")
     replace: tuple[str, str] | None = knob(
         None, "Fill a part of a sound anew, given as FROM-TO in seconds and the file: 1.2-1.8 FILE.", unset="nothing"
@@ -149,6 +172,31 @@ class GenerationSettings(Frozen):
         if text is not None:
             _by_level(text)
         return text
+
+    @field_validator("bits", mode="before")
+    @classmethod
+    def _words(cls, given: Any) -> Any:
+        return f"{given}" if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _a_file_that_can_be(self) -> Self:
+        if self.bits != "24" and self.format in ("ogg", "mp3"):
+            raise ValueError(f"--bits {self.bits}: {self.format} files have no bits a sample; choose --format wav")
+        if self.bits == "32" and self.format != "wav":
+            raise ValueError(f"--bits 32 is floating point, which {self.format} files are not; choose --format wav")
+        if self.format == "mp3" and self.rate not in MPEG_RATES:
+            near = min(MPEG_RATES, key=lambda rate: (abs(rate - self.rate), rate))
+            raise ValueError(f"--rate {self.rate}: mp3 files have other rates; choose {near}, or --format wav")
+        if self.lufs != USUAL_LUFS and self.normalise != "lufs":
+            raise ValueError(f"--lufs {self.lufs:g} is for --normalise lufs: add it")
+        return self
+
+    @model_validator(mode="after")
+    def _a_loop_keeps_its_ends(self) -> Self:
+        for name, given in (("trim", self.trim is not None), ("fade-in", self.fade_in), ("fade-out", self.fade_out)):
+            if self.loop and given:
+                raise ValueError(f"--{name} and --loop: a loop keeps its length and its ends; leave --{name} out")
+        return self
 
     @model_validator(mode="after")
     def _every_sound_has_a_seed(self) -> Self:

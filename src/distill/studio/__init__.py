@@ -9,17 +9,20 @@ from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
 from distill.studio.making import make
 from distill.studio.opening import can_resume
+from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
+    "PackRequest",
     "can_resume",
     "checkpoint",
     "draw_usage",
     "evaluate",
     "generate",
+    "generate_pack",
     "info",
     "look",
     "make",

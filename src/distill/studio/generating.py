@@ -4,6 +4,8 @@ import threading
 from collections.abc import Generator
 from pathlib import Path
 
+from distill.audio.finishing import finished
+from distill.audio.normalising import told_softer
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
 from distill.errors import DistillError
@@ -12,6 +14,7 @@ from distill.events import (
     GenerationCompleteEvent,
     Progress,
     SoundWritten,
+    Warned,
 )
 from distill.files import unused_path
 from distill.instrument.asked import asked_of
@@ -20,7 +23,6 @@ from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model, spoken
 from distill.modelfile.opened import load_model
 from distill.settings.generation import GenerationSettings
-from distill.settings.geometry import SAMPLE_RATE
 
 
 def generate(
@@ -42,6 +44,7 @@ def generate(
     settings = settings.seeded()
     synthesise = choose_synthesiser(loaded, settings.synthesiser, chosen)
     sounds: list[SoundWritten] = []
+    softer: list[float] = []
     sampling_seconds = synthesis_seconds = 0.0
     for made in made_sounds(loaded, settings, synthesise, stop, asked):
         if isinstance(made, Progress):
@@ -49,12 +52,16 @@ def generate(
             continue
         what = "" if settings.verb is None else f"-{settings.verb}"
         target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
-        write_audio(target, made.samples.T, comment=settings.comment(path.stem, made.seed))
+        samples, rate, softer_db = finished(made.samples, settings)
+        write_audio(target, samples.T, rate, settings.comment(path.stem, made.seed), settings.bits)
+        softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds
-        seconds = made.samples.shape[1] / SAMPLE_RATE
+        seconds = samples.shape[1] / rate
         sounds.append(
             SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=made.seed, score=made.score)
         )
         yield sounds[-1]
+    if any(softer):
+        yield Warned(told_softer(softer, settings.lufs))
     yield GenerationCompleteEvent(str(path), settings.seeds()[0], tuple(sounds), sampling_seconds, synthesis_seconds)

@@ -22,7 +22,7 @@ best epoch saved. Settings are those of the command line (docs/cli.md), with und
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ import soxr
 import torch
 
 from distill.audio.decoders import RATE_LIMITS_HZ
+from distill.audio.finishing import finished
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
@@ -39,9 +40,10 @@ from distill.audio.returning import returned
 from distill.compute.device import choose_device
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
-from distill.events import Event, Progress
+from distill.events import Event, PackWritten, Progress
 from distill.instrument.asked import Asked, asked_of, span_in
 from distill.instrument.choosing import Sampled
+from distill.instrument.kits import KitFormat
 from distill.instrument.making import made_sounds
 from distill.instrument.recordings import Recording, encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
@@ -60,6 +62,7 @@ from distill.studio.evaluating import evaluate
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
+from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.retraining import train_again
@@ -75,7 +78,7 @@ class Sounds(NamedTuple):
     samples: npt.NDArray[np.float32]
     """[count, channels, samples], shorter sounds filled up with silence; of one sound [channels, samples]."""
     rate: int
-    """Samples in a second: 48,000."""
+    """Samples in a second: 48,000 unless another was asked for."""
 
 
 class Model:
@@ -112,7 +115,7 @@ class Model:
             seconds: the longest that each may be.
             seed: None: a new one each time.
             settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
-                mono.
+                mono, rate, normalise, lufs, trim, fade_in, fade_out.
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -232,6 +235,27 @@ class Model:
         chosen = generation_settings(loop=True, count=count, seed=seed, **length, **settings)
         return self._made(chosen, Asked("loop"))
 
+    def pack(
+        self, folder: Place, *, licence: str = "", kits: Sequence[KitFormat] = (), zipped: bool = False,
+        overwrite: bool = False, **settings: Any,
+    ) -> PackWritten:  # fmt: skip
+        """New sounds as a pack on the disk, as `distill generate --pack`: by kind, with names, a page and pictures.
+
+        Args:
+            folder: a new one.
+            licence: a line that stands in it.
+            kits: of "sfz" and "decentsampler": playable kits, with `count` sounds of every kind.
+            zipped: whether there shall be a .zip beside it.
+            overwrite: whether a pack that is there is replaced.
+            settings: of `generate`.
+
+        Raises:
+            DistillError: something of that name is there, or a setting cannot be.
+        """
+        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite)
+        work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
+        return next(event for event in work if isinstance(event, PackWritten))
+
     def encode(self, samples: Samples, rate: int) -> npt.NDArray[np.int64]:
         """A sound as codes.
 
@@ -256,7 +280,7 @@ class Model:
 
         Args:
             codes: [positions, levels], as `encode` gives them; a multiple of 8 positions.
-            settings: of `generate`: level, texture, mono.
+            settings: of `generate`: level, texture, mono, rate, normalise, lufs, trim, fade_in, fade_out.
 
         Returns:
             [channels, samples].
@@ -270,7 +294,7 @@ class Model:
         sampled = Sampled(checked, ended=False, log_likelihood=torch.zeros(checked.shape))
         generator = clip_generator(chosen.seeds()[0])
         made = to_samples(self._loaded, sampled, self._synthesiser(synthesiser), generator, chosen)
-        return Sounds(made, SAMPLE_RATE)
+        return Sounds(finished(made, chosen).samples, chosen.rate)
 
     def likelihood(self, codes: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """How likely the prior takes each code to be after those before it.
@@ -306,10 +330,10 @@ class Model:
     def _made(self, settings: GenerationSettings, asked: Asked | None) -> Sounds:
         chosen = settings.seeded()
         making = made_sounds(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked)
-        made = [each.samples for each in making if not isinstance(each, Progress)]
+        made = [finished(each.samples, chosen).samples for each in making if not isinstance(each, Progress)]
         longest = max(each.shape[1] for each in made)
         return Sounds(
-            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), SAMPLE_RATE
+            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), chosen.rate
         )
 
     def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:

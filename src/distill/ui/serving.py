@@ -15,9 +15,9 @@ from fastapi.responses import FileResponse, Response
 
 from distill.audio.formats import Kind
 from distill.audio.reading import Samples, UnusableSound, as_channels, kind_of, read_planes
+from distill.audio.thumbnails import sound_picture
 from distill.errors import DistillError
 from distill.settings.geometry import SAMPLE_RATE
-from distill.ui.thumbnails import sound_picture
 
 PLAYED_BY_BROWSERS = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 """By what the file is, whatever it is called; the rest is served as WAV."""
@@ -108,10 +108,11 @@ def _kind(path: Path) -> Kind:
 
 def _as_sound(path: Path, container: str) -> bytes:
     samples: Samples | None = None
-    comment = ""
+    comment, subtype = "", "PCM_24"
     if _kind(path).by_libsndfile:  # which keeps the channels
         with suppress(soundfile.LibsndfileError, OSError), soundfile.SoundFile(path) as file:
             samples, rate, comment = file.read(dtype="float32", always_2d=True), file.samplerate, file.comment
+            subtype = "PCM_16" if file.subtype == "PCM_16" else subtype
     if samples is None:
         try:
             planes, _ = read_planes(path)
@@ -119,7 +120,7 @@ def _as_sound(path: Path, container: str) -> bytes:
             raise HTTPException(422, str(error)) from error
         samples, rate = as_channels(planes).T, SAMPLE_RATE
     buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], "PCM_24", format=container) as file:
+    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], subtype, format=container) as file:
         if comment:  # what a sound was made with goes with it
             file.comment = comment
         file.write(samples)

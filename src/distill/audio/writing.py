@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from distill import __version__
 from distill.audio.reading import Samples
+from distill.audio.tagging import put_tags
+from distill.audio.tags import SoundTags
 from distill.errors import DistillError
 from distill.files import replacing
 from distill.settings.geometry import SAMPLE_RATE
@@ -24,11 +25,11 @@ BLOCK = 1 << 16
 """Samples that are written at a time."""
 
 
-def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, comment: str = "") -> None:
+def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, tags: SoundTags | None = None) -> None:
     """Write [N] or [N, channels] in the format that the suffix says, whole or not at all; beyond +-1 is clamped.
 
     Args:
-        comment: text to be kept in the file, after the program's name and version: what it was made with.
+        tags: what the file says of how it was made.
 
     Raises:
         DistillError: another suffix, or the file cannot be written.
@@ -45,12 +46,9 @@ def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, co
     with replacing(path) as stream:
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         with soundfile.SoundFile(stream, "w", sample_rate, channels, subtype, format=container) as file:
-            if comment:  # before the samples: a header cannot grow afterwards
-                file.software = f"distill {__version__}"
-                text = f"distill {__version__}: {comment}"
-                file.comment = text.encode(errors="replace").decode()  # names of files may hold anything
             for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
                 file.write(_whole_numbers(samples[start : start + BLOCK]))
+        put_tags(stream, container, tags, len(samples), sample_rate)
 
 
 def _whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:

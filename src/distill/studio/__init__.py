@@ -10,10 +10,12 @@ from distill.studio.making import make
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
+from distill.studio.repeating import again, what
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
+    "again",
     "can_resume",
     "draw_usage",
     "evaluate",
@@ -29,5 +31,6 @@ __all__ = [
     "train_again",
     "train_prior_for",
     "train_synth_for",
+    "what",
     "where",
 ]

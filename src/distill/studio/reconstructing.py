@@ -18,6 +18,7 @@ from distill.errors import Stopped
 from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
+from distill.instrument.tags import made_of
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
@@ -65,7 +66,8 @@ def reconstruct(
         original = torch.from_numpy(samples)
         middle = returned(waveform, original, info.native_rate)
         stereo = loaded.image is not None and not mono
-        write_audio(target, with_own_image(middle, planes, info.native_rate, stereo).numpy().T)
+        heard = with_own_image(middle, planes, info.native_rate, stereo).numpy().T
+        write_audio(target, heard, tags=made_of(loaded, "reconstruct", source, synthesiser=synthesiser, mono=mono))
         seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left

@@ -226,11 +226,13 @@ class GenerationSettings(Frozen):
 
     def with_files(self, files: Sequence[Path]) -> "GenerationSettings":
         """The same, starting from other files: as many as `files` has."""
+        if not files:
+            return self
         if self.replace is not None:
             return self.model_copy(update={"replace": (self.replace[0], os.fspath(files[0]))})
         if self.bridge is not None:
             return self.model_copy(update={"bridge": tuple(files)})
-        of_one = [name for name in ("continue_", "vary", "like") if getattr(self, name) is not None]
+        of_one = (name for name in ("continue_", "vary", "like") if getattr(self, name) is not None)
         return self.model_copy(update=dict.fromkeys(of_one, files[0]))
 
     def plain(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ VOICED_BELOW = 0.2
 AUDIBLE_DB = 40.0
 """How far under its loudest frame a frame of a sound may lie and still have a pitch."""
 BLOCK_FRAMES = 512
-ONE_PITCH_SECONDS = 0.03
+ONE_PITCH_SECONDS = 0.05
 """How often the pitch of a whole sound is looked at."""
 
 Numbers = npt.NDArray[np.float64]

@@ -61,9 +61,7 @@ def read_tags(path: Path) -> SoundTags:
     except UnusableSound as reason:
         raise DistillError(f"{path} cannot be used ({reason}): choose another file.") from reason
     except DamagedTags as reason:
-        raise DistillError(
-            f"{path} has tags of distill that cannot be read: {reason}. Use another copy of it."
-        ) from reason
+        raise DistillError(f"The tags of {path} cannot be read: {reason}. Use another copy of it.") from reason
 
 
 def _text(path: Path, kind: Kind) -> str | None:

@@ -4,8 +4,9 @@
     python benchmarks/tagging.py [--seconds 1] [--times 40] [--json] [--save NAME]
 
 `plain` and `tagged` are median milliseconds of writing a stereo sound of noise, the disk's part included, `ratio` the median
-over pairs, `bytes` what a file grows by, `read` how long it takes to read the tags. `root_note_ms` is what it takes to listen
-for the pitch of such a sound, `digest_ms` what it takes to hash a model (once for all sounds): `--model`.
+over pairs. What follows is processor time alone, which other work on the machine touches less: `cpu_ratio` and `added` of the
+same pairs, `read` for reading the tags, `root_note_ms` for hearing the pitch of such a sound, and `digest_ms` for hashing a
+model (once for all sounds): `--model`. `bytes` is what a file grows by.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -30,10 +31,17 @@ from distill.settings.geometry import SAMPLE_RATE
 from running import add_answer_options, give_answer, rounded
 
 
-def milliseconds(work: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
+class Spent(NamedTuple):
+    """Milliseconds."""
+
+    wall: float
+    cpu: float
+
+
+def spent(work: Callable[[], Any]) -> Spent:
+    wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return 1e3 * (time.perf_counter() - begun)
+    return Spent(1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu))
 
 
 def cost(folder: Path, name: str, samples: np.ndarray[Any, Any], tags: SoundTags, times: int) -> dict[str, float]:
@@ -43,15 +51,17 @@ def cost(folder: Path, name: str, samples: np.ndarray[Any, Any], tags: SoundTags
     for number in range(times + 1):
         both = [lambda: write_audio(plain, samples), lambda: write_audio(tagged, samples, tags=tags)]
         order = (0, 1) if number % 2 else (1, 0)
-        found = {which: milliseconds(both[which]) for which in order}
+        found = {which: spent(both[which]) for which in order}
         pairs.append((found[0], found[1]))
     pairs = pairs[1:]  # the first one imports
     return {
-        "plain": statistics.median(one for one, _ in pairs),
-        "tagged": statistics.median(other for _, other in pairs),
-        "ratio": statistics.median(other / one for one, other in pairs),
+        "plain": statistics.median(one.wall for one, _ in pairs),
+        "tagged": statistics.median(other.wall for _, other in pairs),
+        "ratio": statistics.median(other.wall / one.wall for one, other in pairs),
+        "cpu_ratio": statistics.median(other.cpu / one.cpu for one, other in pairs),
+        "added": statistics.median(other.cpu - one.cpu for one, other in pairs),
+        "read": statistics.median(spent(lambda: read_tags(tagged)).cpu for _ in range(times)),
         "bytes": tagged.stat().st_size - plain.stat().st_size,
-        "read": statistics.median(milliseconds(lambda: read_tags(tagged)) for _ in range(times)),
     }
 
 
@@ -75,11 +85,11 @@ def main() -> None:
     answer: dict[str, Any] = {
         "seconds": given.seconds,
         "formats": formats,
-        "root_note_ms": statistics.median(milliseconds(lambda: root_note(samples.T)) for _ in range(given.times)),
+        "root_note_ms": statistics.median(spent(lambda: root_note(samples.T)).cpu for _ in range(given.times)),
     }
     if given.model is not None:
         loaded = load_model(find_model(given.model))
-        answer["digest_ms"] = milliseconds(lambda: loaded.digest)
+        answer["digest_ms"] = spent(lambda: loaded.digest).cpu
     if not given.json:
         for name, found in formats.items():
             print(name, rounded(found))

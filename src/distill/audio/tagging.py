@@ -230,7 +230,7 @@ def _texts_of_id3(stream: BinaryIO) -> Iterator[str]:
         found: Any = ID3(io.BytesIO(stream.read(MOST_BYTES)), known_frames=known, translate=False, load_v1=False)
     except ID3NoHeaderError:
         return
-    for frame in [*found.getall(f"TXXX:{FIELD}"), *found.getall("COMM")]:
+    for frame in [*found.getall(f"TXXX:{FIELD}"), *found.getall("TXXX"), *found.getall("COMM")]:
         yield from map(str, frame.text)
 
 

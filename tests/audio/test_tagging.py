@@ -51,6 +51,8 @@ def test_tags_come_back_and_the_sound_stays(tmp_path: Path, name: str, monkeypat
     with pytest.raises(ZeroDivisionError):
         write_audio(plain, SOUND / 2, tags=TAGS)
     assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.undo()
+    write_audio(tmp_path / f"none.{name}", SOUND[:0], tags=TAGS)  # no sample, no mistake
     np.testing.assert_array_equal(soundfile.read(tagged, dtype="int32")[0], soundfile.read(plain, dtype="int32")[0])
 
 

@@ -39,6 +39,8 @@ def put_tags(stream: BinaryIO, container: str, tags: SoundTags | None, frames: i
         container: libsndfile's name of the format: WAV, AIFF, FLAC, OGG or MP3.
         frames: samples a channel.
     """
+    if stream.seek(0, os.SEEK_END) == 0:
+        return  # libsndfile writes nothing at all where a FLAC or an MP3 has no sample
     _PUT[container](stream, tags, frames, sample_rate)
     stream.seek(0, os.SEEK_END)
 

@@ -80,7 +80,8 @@ class Screen:
             case ev.Judgement():
                 self.say(f"Novelty: {event.verdict}. {event.sentence}", "bold yellow" if event.is_warning else None)
             case ev.TimeEstimated():
-                self.say(f"About {max(1, round(event.seconds / 60))} minutes on this machine, all in.")
+                minutes = max(1, round(event.seconds / 60))
+                self.say(f"About {'a minute' if minutes == 1 else f'{minutes} minutes'} on this machine, all in.")
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():

@@ -1,7 +1,7 @@
 """A `.distill` file as networks that are ready to use."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,6 +111,8 @@ class LoadedVQModel:
     image: ImageCodebook | None = None
     """None: the model is mono."""
     kind_examples: KindExamples | None = None
+    codes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The codes of the recordings by name, as far as the file has them; not checked yet."""
 
     @cached_property
     def digest(self) -> str:
@@ -158,6 +160,7 @@ def loaded_model(opened: OpenedModel, device: torch.device | str = "cpu") -> Loa
         opened.grain(),
         opened.image(),
         opened.kind_examples(),
+        {name: codes.clone() for name, codes in opened.codes.items() if isinstance(codes, Tensor)},
     )
 
 

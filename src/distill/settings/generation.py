@@ -94,6 +94,14 @@ class GenerationSettings(Frozen):
         ge=1,
         le=64,
     )
+    max_copy_seconds: float | None = knob(
+        None,
+        "No stretch of the recordings longer than this comes out again, in seconds: a dial from familiar to new. What is "
+        "given (--continue, --vary, the seam of --loop) is left as it is.",
+        unset="no limit",
+        ge=0.17,
+        le=LONGEST_SECONDS,
+    )
     ending: Ending = knob(
         "auto",
         "natural: each ends where it ends; exact: filled with further sounds; auto: exact above the prior's window.",

@@ -131,7 +131,7 @@ def _race_first(
     checkpoints = stage.checkpoints()
     checkpoints.load()  # whether it is of this training: what is to be resumed is the race itself
     if fabric.is_global_zero:
-        yield from checkpoints.save(lambda: {IN_RACE: True})
+        yield from checkpoints.save({IN_RACE: True})
     raced = yield from race_sizes(sizes, stage.resolved.settings, new_task, fabric, stop)
     winning = replace(stage, resolved=Resolved(raced.settings, stage.resolved.origin))
     return replace(winning, resumed=UnfinishedRun(**winning.checkpoints().about, state=raced.state)), raced

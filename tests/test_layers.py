@@ -54,6 +54,8 @@ def test_imports_go_down_only(path: Path) -> None:
         ["evaluate"],
         ["novelty"],
         ["where"],
+        ["what"],
+        ["again"],
         ["info"],
         ["demo"],
         ["ui"],

@@ -6,10 +6,22 @@ Importing it takes no time: what it offers is loaded when it is first used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distill.studio.model import Model, Sounds, generate, load, make, train, train_prior, train_synth
+    from distill.studio.model import Model, Sounds, again, generate, load, make, train, train_prior, train_synth, what
 
 __version__ = "0.2.0"
-__all__ = ["Model", "Sounds", "__version__", "generate", "load", "make", "train", "train_prior", "train_synth"]
+__all__ = [
+    "Model",
+    "Sounds",
+    "__version__",
+    "again",
+    "generate",
+    "load",
+    "make",
+    "train",
+    "train_prior",
+    "train_synth",
+    "what",
+]
 
 
 def __getattr__(name: str) -> Any:

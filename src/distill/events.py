@@ -369,6 +369,22 @@ class PackWritten(Event):
 
 
 @dataclass(frozen=True)
+class AgainCompleteEvent(Event):
+    """A sound was made again."""
+
+    model: str
+    file: str
+    """Whose tags said how."""
+    path: str
+    seconds: float
+    seed: int
+    same: bool
+    """Whether it has the same samples as the file."""
+    notes: tuple[str, ...] = ()
+    """Why it may have others."""
+
+
+@dataclass(frozen=True)
 class ReconstructionCompleteEvent(Event):
     """All sounds have been through the codec, or those that had when it was stopped."""
 

@@ -52,6 +52,8 @@ class _StreamToDisk(io.FileIO):
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an exception.
 
+    It can be read, too: what is written may be gone back to.
+
     A crash, a full disk or a kill at any moment leaves the old file as it was. The new bytes are on the disk
     (fsync) before the name points to them.
 
@@ -65,10 +67,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             what = "a folder" if path.is_dir() else "no ordinary file"
             raise DistillError(f"Cannot write {path}: it is {what}. Choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        disk = _StreamToDisk(os.fspath(temporary), "xb")
+        disk = _StreamToDisk(os.fspath(temporary), "x+b")
     except OSError as error:
         raise cannot_write(path, error) from error
-    stream = io.BufferedWriter(disk)
+    stream = io.BufferedRandom(disk)
     try:
         try:
             yield cast(BinaryIO, stream)

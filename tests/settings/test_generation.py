@@ -1,6 +1,7 @@
 """What may be asked of a model: bounds in one sentence, seeds, and what stands in a file."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -87,9 +88,21 @@ def test_a_new_seed_is_new_and_a_given_one_stays() -> None:
     assert generation_settings(seed=None, count=None) == GenerationSettings()
 
 
-def test_a_comment_holds_what_makes_the_sound_again() -> None:
-    made = GenerationSettings(count=5, seed=3, temperature=0.7, ending="exact")
-    comment = made.comment("my kit", 5)
-    assert comment.startswith("model my kit, seed 5, settings {")
-    again = GenerationSettings.model_validate(json.loads(comment.split("settings ", 1)[1]))
-    assert again == made.model_copy(update={"seed": 5, "count": 1})
+def test_a_request_as_plain_values_makes_the_sound_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Guards against a setting that is lost on the way into a file, and against the user's name in it."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    mine, other = tmp_path / "my sounds" / "a.wav", Path("b.wav")
+    for given in (
+        {"count": 5, "temperature": 0.7, "ending": "exact", "pitch": "C4"}, {"vary": mine}, {"continue_": other},
+        {"replace": ("0.1-0.2", str(mine))}, {"bridge": (mine, other)}, {"loop": True, "bpm": 97.5, "bars": 2},
+    ):  # fmt: skip
+        made = generation_settings(**given, seed=3)
+        text = json.dumps(made.plain())
+        assert str(tmp_path) not in text
+        again = GenerationSettings.model_validate(json.loads(text))
+        assert (
+            again.with_files([tmp_path / file.relative_to("~") if file != other else file for file in again.files])
+            == made
+        )
+        assert again.alone(5).seeds() == [5]
+    assert generation_settings(replace=("0-1", "x"), seed=3).alone(5).seeded().count == 1

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from distill import __version__
 from distill.audio.reading import Samples
+from distill.audio.tagging import put_tags
+from distill.audio.tags import SoundTags
 from distill.errors import DistillError
 from distill.files import replacing
 from distill.settings.generation import Bits
@@ -28,13 +29,13 @@ BLOCK = 1 << 16
 
 
 def write_audio(
-    path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, comment: str = "", bits: Bits = "24"
+    path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, tags: SoundTags | None = None, bits: Bits = "24"
 ) -> None:
     """Write [N] or [N, channels] in the format that the suffix says, whole or not at all; beyond +-1 is clamped.
 
     Args:
+        tags: what the file says of how it was made.
         bits: of a lossless file; 32: floating point, for `.wav`. 16 bit have a triangular dither, the same each time.
-        comment: text to be kept in the file, after the program's name and version: what it was made with.
 
     Raises:
         DistillError: another suffix, or the file cannot be written.
@@ -53,12 +54,9 @@ def write_audio(
     with replacing(path) as stream:
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         with soundfile.SoundFile(stream, "w", sample_rate, channels, subtype, format=container) as file:
-            if comment:  # before the samples: a header cannot grow afterwards
-                file.software = f"distill {__version__}"
-                text = f"distill {__version__}: {comment}"
-                file.comment = text.encode(errors="replace").decode()  # names of files may hold anything
             for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
                 file.write(convert(samples[start : start + BLOCK]))
+        put_tags(stream, container, tags, len(samples), sample_rate)
 
 
 def _whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:

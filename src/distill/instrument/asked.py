@@ -52,17 +52,9 @@ def asked_of(settings: GenerationSettings) -> Asked | None:
     Raises:
         DistillError: a file is no sound, or the part to replace is not in it.
     """
-    files = {
-        "continue": (settings.continue_,),
-        "replace": (settings.replace or ("", ""))[1:],
-        "vary": (settings.vary,),
-        "bridge": settings.bridge or (),
-        "like": (settings.like,),
-        "loop": (),
-    }
     if settings.verb is None:
         return None
-    recordings = tuple(read_recording(file) for file in files[settings.verb] if file is not None)
+    recordings = tuple(read_recording(file) for file in settings.files)
     if settings.replace is None:
         return Asked(settings.verb, recordings)
     return Asked("replace", recordings, span_in(recordings[0], *_seconds(settings.replace[0])))

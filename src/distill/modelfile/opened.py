@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from distill.errors import DistillError
 from distill.files import Stamp, stamp
 from distill.modelfile.card import ModelCard
+from distill.modelfile.digest import sound_digest
 from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
 from distill.models.endings import Endings
@@ -118,6 +120,11 @@ class LoadedVQModel:
     kind_examples: KindExamples | None = None
     codes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The codes of the recordings by name, as far as the file has them; not checked yet."""
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells it from other models (`distill.modelfile.digest`)."""
+        return sound_digest(self)
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:

@@ -4,7 +4,10 @@ Flags of `distill generate`, the fields of the page, the endpoint for scripts, t
 of the files are made of it, and it goes down to the sampler as it is. No torch here.
 """
 
+import contextlib
+import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -264,11 +267,47 @@ class GenerationSettings(Frozen):
         each = _by_level(self.temperatures)
         return self.model_copy(update={"temperature": each[min(level, len(each) - 1)], "temperatures": None})
 
-    def comment(self, model: str, seed: int) -> str:
-        """What stands in the file of one sound: what made it, and the settings that make it again, as JSON."""
+    def alone(self, seed: int) -> "GenerationSettings":
+        """The same for one of the sounds."""
         one_way = {} if self.replace is None else {"candidates": 1}
-        alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})
-        return f"model {model}, seed {seed}, settings {alone.model_dump_json()}"
+        return self.model_copy(update={"seed": seed, "count": 1, **one_way})
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The recordings that it starts from."""
+        if self.replace is not None:
+            return (Path(self.replace[1]),)
+        given = self.continue_ or self.vary or self.like
+        return self.bridge or (() if given is None else (given,))
+
+    def with_files(self, files: Sequence[Path]) -> "GenerationSettings":
+        """The same, starting from other files: as many as `files` has."""
+        if not files:
+            return self
+        if self.replace is not None:
+            return self.model_copy(update={"replace": (self.replace[0], os.fspath(files[0]))})
+        if self.bridge is not None:
+            return self.model_copy(update={"bridge": tuple(files)})
+        of_one = (name for name in ("continue_", "vary", "like") if getattr(self, name) is not None)
+        return self.model_copy(update=dict.fromkeys(of_one, files[0]))
+
+    def plain(self) -> dict[str, Any]:
+        """Its values as JSON has them, without those that are None; the home folder of whoever made it is `~`."""
+        kept = self.with_files([_from_home(file) for file in self.files])
+        values = ((name, getattr(kept, name)) for name in type(self).model_fields)
+        return {name: _as_plain(value) for name, value in values if value is not None}
+
+
+def _from_home(file: Path) -> Path:
+    with contextlib.suppress(RuntimeError, ValueError):  # no home, or not in it
+        return "~" / file.relative_to(Path.home())
+    return file
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_plain(each) for each in value]
+    return os.fspath(value) if isinstance(value, Path) else value
 
 
 def _by_level(text: str) -> tuple[float, ...]:

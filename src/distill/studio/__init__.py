@@ -12,11 +12,13 @@ from distill.studio.opening import can_resume
 from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
+from distill.studio.repeating import again, what
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
     "PackRequest",
+    "again",
     "can_resume",
     "checkpoint",
     "draw_usage",
@@ -34,5 +36,6 @@ __all__ = [
     "train_again",
     "train_prior_for",
     "train_synth_for",
+    "what",
     "where",
 ]

@@ -1,11 +1,14 @@
 """New sounds from a model."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
+
+import torch
 
 from distill.audio.finishing import finished
 from distill.audio.normalising import told_softer
+from distill.audio.tags import SourceFile
 from distill.audio.writing import write_audio
 from distill.compute.device import choose_device
 from distill.errors import DistillError
@@ -17,11 +20,12 @@ from distill.events import (
     Warned,
 )
 from distill.files import unused_path
-from distill.instrument.asked import asked_of
+from distill.instrument.asked import Asked, asked_of
 from distill.instrument.making import made_sounds
 from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.tags import source_file, tags_of
 from distill.library.models import find_model, spoken
-from distill.modelfile.opened import load_model
+from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.settings.generation import GenerationSettings
 
 
@@ -39,10 +43,33 @@ def generate(
     path = find_model(model)
     chosen = choose_device(device)
     loaded = load_model(path, chosen)
+    yield from write_sounds(loaded, settings.seeded(), asked, out, chosen, stop)
+
+
+def write_sounds(
+    loaded: LoadedVQModel,
+    request: GenerationSettings,
+    asked: Asked | None,
+    out: Path,
+    device: torch.device,
+    stop: threading.Event | None = None,
+    only: int | None = None,
+    sources: Sequence[SourceFile] | None = None,
+) -> Generator[Event, None, None]:
+    """Make the sounds of a request and write them, each with its tags.
+
+    Args:
+        request: with a seed.
+        asked: what is asked for instead of new sounds, its recordings read.
+        only: the seed of the one sound to make; None: all.
+        sources: what the tags say of the recordings; None: what those are.
+    """
+    path = loaded.path
     if loaded.prior is None:
         raise DistillError(f"{path} has a codec and no prior yet. Run `distill train-prior {spoken(path)}` first.")
-    settings = settings.seeded()
-    synthesise = choose_synthesiser(loaded, settings.synthesiser, chosen)
+    settings = request if only is None else request.alone(only)
+    of = [source_file(file) for file in settings.files] if sources is None else sources
+    synthesise = choose_synthesiser(loaded, settings.synthesiser, device)
     sounds: list[SoundWritten] = []
     softer: list[float] = []
     sampling_seconds = synthesis_seconds = 0.0
@@ -53,7 +80,8 @@ def generate(
         what = "" if settings.verb is None else f"-{settings.verb}"
         target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
         samples, rate, softer_db = finished(made.samples, settings)
-        write_audio(target, samples.T, rate, settings.comment(path.stem, made.seed), settings.bits)
+        tags = tags_of(loaded, request, made.seed, made.samples, of)
+        write_audio(target, samples.T, rate, tags, settings.bits)
         softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds

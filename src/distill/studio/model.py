@@ -12,6 +12,8 @@
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
     longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
+    made = distill.what("kit-seed7.wav")                         # what a file says of how it was made
+    same, rate = distill.again("kit-seed7.wav")                  # the same sound, by that
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
@@ -37,6 +39,8 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
 from distill.audio.returning import returned
+from distill.audio.tagging import read_tags
+from distill.audio.tags import SoundTags
 from distill.compute.device import choose_device
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
@@ -55,6 +59,7 @@ from distill.models.image import with_own_image
 from distill.models.likelihood import log_likelihood
 from distill.models.sampling import clip_generator
 from distill.novelty.verdict import NoveltyReport
+from distill.places import given_path
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
@@ -65,6 +70,7 @@ from distill.studio.making import make as make_all
 from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
+from distill.studio.repeating import model_of, repeat_of
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
@@ -256,6 +262,29 @@ class Model:
         work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
         return next(event for event in work if isinstance(event, PackWritten))
 
+    def again(self, sound: Place, *sources: Place) -> Sounds:
+        """The sound of a file that this model has made, again: by its tags, the same to the sample.
+
+        Args:
+            sound: the file.
+            sources: where the recordings are now that it was made from; none: where they were, or beside the file.
+
+        Returns:
+            [1, channels, samples], before they are rounded for a file.
+
+        Raises:
+            DistillError: the file does not say how it was made, another model made it (or this one before it was trained
+                again), or a recording is gone.
+        """
+        path = given_path(os.fspath(sound))
+        tags = read_tags(path)
+        repeat = repeat_of(path, tags, [Path(each) for each in sources])
+        if self._loaded.digest != tags.model_sha256:
+            raise DistillError(
+                f"{self.name} is not the model that made {path.name}, or was changed since. `distill.again(file)` looks for it."
+            )
+        return self._made(repeat.request.alone(repeat.seed), asked_of(repeat.found))
+
     def encode(self, samples: Samples, rate: int) -> npt.NDArray[np.int64]:
         """A sound as codes.
 
@@ -421,6 +450,22 @@ def load(model: Place, device: str = "auto") -> Model:
 def generate(model: Place, count: int = 8, seconds: float = 1.0, seed: int | None = None, **settings: Any) -> Sounds:
     """New sounds from a model, given by its name or path: `load(model).generate(...)`."""
     return load(model).generate(count, seconds, seed, **settings)
+
+
+def what(sound: Place) -> SoundTags:
+    """How a sound was made, as its file says: verb, model, seed, request, recordings, tempo, root note.
+
+    Raises:
+        DistillError: there is no such file, it is no sound, or it does not say.
+    """
+    return read_tags(given_path(os.fspath(sound)))
+
+
+def again(sound: Place, *sources: Place, device: str = "auto") -> Sounds:
+    """A sound again by the tags of its file, with the model of the library that made it: as `Model.again`."""
+    path = given_path(os.fspath(sound))
+    loaded, _ = model_of(path, read_tags(path), None, device)
+    return Model(loaded, choose_device(device)).again(path, *sources)
 
 
 def make(

@@ -20,6 +20,7 @@ from distill.errors import Stopped
 from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
+from distill.instrument.tags import made_of
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
@@ -75,7 +76,8 @@ def reconstruct(
         stereo = loaded.image is not None and not mono
         returned_channels = with_own_image(middle, planes, info.native_rate, stereo).numpy()
         ready, rate, softer_db = finished(returned_channels, written)
-        write_audio(target, ready.T, rate, bits=written.bits)
+        tags = made_of(loaded, "reconstruct", source, synthesiser=synthesiser, mono=mono)
+        write_audio(target, ready.T, rate, tags, written.bits)
         softer.append(softer_db)
         seconds, left = ready.shape[1] / rate, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(

@@ -10,6 +10,7 @@ import typer
 
 import distill
 from distill.cli.answer import emit
+from distill.cli.commands.exporting import export
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
 from distill.cli.commands.novelty import novelty, where
@@ -114,7 +115,21 @@ def ui(
     serve(host, port, announce)
 
 
-for command in (make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, info, ui, demo):
+for command in (
+    make,
+    train,
+    train_prior,
+    train_synth,
+    generate,
+    reconstruct,
+    evaluate,
+    novelty,
+    where,
+    info,
+    export,
+    ui,
+    demo,
+):
     app.command(command.__name__.replace("_", "-"))(take_paths(command))
 for registered in library_app.registered_commands:
     assert registered.callback is not None

@@ -107,16 +107,16 @@ class Player:
             samples[fade][:count] *= np.linspace(0.0, 1.0, count)
         return samples * min(1.0, card["audio"]["peak"] / max(np.abs(samples).max(initial=0.0), 1e-9))
 
-    def waveform(self, mel: Any, first_phase: Any) -> Any:
-        """Log-mel [M, T] in dB and the phase [F] of its first frame -> samples [T * hop]."""
+    def waveform(self, mel: Any, before: Any) -> Any:
+        """Log-mel [M, T] in dB and the phase [F] before its first frame -> samples [T * hop]."""
         how, length = self.card["synthesiser"], mel.shape[1] * self.card["mel"]["hop"]
         logs = self.run("synthesiser", mel=mel, loudest_db=mel.max())
         logs = [np.pad(log, ((0, 0), (0, 1)), constant_values=how["silent_ln"]) for log in logs]
-        magnitude, before, ratio = np.exp(logs[0]), 0.0, how["momentum"] / (1.0 + how["momentum"])
-        spectrum = magnitude * np.exp(1j * vocoder_phase(magnitude, first_phase))
+        magnitude, last, ratio = np.exp(logs[0]), 0.0, how["momentum"] / (1.0 + how["momentum"])
+        spectrum = magnitude * np.exp(1j * vocoder_phase(magnitude, before))
         for _ in range(how["phase_steps"]):  # Griffin-Lim with momentum
             now = to_spectrum(to_samples(spectrum, length), 2 * len(magnitude) - 2)
-            ahead, before = now - ratio * before, now
+            ahead, last = now - ratio * last, now
             spectrum = magnitude * ahead / np.maximum(np.abs(ahead), 1e-16)
         samples = to_samples(spectrum, length)
         for _ in range(how["agreement_steps"]):  # a part of the way to the magnitudes of all windows at once
@@ -161,22 +161,22 @@ def hann(n_fft: int) -> Any:
     return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
 
 
-def vocoder_phase(magnitude: Any, first: Any) -> Any:
-    """Magnitudes [F, T] and the phase [F] of the first frame -> phase [F, T]: every peak goes on at its own frequency, and the
+def vocoder_phase(magnitude: Any, before: Any) -> Any:
+    """Magnitudes [F, T] and the phase [F] before the first frame -> phase [F, T]: every peak goes on at its own frequency, and the
     bins around it alternate."""
     bins, level = np.arange(len(magnitude)), np.log(np.maximum(magnitude.T, 1e-9))  # [T, F]
     padded = np.pad(level, ((0, 0), (1, 1)), constant_values=-30.0)
-    below, above = padded[:, :-2], padded[:, 2:]
-    peak, bend = (level > below) & (level >= above), np.minimum(below - 2.0 * level + above, -1e-6)
-    frequency = bins + np.where(peak, np.clip(0.5 * (below - above) / bend, -0.5, 0.5), 0.0)
+    under, over = padded[:, :-2], padded[:, 2:]
+    peak, bend = (level > under) & (level >= over), np.minimum(under - 2.0 * level + over, -1e-6)
+    frequency = bins + np.where(peak, np.clip(0.5 * (under - over) / bend, -0.5, 0.5), 0.0)
     under = np.maximum.accumulate(np.where(peak, bins, -(10**6)), axis=1)
     over = np.minimum.accumulate(np.where(peak, bins, 10**6)[:, ::-1], axis=1)[:, ::-1]
     owner = np.clip(np.where(bins - under <= over - bins, under, over), 0, len(bins) - 1)
     step = np.pi / 2 * np.take_along_axis(frequency, owner, axis=1) + np.pi * ((bins - owner) % 2)
-    phases = [first]
-    for peaks, further in zip(owner[1:], step[1:], strict=True):
+    phases = [before]
+    for peaks, further in zip(owner, step, strict=True):
         phases.append(np.mod(phases[-1][peaks] + further, 2 * np.pi))
-    return np.stack(phases, axis=1)
+    return np.stack(phases[1:], axis=1)
 
 
 def band_limited(samples: Any, highest_rate: int, rate: int) -> Any:

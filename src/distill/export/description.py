@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 import distill
-from distill.audio.loudness import HIGHEST_DB
+from distill.audio.loudness import APPROACHES, REACH_SAMPLES
 from distill.audio.master import FADE_IN_SECONDS, FADE_OUT_SECONDS, PEAK
 from distill.audio.phase import MOMENTUM
 from distill.audio.traits import TRAITS
@@ -13,7 +13,7 @@ from distill.export.parts import Part, Value
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.codec import FLOOR_DB
 from distill.models.endings import LEAST_SAMPLES
-from distill.models.loudness import Loudness
+from distill.models.loudness import GENERATED_LIMITED_DB, Loudness
 from distill.models.prior import BOS, MID, CodePrior
 from distill.models.synthesiser import (
     AGREEMENT_STEPS,
@@ -89,6 +89,7 @@ def description(
             "fade_in_seconds": FADE_IN_SECONDS,
             "fade_out_seconds": FADE_OUT_SECONDS,
             "least_samples": LEAST_SAMPLES,
+            "limiter": {"most_db": GENERATED_LIMITED_DB, "reach_samples": REACH_SAMPLES, "approaches": APPROACHES},
         },
         "mel": _mel(card.spectrogram_config),
         "codes": {
@@ -145,9 +146,9 @@ def _loudness(loudness: Loudness) -> dict[str, Any]:
         "left_open_db": loudness.left_open.tolist(),
         "bounds_db": loudness.bounds.tolist(),
         "is_peak": bool(loudness.is_peak),
-        "highest_db": HIGHEST_DB,
         "how_to_use": "Draw a row of left_open_db, add it to the decoder's loudness_db, keep it within bounds_db: root mean "
-        "square and peak that the sound shall have; is_peak says which of them is met.",
+        "square and peak that the sound shall have; is_peak says which of them is met. Where the root mean square asks for more "
+        "than audio.peak allows, audio.limiter turns peaks down, by most_db at most.",
     }
 
 

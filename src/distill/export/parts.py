@@ -83,6 +83,7 @@ def _decoder(loaded: LoadedVQModel) -> Part:
             (2,), "expected root mean square and peak of a whole sound of these codes, in dB"
         )
     example = drawn(inputs, {"columns": 3}, {"codes": config.codebook_size})
+    example |= {"texture": torch.tensor(0.0)} if loaded.grain is not None else {}
     module = DecoderGraph(loaded.codec, loaded.grain, loaded.loudness)
     return Part("decoder", module, example, inputs, outputs)
 

@@ -85,7 +85,9 @@ class Player:
         )  # fmt: skip
         length = mel.shape[1] * hop
         if ended and "ending" in self.graphs:
-            upto = np.cumsum(self.run("ending", codes=codes[-2:, :, : card["codes"]["middle_levels"]])[0].astype(np.float64))
+            upto = np.cumsum(
+                self.run("ending", codes=codes[-2:, :, : card["codes"]["middle_levels"]])[0].astype(np.float64)
+            )
             frame = min(int(np.searchsorted(upto, end)), len(upto) - 1)
             share = (end - upto[frame]) / max(np.diff(upto, prepend=0.0)[frame], 1e-12) + 1.0
             frames = mel.shape[1] - len(upto) + frame + min(max(share, 0.0), 1.0)
@@ -94,18 +96,30 @@ class Player:
         length = min(length, round(seconds * rate))
         samples = self.waveform(mel, rng.random(card["mel"]["n_fft"] // 2 + 1, np.float32) * 2 * np.pi)[:length]
         samples = band_limited(samples, card["audio"]["highest_rate"], rate)
-        rms, peak = decibels(np.sqrt(np.mean(np.square(samples)))), decibels(np.abs(samples).max(initial=0.0))
-        ceiling = decibels(card["audio"]["peak"])
-        if expected and rms > -120.0:
-            learned = card["loudness"]
-            left_open = learned["left_open_db"][int(point * len(learned["left_open_db"]))]
-            wanted = np.clip(expected[0] + left_open, *learned["bounds_db"])
-            room = (min(wanted[1], ceiling) if learned["is_peak"] else ceiling) - peak
-            samples = samples * 10.0 ** (min(room if learned["is_peak"] else wanted[0] - rms, room) / 20.0)
+        if expected:
+            samples = band_limited(self.levelled(samples, expected[0], point), card["audio"]["highest_rate"], rate)
         for fade, seconds_of in ((slice(None), "fade_in_seconds"), (slice(None, None, -1), "fade_out_seconds")):
             count = min(len(samples), round(card["audio"][seconds_of] * rate))
             samples[fade][:count] *= np.linspace(0.0, 1.0, count)
         return samples * min(1.0, card["audio"]["peak"] / max(np.abs(samples).max(initial=0.0), 1e-9))
+
+    def levelled(self, samples: Any, expected_db: Any, point: float) -> Any:
+        """Samples [N] as loud as was learned: by their root mean square or their peak, peaks turned down where that takes it."""
+        learned, limiter = self.card["loudness"], self.card["audio"]["limiter"]
+        left_open = learned["left_open_db"][int(point * len(learned["left_open_db"]))]
+        rms, highest = np.clip(expected_db + left_open, *learned["bounds_db"])
+        ceiling = decibels(self.card["audio"]["peak"])
+        ceiling = min(highest, ceiling) if learned["is_peak"] else ceiling
+        room, has = ceiling - decibels(np.abs(samples).max(initial=0.0)), level_of(samples)
+        wanted = min(max(rms, room + has) if learned["is_peak"] else rms, decibels(self.card["audio"]["peak"]))
+        gain, made = wanted - has, samples
+        if has <= -120.0 or gain <= room:
+            return samples * 10.0 ** (gain / 20.0) if has > -120.0 else samples
+        for _ in range(limiter["approaches"]):
+            gain = min(gain, room + limiter["most_db"])
+            made = limited(samples * 10.0 ** (gain / 20.0), 10.0 ** (ceiling / 20.0), limiter["reach_samples"])
+            gain += wanted - level_of(made)
+        return made
 
     def waveform(self, mel: Any, before: Any) -> Any:
         """Log-mel [M, T] in dB and the phase [F] before its first frame -> samples [T * hop]."""
@@ -162,8 +176,8 @@ def hann(n_fft: int) -> Any:
 
 
 def vocoder_phase(magnitude: Any, before: Any) -> Any:
-    """Magnitudes [F, T] and the phase [F] before the first frame -> phase [F, T]: every peak goes on at its own frequency, and the
-    bins around it alternate."""
+    """Magnitudes [F, T] and the phase [F] before the first frame -> phase [F, T]: every peak goes on at its own frequency,
+    and the bins around it alternate."""
     bins, level = np.arange(len(magnitude)), np.log(np.maximum(magnitude.T, 1e-9))  # [T, F]
     padded = np.pad(level, ((0, 0), (1, 1)), constant_values=-30.0)
     under, over = padded[:, :-2], padded[:, 2:]
@@ -184,6 +198,20 @@ def band_limited(samples: Any, highest_rate: int, rate: int) -> Any:
     hertz = np.fft.rfftfreq(len(samples), 1.0 / rate)
     kept = np.clip((highest_rate / 2 - hertz) / (0.05 * highest_rate / 2), 0.0, 1.0)
     return samples if highest_rate >= rate else np.fft.irfft(np.fft.rfft(samples) * kept, len(samples))
+
+
+def limited(samples: Any, ceiling: float, reach: int) -> Any:
+    """Samples [N] turned down around each peak that is higher: by the least gain needed nearby, averaged over as much."""
+    gain = np.minimum(1.0, ceiling / np.maximum(np.abs(samples), 1e-9))
+    for nearby in (np.min, np.mean):
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(gain, reach, mode="edge"), 2 * reach + 1)
+        gain = nearby(around, axis=1)
+    return samples * gain
+
+
+def level_of(samples: Any) -> float:
+    """The root mean square of samples [N] in dB."""
+    return decibels(np.sqrt(np.mean(np.square(samples)))) if len(samples) else -120.0
 
 
 def decibels(amplitude: Any) -> float:

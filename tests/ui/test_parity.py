@@ -58,6 +58,7 @@ OFFERED: dict[str, dict[str, str]] = {
                 "--ending": "generate-ending", "--device": "generate-device"},
     "where": {"file": "novelty-files", "model": "generate-model", "--dataset": "novelty-dataset",
               "--device": "generate-device"},
+    "export": {},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
     "demo": {},
@@ -103,6 +104,10 @@ REASONS: dict[tuple[str, str], str] = {
         )
     },
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
+    **{
+        ("export", option): "writes a folder for a developer's host; a browser downloads single files"
+        for option in ("model", "--onnx", "--overwrite")
+    },
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",

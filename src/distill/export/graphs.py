@@ -1,7 +1,7 @@
 """The networks as they are exported: each graph a thin module around the trained ones, in operations that ONNX has.
 
     decoder      codes [C, 8, Q], noise [C, 8, 256]                    -> mel [M, 16 C] in dB, loudness
-    ending       codes of the last columns [C, 8, Q]                   -> chances of the 16 frames that a sound may end in
+    ending       the mel of the last column, as decoded                -> chances of the 16 frames that a sound may end in
     prior        P positions in the order of reading, and their cache  -> state [B, P, H], the cache grown by them
     level_q      state [B, H], the levels below                        -> logits [B, V] of level q
     synthesiser  mel [M, T] in dB                                      -> ln of magnitudes at three resolutions
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import at_level
-from distill.models.endings import Endings, end_features
+from distill.models.endings import Endings, column_features
 from distill.models.grain import DrawnGrain
 from distill.models.loudness import Loudness, loudness_features
 from distill.models.prior import CodePrior, Given
@@ -44,29 +44,30 @@ class DecoderGraph(nn.Module):
             texture: [], how much of it; 0: none.
 
         Returns:
-            [M, 16 C] in dB; where it was learned, the expected root mean square and peak in dB [2].
+            [M, 16 C] in dB; the same in dB under the level, without grain; where it was learned, the expected root mean
+            square and peak in dB [2].
         """
         codes = codes.flatten(0, 1)
-        under = self.codec.codes_to_mel(codes[None])[0, 0].clamp_max(0.0)
-        mel = at_level(under, level_db, self.codec.spectrogram.floor_db)
+        under = self.codec.codes_to_mel(codes[None])[0, 0]
+        mel = at_level(under.clamp_max(0.0), level_db, self.codec.spectrogram.floor_db)
         if self.grain is not None and noise is not None and texture is not None:
             grained = self.grain.of_noise(mel - level_db, noise.flatten(0, 1), texture) + level_db
             mel = torch.where(texture > 0.0, grained, mel)
         if self.loudness is None:
-            return (mel,)
-        return mel, self.loudness.expected(loudness_features(self.codec, codes))
+            return mel, under
+        return mel, under, self.loudness.expected(loudness_features(self.codec, codes))
 
 
 class EndingGraph(nn.Module):
     """Where in its last column a sound may end."""
 
-    def __init__(self, codec: ConvVQVAE, endings: Endings) -> None:
+    def __init__(self, endings: Endings) -> None:
         super().__init__()
-        self.codec, self.endings = codec, endings
+        self.endings = endings
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """The last two columns of a sound, or its only one, int64 [C, 8, Q] -> chances [16] of frames."""
-        return cast(Tensor, self.endings(end_features(self.codec, codes.flatten(0, 1)[None])[0])).softmax(-1)
+    def forward(self, decoded: Tensor) -> Tensor:
+        """[M, 16], the last column of what the last two columns decode to, in dB under the level -> chances [16]."""
+        return cast(Tensor, self.endings(column_features(decoded[None])[0])).softmax(-1)
 
 
 class PriorGraph(nn.Module):

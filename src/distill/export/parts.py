@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from distill.audio.griffin_lim import inverse_filters
 from distill.export.graphs import DecoderGraph, EndingGraph, LevelGraph, PriorGraph, SynthesiserGraph
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.endings import TAIL_COLUMNS
+from distill.models.endings import Endings
 from distill.models.grain import PATCH
 from distill.models.prior import CodePrior
 from distill.models.stepping import Stepper
 from distill.models.synthesiser import SpectrumNetwork, band_means
-from distill.settings.geometry import BANDS
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
 
 Inputs = dict[str, Tensor]
 
@@ -45,7 +45,7 @@ def parts_of(loaded: LoadedVQModel, network: SpectrumNetwork | None) -> list[Par
     """
     parts = [_decoder(loaded)]
     if loaded.endings is not None:
-        parts.append(_ending(loaded))
+        parts.append(_ending(loaded.card.spectrogram_config.n_mels, loaded.endings))
     if loaded.prior is not None:
         stepper = Stepper(loaded.prior, 1)
         parts.append(_prior(loaded.prior, stepper))
@@ -74,7 +74,11 @@ def _decoder(loaded: LoadedVQModel) -> Part:
         "codes": Value(("columns", BANDS, config.rvq_levels), "int64, of the middle, bands from low to high"),
         "level_db": Value((), "what the loudest cell is in dB; decoder.level_db for generated sounds"),
     }
-    outputs = {"mel": Value((loaded.card.spectrogram_config.n_mels, "frames"), "log-mel in dB, 16 frames a column")}
+    bands = loaded.card.spectrogram_config.n_mels
+    outputs = {
+        "mel": Value((bands, "16*columns"), "log-mel in dB"),
+        "decoded": Value((bands, "16*columns"), "the same in dB under the level, without grain"),
+    }
     if loaded.grain is not None:
         inputs["noise"] = Value(("columns", BANDS, PATCH * PATCH), "normal noise, which becomes the grain")
         inputs["texture"] = Value((), "how much grain: 1 as the recordings have, 0 none")
@@ -88,18 +92,16 @@ def _decoder(loaded: LoadedVQModel) -> Part:
     return Part("decoder", module, example, inputs, outputs)
 
 
-def _ending(loaded: LoadedVQModel) -> Part:
-    assert loaded.endings is not None
-    config = loaded.card.vqvae_config
+def _ending(bands: int, endings: Endings) -> Part:
     inputs = {
-        "codes": Value(
-            ("columns", BANDS, config.rvq_levels),
-            "int64, the last two columns of a sound that has ended, or its only one",
+        "decoded": Value(
+            (bands, FRAMES_PER_COLUMN),
+            "the last column of what decoder says is decoded of a sound's last two columns, or its only one",
         )
     }
-    outputs = {"chances": Value((16,), "of each frame of the last column to be the last that sounds")}
-    example = drawn(inputs, {"columns": TAIL_COLUMNS}, {"codes": config.codebook_size})
-    return Part("ending", EndingGraph(loaded.codec, loaded.endings), example, inputs, outputs)
+    outputs = {"chances": Value((FRAMES_PER_COLUMN,), "of each frame of the last column to be the last that sounds")}
+    example = {"decoded": drawn(inputs, {}, {})["decoded"] * 20.0 - 40.0}
+    return Part("ending", EndingGraph(endings), example, inputs, outputs)
 
 
 def _prior(prior: CodePrior, stepper: Stepper) -> Part:

@@ -75,19 +75,23 @@ class Player:
                     codes[place, level] = code
         raise AssertionError
 
+    def decode(self, codes: Any, noise: Any, texture: float) -> list[Any]:
+        """Codes [C, bands, levels] and normal noise [C, bands, 256] -> the outputs of the decoder."""
+        levels, level_db = self.card["codes"]["middle_levels"], np.float32(self.card["decoder"]["level_db"])
+        return self.run(
+            "decoder", codes=codes[..., :levels], level_db=level_db, noise=noise, texture=np.float32(texture)
+        )
+
     def sound(self, codes: Any, ended: bool, rng: Any, seconds: float, texture: float = 1.0) -> Any:
         """Codes [C, bands, levels] to samples [N], at most so many seconds: mel with grain, waveform, level, fades."""
         card, hop, rate = self.card, self.card["mel"]["hop"], self.card["audio"]["sample_rate"]
         end, point = rng.random(2)
-        mel, *expected = self.run(
-            "decoder", codes=codes[..., : card["codes"]["middle_levels"]], level_db=np.float32(card["decoder"]["level_db"]),
-            noise=rng.standard_normal((*codes.shape[:2], 256), np.float32), texture=np.float32(texture),
-        )  # fmt: skip
+        noise = rng.standard_normal((*codes.shape[:2], 256), np.float32)
+        mel, _, *expected = self.decode(codes, noise, texture)
         length = mel.shape[1] * hop
         if ended and "ending" in self.graphs:
-            upto = np.cumsum(
-                self.run("ending", codes=codes[-2:, :, : card["codes"]["middle_levels"]])[0].astype(np.float64)
-            )
+            decoded = self.decode(codes[-2:], noise[-2:], 0.0)[1][:, -card["codes"]["frames_per_column"] :]
+            upto = np.cumsum(self.run("ending", decoded=decoded)[0].astype(np.float64))
             frame = min(int(np.searchsorted(upto, end)), len(upto) - 1)
             share = (end - upto[frame]) / max(np.diff(upto, prepend=0.0)[frame], 1e-12) + 1.0
             frames = mel.shape[1] - len(upto) + frame + min(max(share, 0.0), 1.0)

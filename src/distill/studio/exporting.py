@@ -1,7 +1,6 @@
 """A model as a folder for other hosts."""
 
 import json
-import shutil
 import threading
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
@@ -80,7 +79,8 @@ def export_onnx(
         said = description(loaded, network, parts, differences, missing)
         with replacing(new / DESCRIPTION) as stream:
             stream.write(json.dumps(said, indent=1, allow_nan=False).encode())
-        shutil.copyfile(Path(distill.export.__file__).with_name(PLAYER), new / PLAYER)
+        with replacing(new / PLAYER) as stream:
+            stream.write(Path(distill.export.__file__).with_name(PLAYER).read_bytes())
         files = tuple(sorted(each.name for each in new.iterdir()))
     yield Progress("exporting", len(parts), len(parts))
     yield ExportCompleteEvent(str(loaded.path), str(folder), files, max(differences.values()), tuple(missing))

@@ -65,6 +65,7 @@ OFFERED: dict[str, dict[str, str]] = {
               "--device": "generate-device"},
     "what": {},
     "again": {"--device": "generate-device"},
+    "export": {},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
     "demo": {},
@@ -124,6 +125,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("again", "--out"): "the sound is in the history",
     ("again", "--model"): "the history knows its model; another one is chosen in the field Model",
     ("again", "--source"): FROM_A_SOUND,
+    **{
+        ("export", option): "writes a folder for a developer's host; a browser downloads single files"
+        for option in ("model", "--onnx", "--overwrite")
+    },
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",

@@ -11,6 +11,7 @@ import typer
 import distill
 from distill.cli.answer import emit
 from distill.cli.commands.checkpoint import checkpoint
+from distill.cli.commands.exporting import export
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
 from distill.cli.commands.novelty import novelty, where
@@ -117,8 +118,8 @@ def ui(
 
 
 COMMANDS = (
-    make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, what, again, info, ui,
-    demo,
+    make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, what, again, info,
+    export, ui, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(take_paths(command))

@@ -4,6 +4,7 @@ from distill.studio.checkpoint import checkpoint
 from distill.studio.codec_training import train
 from distill.studio.describing import draw_usage, info
 from distill.studio.evaluating import evaluate
+from distill.studio.exporting import export_onnx
 from distill.studio.generating import generate
 from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
@@ -23,6 +24,7 @@ __all__ = [
     "checkpoint",
     "draw_usage",
     "evaluate",
+    "export_onnx",
     "generate",
     "generate_pack",
     "info",

@@ -64,6 +64,7 @@ from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.codec_training import train as train_codec
 from distill.studio.evaluating import evaluate
+from distill.studio.exporting import ExportCompleteEvent, export_onnx
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
@@ -426,6 +427,22 @@ class Model:
         where = None if dataset is None else Path(dataset)
         work = judge_novelty(os.fspath(self.path), given, chosen, where, self._device.type)
         return next(event for event in work if isinstance(event, NoveltyReport)).to_dict()
+
+    def export_onnx(self, folder: Place, *, overwrite: bool = False) -> dict[str, Any]:
+        """Write the model for plug-ins and other programs, as `distill export --onnx` (docs/export.md).
+
+        Args:
+            folder: a new or empty one.
+            overwrite: replace a model that was exported there.
+
+        Returns:
+            What `distill export --json` says: `files`, `largest_difference`, `lacks`.
+
+        Raises:
+            DistillError: the packages of `distill[onnx]` are not installed, or the folder cannot be written.
+        """
+        work = export_onnx(os.fspath(self.path), Path(folder), overwrite)
+        return next(event for event in work if isinstance(event, ExportCompleteEvent)).to_dict()
 
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:

@@ -1,5 +1,7 @@
 """Sounds into files: 24 bit where they are lossless, whole or not at all. No torch."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,26 +36,46 @@ def write_audio(path: Path, samples: Samples, sample_rate: int = SAMPLE_RATE, co
         DistillError: another suffix, or the file cannot be written.
         ValueError: a sample is NaN or infinite.
     """
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{path.name}: a sample is NaN or infinite")
+    with writing_audio(path, 1 if samples.ndim == 1 else samples.shape[1], sample_rate, comment) as write:
+        write(samples)
+
+
+@contextmanager
+def writing_audio(
+    path: Path, channels: int, sample_rate: int = SAMPLE_RATE, comment: str = ""
+) -> Iterator[Callable[[Samples], None]]:
+    """Open a file for [N] or [N, channels], block after block, as `write_audio`; it is there when the block has ended.
+
+    Raises:
+        DistillError: another suffix, or the file cannot be written.
+    """
     if path.suffix.lower() not in CONTAINERS:
         *others, last = CONTAINERS
         raise DistillError(
             f"{path.name} cannot be written: sounds are written as {', '.join(others)} or {last}, choose one of them."
         )
     container, subtype = CONTAINERS[path.suffix.lower()]
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path.name}: a sample is NaN or infinite")
-    with replacing(path) as stream:
-        channels = 1 if samples.ndim == 1 else samples.shape[1]
-        with soundfile.SoundFile(stream, "w", sample_rate, channels, subtype, format=container) as file:
-            if comment:  # before the samples: a header cannot grow afterwards
-                file.software = f"distill {__version__}"
-                text = f"distill {__version__}: {comment}"
-                file.comment = text.encode(errors="replace").decode()  # names of files may hold anything
+    with (
+        replacing(path) as stream,
+        soundfile.SoundFile(stream, "w", sample_rate, channels, subtype, format=container) as file,
+    ):
+        if comment:  # before the samples: a header cannot grow afterwards
+            file.software = f"distill {__version__}"
+            text = f"distill {__version__}: {comment}"
+            file.comment = text.encode(errors="replace").decode()  # names of files may hold anything
+
+        def write(samples: Samples) -> None:
             for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
-                file.write(_whole_numbers(samples[start : start + BLOCK]))
+                file.write(whole_numbers(samples[start : start + BLOCK]))
+            if getattr(getattr(stream, "raw", None), "failure", None) is not None:
+                raise stream.raw.failure  # type: ignore[attr-defined]
+
+        yield write
 
 
-def _whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:
+def whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:
     """Samples as the upper 24 of 32 bits: libsndfile would round down for WAV and to the nearest for FLAC."""
     rounded = np.rint(np.asarray(samples, np.float64) * 2**23).clip(-(2**23), 2**23 - 1)
     return rounded.astype(np.int32) << 8

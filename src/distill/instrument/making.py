@@ -15,6 +15,7 @@ from distill.instrument.asked import Asked
 from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
+from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.verbs import Drawn, draw
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
@@ -56,6 +57,18 @@ def made_sounds(
         raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
     if asked is not None:
         yield from _asked_sounds(loaded, settings, synthesise, stop, asked)
+        return
+    if is_long(loaded, settings):
+        for seed in settings.seeds():
+            long = LongSound(loaded, settings, seed, synthesise)
+            begun, blocks = time.monotonic(), []
+            for progress, block in long.followed(settings.seconds):
+                if stop is not None and stop.is_set():
+                    return
+                yield progress
+                blocks.append(block)
+            taken = time.monotonic() - begun - long.sampling_seconds
+            yield MadeSound(seed, np.concatenate(blocks, axis=1), long.sampling_seconds, taken)
         return
     seeds = settings.seeds()
     for first in range(0, settings.count, BATCH):

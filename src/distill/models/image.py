@@ -197,6 +197,14 @@ def widened(middle: Tensor, cells: Cells) -> Tensor:
     return torch.stack([middle + side, middle - side])
 
 
+@torch.no_grad()
+def widened_part(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
+    """Samples [N] of a part of a sound that begins at a frame of its image -> [2, N]; true further than `MARGIN_FRAMES` from
+    where it is cut."""
+    side = _side(middle, cells, first_frame)
+    return torch.stack([middle + side, middle - side])
+
+
 def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
     """The side [N] of a block that begins at a frame."""
     padded = F.pad(middle, (0, max(0, N_FFT - len(middle))))

@@ -11,6 +11,7 @@ from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
 from distill.studio.retraining import train_again
+from distill.studio.streaming import stream
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "reconstruct",
     "resolve_prior",
     "said_of_pieces",
+    "stream",
     "train",
     "train_again",
     "train_prior_for",

@@ -1,6 +1,7 @@
 """New sounds from a model."""
 
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from distill.events import (
 from distill.files import unused_path
 from distill.instrument.asked import asked_of
 from distill.instrument.making import made_sounds
+from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model, spoken
 from distill.modelfile.opened import load_model
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
+from distill.studio.growing import write_as_made
 
 
 def generate(
@@ -31,7 +34,7 @@ def generate(
     Sound number i of seed s is sound 0 of seed s + i; parts that are replaced come the likeliest first.
 
     Args:
-        stop: set it to end before the next sound; those that are written stay.
+        stop: set it to end before the next sound; those that are written stay, and of a long one what is made.
     """
     asked = asked_of(settings)
     path = find_model(model)
@@ -43,6 +46,25 @@ def generate(
     synthesise = choose_synthesiser(loaded, settings.synthesiser, chosen)
     sounds: list[SoundWritten] = []
     sampling_seconds = synthesis_seconds = 0.0
+    if asked is None and is_long(loaded, settings):
+        for seed in settings.seeds():
+            if stop is not None and stop.is_set():
+                break
+            long, begun = LongSound(loaded, settings, seed, synthesise), time.monotonic()
+            comment = settings.comment(path.stem, seed)
+            target, seconds, whole = yield from write_as_made(
+                long, out / f"{path.stem}-seed{seed}.{settings.format}", comment, settings.seconds, stop
+            )
+            sampling_seconds += long.sampling_seconds
+            synthesis_seconds += time.monotonic() - begun - long.sampling_seconds
+            sounds.append(
+                SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=seed, unfinished=not whole)
+            )
+            yield sounds[-1]
+        yield GenerationCompleteEvent(
+            str(path), settings.seeds()[0], tuple(sounds), sampling_seconds, synthesis_seconds
+        )
+        return
     for made in made_sounds(loaded, settings, synthesise, stop, asked):
         if isinstance(made, Progress):
             yield made

@@ -10,6 +10,7 @@ from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
+from distill.cli.streaming import stream_sound
 from distill.errors import DistillError, Stopped
 from distill.settings.generation import GenerationSettings, generation_settings
 
@@ -21,6 +22,17 @@ def generate(
     exact: Annotated[
         bool | None,
         typer.Option("--exact/--natural", help="In short for --ending exact and --ending natural.", show_default=False),
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream",
+            metavar="[raw|wav]",
+            help="Write one sound to standard output while it is made, for a player: raw is 32-bit float little-endian "
+            "samples at 48 kHz, channels interleaved; wav has 24 bit and a header. Without --seconds it goes on until the "
+            "pipe is closed.",
+            show_default="files",
+        ),
     ] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -35,6 +47,9 @@ def generate(
         raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
     settings = generation_settings(**overrides)
     stop = threading.Event()
+    if stream is not None:
+        stream_sound(model, stream, settings, overrides, device, as_json, stop)
+        return
     done = last(run(studio.generate(model, out, settings, device, stop), stop), GenerationCompleteEvent)
     if not done.sounds:
         raise Stopped("Stopped before a sound was written.")

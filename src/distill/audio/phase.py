@@ -107,8 +107,8 @@ def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known
         samples = keep(to_samples(spectrum, n_fft, length), known)
         now = torch.view_as_real(to_spectrum(samples, n_fft))  # real arithmetic: twice as fast on a processor
         ahead = torch.sub(now, before, alpha=MOMENTUM / (1.0 + MOMENTUM))
-        scale = magnitude * squared(ahead).clamp_min(1e-32).rsqrt()
-        spectrum = torch.view_as_complex(ahead * scale[..., None])
+        scale = squared(ahead).clamp_min_(1e-32).rsqrt_().mul_(magnitude)
+        spectrum = torch.view_as_complex(ahead.mul_(scale[..., None]))
         before = now
     return to_samples(spectrum, n_fft, length)
 

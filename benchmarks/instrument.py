@@ -155,7 +155,7 @@ class Clocks:
 
 
 def fast(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
-    batches, streams, firsts, loads = [], [], [], [os.getloadavg()[0]]
+    batches, streams, firsts, loads = [], [], [], [load()]
     for turn in range(RUNS + 1):  # the first of all is not counted
         clocks = Clocks()
         made = model.generate(count=BATCH, seconds=1.0, seed=seed + turn, ending="exact").samples
@@ -166,7 +166,7 @@ def fast(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[st
             samples += block.shape[1]
         streams.append(clocks.times(samples / SAMPLE_RATE))
         firsts.append(first)
-    loads.append(os.getloadavg()[0])
+    loads.append(load())
     return {
         "channels": made.shape[1],
         "batch": {each: statistics.median(run[each] for run in batches[1:]) for each in batches[0]},
@@ -178,9 +178,15 @@ def fast(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[st
 
 
 def resident_mb() -> float:
-    """Resident memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """Resident memory of this process; Linux alone says it."""
+    of_process = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(of_process.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def load() -> float | None:
+    """How many programs wanted a core during the last minute, where the system says it."""
+    said = Path("/proc/loadavg")
+    return float(said.read_text(encoding="utf-8").split()[0]) if said.exists() else None
 
 
 def long_one(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
@@ -200,7 +206,7 @@ def long_one(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dic
         "last_half_against_first": statistics.mean(processor[len(processor) // 2 :])
         / statistics.mean(processor[: len(processor) // 2]),
         "times_real_time": 60.0 / middle,
-        "load": os.getloadavg()[0],
+        "load": load(),
     }
 
 

@@ -60,6 +60,7 @@ def generate(
             files=[
                 {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
                 | ({} if sound.score is None else {"score": sound.score})
+                | ({"unfinished": True} if sound.unfinished else {})
                 for sound in done.sounds
             ],
             sampling_seconds=done.sampling_seconds,

@@ -190,22 +190,25 @@ def load() -> float | None:
 
 
 def long_one(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
-    done, memory, processor, begun = 0, [], [], time.process_time()
+    done, processor, begun = 0, [], time.process_time()
+    memory: list[list[float]] = [[]]
     for block in model.stream(LONG_MINUTES * 60.0, seed=seed, ending="exact"):
         done += block.shape[1]
-        if done >= (len(memory) + 1) * 60 * SAMPLE_RATE:
-            memory.append(resident_mb())
+        memory[-1].append(resident_mb())
+        if done >= len(memory) * 60 * SAMPLE_RATE:
             processor.append(time.process_time() - begun)
+            memory.append([])
             begun = time.process_time()
-    first, middle = memory[0], statistics.median(processor)
+    minutes = [statistics.median(each) for each in memory if each]
+    half = len(processor) // 2
     return {
         "minutes": done / SAMPLE_RATE / 60,
-        "resident_mb": memory,
-        "memory_strays": max(abs(each - first) for each in memory) / first,
+        "resident_mb": minutes,
+        "memory_strays": max(abs(each - minutes[0]) for each in minutes) / minutes[0],
+        "highest_after_first_minute": max(map(max, memory[1 : len(minutes)])) / max(memory[0]),
         "processor_seconds": processor,
-        "last_half_against_first": statistics.mean(processor[len(processor) // 2 :])
-        / statistics.mean(processor[: len(processor) // 2]),
-        "times_real_time": 60.0 / middle,
+        "second_half_against_first": statistics.mean(processor[-half:]) / statistics.mean(processor[:half]),
+        "times_real_time": 60.0 / statistics.median(processor),
         "load": load(),
     }
 

@@ -12,8 +12,8 @@
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
     longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
-    for block in model.stream(seed=7):                           # [channels, samples], without end, while it is made
-        play(block)
+    for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
+        print(block.shape)
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of

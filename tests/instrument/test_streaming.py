@@ -256,7 +256,7 @@ def test_a_full_disk_is_one_sentence(tiny_model: Path, tmp_path: Path, monkeypat
 
     def make() -> None:
         for event in generate(str(tiny_model), tmp_path, settings):
-            events.append(event)  # noqa: PERF402 - those before the failure stay
+            events.append(event)
 
     with pytest.raises(DistillError, match=r"Cannot write .*there is no space left"):
         make()

@@ -18,8 +18,9 @@ OVERLAP_FRAMES = 24
 """Frames that a block shares with the one before it, whose samples it takes over and continues."""
 AHEAD_FRAMES = 4
 """Frames that are made beyond a block's end and thrown away, since a window there lacks what follows."""
-FIRST_FLOWING_FRAMES, FLOWING_FRAMES = 96, 192
-"""Frames that are made at a time while a sound is heard: few at first, so that it begins soon."""
+FIRST_FLOWING_FRAMES, FLOWING_FRAMES = 64, 192
+"""Frames that are made at a time while a sound is heard: few at first, so that it begins soon, then half as many again as
+there are."""
 ITERATIONS = 32
 
 
@@ -68,7 +69,7 @@ class Synthesiser(ABC):
         made, base, ended = 0, 0, False
         kept, tail = torch.zeros(0), torch.zeros(0)
         while True:
-            stop = made + (FLOWING_FRAMES if made else FIRST_FLOWING_FRAMES)
+            stop = made + (min(FLOWING_FRAMES, made * 3 // 2) or FIRST_FLOWING_FRAMES)
             while not ended and base + kept.shape[-1] < stop + AHEAD_FRAMES + self.reach:
                 more = next(mels, None)
                 ended = more is None

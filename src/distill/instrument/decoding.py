@@ -13,7 +13,7 @@ from distill.models.image import Cells
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
 
-FIRST_COLUMNS, AT_ONCE_COLUMNS = 8, 12
+FIRST_COLUMNS, AT_ONCE_COLUMNS = 6, 12
 """Columns that are decoded at a time while a sound is heard: few at first, so that it begins soon."""
 
 
@@ -61,7 +61,7 @@ def decoded_as_drawn(loaded: LoadedVQModel, columns: Iterator[Tensor], level_db:
     """Columns of codes [8, Q] that follow each other -> what they decode to, as if they were decoded at once."""
     kept, first, done, ended = torch.zeros(0, 0, dtype=torch.long), 0, 0, False
     while True:
-        stop = done + (AT_ONCE_COLUMNS if done else FIRST_COLUMNS)
+        stop = done + (min(AT_ONCE_COLUMNS, done) or FIRST_COLUMNS)
         while not ended and first + len(kept) // BANDS < stop + OVERLAP_COLUMNS:
             column = next(columns, None)
             ended = column is None

@@ -40,7 +40,6 @@ def columns_drawn(
     """Columns of codes [bands, Q] one after another, on the processor; ends only where the sound is over for good."""
     bands, window = prior.config.bands, prior.window
     stepper = Stepper(prior, 1)
-    _ = stepper.exact  # a second prior in float64: made now, so that memory does not grow when it is first needed
     by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     heard, done = nothing, 0
@@ -65,6 +64,7 @@ def columns_drawn(
             yield codes[place * bands :]
             done += 1
         filling.close()
+        _ = stepper.exact  # a second prior in float64: made now, so that memory does not grow when it is first needed
         if over and not course.again:
             return
         kept = max(window * 2 // 3, int(window > 1))

@@ -47,6 +47,7 @@ PRIOR = "training/prior/task.py"
 RACE = "training/prior/race.py"
 VERBS = "instrument/test_verbs.py"
 WIRING = "training/test_wiring.py"
+STREAMING = "instrument/test_streaming.py"
 MUTANTS = (
     Mutant("codec validated on training files", CODEC, "self.corpus.manifest.val, device", "self.corpus.manifest.train, device", WIRING),
     Mutant("codec trained on held-out files", "training/codec/crops.py", "self.files = corpus.manifest.train", "self.files = corpus.manifest.files", WIRING),
@@ -219,6 +220,14 @@ MUTANTS = (
     Mutant("layers upside down", "instrument/kits.py", "key=lambda one: (one.loudness, one.path)", "key=lambda one: (-one.loudness, one.path)", "instrument/test_packs.py"),
     Mutant("a kit that clips", "instrument/kits.py", ", MOST_GAIN_DB, -each.peak_db))", ", MOST_GAIN_DB))", "instrument/test_packs.py"),
     Mutant("every kind of a kit has the same seeds", "studio/packing.py", '"seed": settings.seed + number * settings.count', '"seed": settings.seed', "cli/test_packs.py"),
+    Mutant("long sounds begin each window anew", "instrument/unending.py", "is_free, bands, done == 0, ends)", "is_free, bands, True, ends)", "instrument/test_unending.py"),
+    Mutant("columns decoded without what follows", "instrument/decoding.py", "around = kept[: (stop + OVERLAP_COLUMNS - first) * BANDS]", "around = kept[: (stop - first) * BANDS]", STREAMING),
+    Mutant("flowing samples without their past", "audio/griffin_lim.py", "last - start, tail, level_db, generator)", "last - start, tail[:0], level_db, generator)", STREAMING),
+    Mutant("a stopped sound is called whole", "studio/growing.py", "                whole = False\n", "", STREAMING),
+    Mutant("a full disk is noticed at the end", "audio/writing.py", "raise self._raw.failure", "pass", STREAMING),
+    Mutant("image of a long sound stays behind", "instrument/streaming.py", "frame - self._image_first * CELL_FRAMES)", "frame)", STREAMING),
+    Mutant("limiter begins with each block", "instrument/streaming.py", "stop = first + kept.shape[1] - reach", "stop = first + kept.shape[1]", STREAMING),
+    Mutant("a stream promises no length", "studio/streaming.py", "long.samples if long.is_exact else None", "None", "cli/test_streaming.py -k bytes"),
 )  # fmt: skip
 
 

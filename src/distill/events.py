@@ -343,6 +343,8 @@ class SoundWritten(Event):
     """Of a reconstruction: how much of the recording is left, 0: as much as in silence, 100: all."""
     score: float | None = None
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
+    unfinished: bool = False
+    """Whether making it was stopped: then its file is called so."""
 
 
 @dataclass(frozen=True)
@@ -382,6 +384,28 @@ class AgainCompleteEvent(Event):
     """Whether it has the same samples as the file."""
     notes: tuple[str, ...] = ()
     """Why it may have others."""
+
+
+@dataclass(frozen=True)
+class StreamBegun(Event):
+    """What goes into a pipe from now on."""
+
+    seed: int
+    form: str
+    """"raw" or "wav"."""
+    channels: int
+    rate: int
+    endless: bool
+
+
+@dataclass(frozen=True)
+class StreamCompleteEvent(Event):
+    """A stream has ended: the sound was over, or nobody heard it any more."""
+
+    model: str
+    seed: int
+    seconds: float
+    """What was written."""
 
 
 @dataclass(frozen=True)

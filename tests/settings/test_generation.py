@@ -14,7 +14,7 @@ from distill.settings.knobs import LARGEST_SEED
     ("name", "values", "flag"),
     [
         ("count", [0, 1001, float("nan"), 1.5], "--count"),
-        ("seconds", [0.0, -1.0, 601.0, 1e-310, float("nan"), float("inf")], "--seconds"),
+        ("seconds", [0.0, -1.0, 14_401.0, 1e-310, float("nan"), float("inf")], "--seconds"),
         ("seed", [-1, LARGEST_SEED + 1, float("inf")], "--seed"),
         ("temperature", [-0.1, 10.5, float("nan"), float("inf")], "--temperature"),
         ("top_k", [-1, 4097], "--top-k"),

@@ -90,7 +90,14 @@ def test_making_is_declared_once(components: dict[str, dict[str, Any]]) -> None:
     parameters = dict(inspect.signature(endpoint).parameters)
     assert list(parameters)[: len(FIRST)] == list(FIRST)
     knobs = knobs_of(GenerationSettings)
-    assert {knob.flag for knob in knobs} == set(options) - {"--out", "--exact", "--device", "--json", *OF_PACKS}
+    assert {knob.flag for knob in knobs} == set(options) - {
+        "--out",
+        "--exact",
+        "--stream",
+        "--device",
+        "--json",
+        *OF_PACKS,
+    }
     for each in knobs:
         assert options[each.flag].help == each.help
         if each.name in NO_FIELD - {"format"}:

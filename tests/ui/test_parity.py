@@ -105,6 +105,7 @@ REASONS: dict[tuple[str, str], str] = {
         ("generate", option): "a pack is a folder on the disk of who asks, and is made for others than the page"
         for option in ("--pack", "--licence", "--kit", "--zip", "--overwrite")
     },
+    ("generate", "--stream"): "for players behind a pipe; the page has its own",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     **{
         ("generate", option): FROM_A_SOUND

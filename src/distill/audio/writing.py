@@ -1,5 +1,7 @@
 """Sounds into files, whole or not at all. No torch."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,22 @@ def write_audio(
         DistillError: another suffix, or the file cannot be written.
         ValueError: a sample is NaN or infinite.
     """
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{path.name}: a sample is NaN or infinite")
+    with writing_audio(path, 1 if samples.ndim == 1 else samples.shape[1], sample_rate, bits) as file:
+        file.tags = tags
+        file.write(samples)
+
+
+@contextmanager
+def writing_audio(
+    path: Path, channels: int, sample_rate: int = SAMPLE_RATE, bits: Bits = "24"
+) -> "Iterator[AudioWriter]":
+    """Open a file for [N] or [N, channels], block after block, as `write_audio`; it is there when the block has ended.
+
+    Raises:
+        DistillError: another suffix, or the file cannot be written.
+    """
     if path.suffix.lower() not in CONTAINERS:
         *others, last = CONTAINERS
         raise DistillError(
@@ -48,18 +66,32 @@ def write_audio(
         )
     container, lossy = CONTAINERS[path.suffix.lower()]
     subtype = lossy or LOSSLESS[bits]
-    convert = _CONVERTERS[subtype]() if subtype in _CONVERTERS else _whole_numbers
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path.name}: a sample is NaN or infinite")
+    convert = _CONVERTERS[subtype]() if subtype in _CONVERTERS else whole_numbers
     with replacing(path) as stream:
-        channels = 1 if samples.ndim == 1 else samples.shape[1]
         with soundfile.SoundFile(stream, "w", sample_rate, channels, subtype, format=container) as file:
-            for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
-                file.write(convert(samples[start : start + BLOCK]))
-        put_tags(stream, container, tags, len(samples), sample_rate)
+            writer = AudioWriter(file, convert, getattr(stream, "raw", None))
+            yield writer
+        put_tags(stream, container, writer.tags, writer.frames, sample_rate)
 
 
-def _whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:
+class AudioWriter:
+    """A file that is open for samples; `tags`, if set, are put into it when it is closed."""
+
+    def __init__(self, file: soundfile.SoundFile, convert: Callable[[Samples], npt.NDArray[Any]], raw: Any) -> None:
+        self.tags: SoundTags | None = None
+        self.frames = 0
+        self._file, self._convert, self._raw = file, convert, raw
+
+    def write(self, samples: Samples) -> None:
+        """Write [N] or [N, channels]."""
+        for start in range(0, len(samples), BLOCK):  # libsndfile's Vorbis ends the process on one long write
+            self._file.write(self._convert(samples[start : start + BLOCK]))
+        if getattr(self._raw, "failure", None) is not None:
+            raise self._raw.failure
+        self.frames += len(samples)
+
+
+def whole_numbers(samples: Samples) -> npt.NDArray[np.int32]:
     """Samples as the upper 24 of 32 bits: libsndfile would round down for WAV and to the nearest for FLAC."""
     rounded = np.rint(np.asarray(samples, np.float64) * 2**23).clip(-(2**23), 2**23 - 1)
     return rounded.astype(np.int32) << 8

@@ -92,7 +92,15 @@ class Screen:
                 self.say(f"Preview of {event.source}: {event.audio}", "dim")
             case ev.SoundWritten():
                 left = "" if event.fidelity is None else f", {event.fidelity:.0f} of 100 of the original"
-                self.say(f"{event.path} ({event.seconds:.2f} s{left})")
+                part = ", stopped before its end" if event.unfinished else ""
+                self.say(f"{event.path} ({event.seconds:.2f} s{left}{part})")
+            case ev.StreamBegun():
+                channels = "1 channel" if event.channels == 1 else f"{event.channels} channels"
+                what = "32-bit float little-endian samples" if event.form == "raw" else "WAV, 24 bit"
+                end = "Close the pipe, or press Ctrl-C, to end it." if event.endless else ""
+                self.say(f"Seed {event.seed}: {what}, {event.rate} Hz, {channels}. {end}".rstrip())
+            case ev.StreamCompleteEvent():
+                self.say(f"{event.seconds:.1f} s, seed {event.seed}")
             case ev.CodecTrainingCompleteEvent():
                 self._codec_done(event)
             case ev.PriorTrainingCompleteEvent():

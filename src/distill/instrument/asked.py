@@ -39,6 +39,8 @@ class Asked:
             )
         if settings.length is not None:
             raise DistillError(f"{flag} and --length: the length is given already. Leave --length out.")
+        if settings.seconds > LONGEST_SECONDS:
+            raise DistillError(f"--seconds {settings.seconds:g}: with {flag} at most {LONGEST_SECONDS:.0f}.")
         for each in self.recordings:
             check_a_column(each, flag)
             if self.verb in AS_LONG and each.samples > LONGEST_SECONDS * SAMPLE_RATE:

@@ -15,7 +15,7 @@ from distill.models.filling import Filled
 from distill.models.prior import CodePrior
 from distill.models.run_limit import SoundUnderLimit
 from distill.models.stepping import Stepper
-from distill.settings.generation import GenerationSettings
+from distill.settings.generation import LONG_SECONDS, GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE, columns
 
 ROUNDS = 4
@@ -33,7 +33,7 @@ def sample_pieces(
     """Sample codes for every generator up to the wanted length; yields (columns done, of, sounds so far).
 
     Where something is wished for, several sounds are sampled for each generator, from generators that it seeds, and the
-    nearest is kept; `synthesise` lets pitches be heard.
+    nearest is kept; `synthesise` lets pitches be heard. Not so of long sounds (`instrument.streaming`).
 
     Args:
         under_limit: the sounds, where somebody goes on with them who needs to know what they have got; without, new ones.
@@ -42,7 +42,7 @@ def sample_pieces(
         DistillError: the model cannot follow a wish.
     """
     wishes = wishes_of(loaded, settings)
-    if not wishes.chosen_by or settings.tries == 1:
+    if not wishes.chosen_by or settings.tries == 1 or settings.seconds > LONG_SECONDS:
         yield from _sampled(prior, generators, loaded, settings, wishes, under_limit)
         return
     best: list[Judged | None] = [None] * len(generators)

@@ -26,6 +26,11 @@ Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
 FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
 """The settings that name recordings to start from."""
 LONGEST_SECONDS = 600.0
+"""Of what begins with a recording, and of loops."""
+LONG_SECONDS = 4.0
+"""New sounds that may be longer are made piece by piece, in every face, so that they can be heard meanwhile."""
+LONGEST_PIECE_SECONDS = 14_400.0
+"""Four hours: what a WAV file of 24 bit and two channels holds."""
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
 USUAL_RATE = 48_000
@@ -44,7 +49,7 @@ class GenerationSettings(Frozen):
     """What to make. Sound number i of seed s is sound 0 of seed s + i, whatever else is made with it."""
 
     count: int = knob(8, "How many sounds.", ge=1, le=1000)
-    seconds: float = knob(1.0, "The longest that each may be, in seconds.", ge=0.01, le=LONGEST_SECONDS)
+    seconds: float = knob(1.0, "The longest that each may be, in seconds.", ge=0.01, le=LONGEST_PIECE_SECONDS)
     seed: int | None = knob(
         None, "The same number makes the same sounds; the next sound has the next number.",
         unset="a new one", ge=0, le=LARGEST_SEED,
@@ -219,7 +224,9 @@ class GenerationSettings(Frozen):
             raise ValueError(f"--bpm {self.bpm:g} is for loops: add --loop")
         if self.loop and self.bpm is None and "seconds" not in self.model_fields_set:
             raise ValueError("--loop: say how long, with --bpm and --bars or with --seconds")
-        if self.loop_seconds > LONGEST_SECONDS:
+        if verbs and self.bpm is None and self.seconds > LONGEST_SECONDS:
+            raise ValueError(f"--seconds {self.seconds:g}: with --{verbs[0]} at most {LONGEST_SECONDS:.0f}")
+        if self.bpm is not None and self.loop_seconds > LONGEST_SECONDS:
             raise ValueError(
                 f"--bars {self.bars} of --beats {self.beats} at --bpm {self.bpm:g} take {self.loop_seconds:.0f} seconds; "
                 f"the longest loop has {LONGEST_SECONDS:.0f}"

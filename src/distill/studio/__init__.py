@@ -15,6 +15,7 @@ from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
 from distill.studio.repeating import again, what
 from distill.studio.retraining import train_again
+from distill.studio.streaming import stream
 from distill.studio.synthesiser_training import train_synth_for
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "reconstruct",
     "resolve_prior",
     "said_of_pieces",
+    "stream",
     "train",
     "train_again",
     "train_prior_for",

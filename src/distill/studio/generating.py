@@ -1,7 +1,9 @@
 """New sounds from a model."""
 
 import threading
+import time
 from collections.abc import Generator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,11 +24,13 @@ from distill.events import (
 from distill.files import unused_path
 from distill.instrument.asked import Asked, asked_of
 from distill.instrument.making import made_sounds
+from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.instrument.tags import source_file, tags_of
 from distill.library.models import find_model, spoken
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.settings.generation import GenerationSettings
+from distill.studio.growing import needs_all, write_as_made
 
 
 def generate(
@@ -37,7 +41,7 @@ def generate(
     Sound number i of seed s is sound 0 of seed s + i; parts that are replaced come the likeliest first.
 
     Args:
-        stop: set it to end before the next sound; those that are written stay.
+        stop: set it to end before the next sound; those that are written stay, and of a long one what is made.
     """
     asked = asked_of(settings)
     path = find_model(model)
@@ -73,15 +77,28 @@ def write_sounds(
     sounds: list[SoundWritten] = []
     softer: list[float] = []
     sampling_seconds = synthesis_seconds = 0.0
-    for made in made_sounds(loaded, settings, synthesise, stop, asked):
+    as_made = asked is None and is_long(loaded, settings) and not needs_all(settings)
+    for seed in settings.seeds() if as_made else ():
+        if stop is not None and stop.is_set():
+            break
+        long, begun = LongSound(loaded, settings, seed, synthesise), time.monotonic()
+        file = out / f"{path.stem}-seed{seed}.{settings.format}"
+        tags = partial(tags_of, loaded, request, seed, sources=of)
+        target, seconds, whole = yield from write_as_made(long, file, tags, settings, stop)
+        sampling_seconds += long.sampling_seconds
+        synthesis_seconds += time.monotonic() - begun - long.sampling_seconds
+        sounds.append(
+            SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=seed, unfinished=not whole)
+        )
+        yield sounds[-1]
+    for made in () if as_made else made_sounds(loaded, settings, synthesise, stop, asked):
         if isinstance(made, Progress):
             yield made
             continue
         what = "" if settings.verb is None else f"-{settings.verb}"
         target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
         samples, rate, softer_db = finished(made.samples, settings)
-        tags = tags_of(loaded, request, made.seed, made.samples, of)
-        write_audio(target, samples.T, rate, tags, settings.bits)
+        write_audio(target, samples.T, rate, tags_of(loaded, request, made.seed, made.samples, of), settings.bits)
         softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds

@@ -14,6 +14,8 @@
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
     made = distill.what("kit-seed7.wav")                         # what a file says of how it was made
     same, rate = distill.again("kit-seed7.wav")                  # the same sound, by that
+    for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
+        print(block.shape)
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
@@ -51,6 +53,7 @@ from distill.instrument.kits import KitFormat
 from distill.instrument.making import made_sounds
 from distill.instrument.recordings import Recording, encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
+from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
@@ -285,6 +288,36 @@ class Model:
                 f"{self.name} is not the model that made {path.name}, or was changed since. `distill.again(file)` looks for it."
             )
         return self._made(repeat.request.alone(repeat.seed), asked_of(repeat.found))
+
+    def stream(
+        self, seconds: float | None = None, seed: int | None = None, **settings: Any
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """One new sound while it is made, in constant memory.
+
+        Args:
+            seconds: the longest that it may be; None: it goes on as long as blocks are taken.
+            seed: None: a new one each time.
+            settings: as of `generate`.
+
+        Returns:
+            An iterator of blocks, float32 [channels, samples] within +-1 at 48 kHz, of any length, the first within half a
+            second. Together they are what `generate` makes of the same seed; a sound of at most four seconds is one block.
+
+        Raises:
+            DistillError: the model has no prior yet, or a setting cannot be.
+        """
+        length = {} if seconds is None else {"seconds": seconds}
+        chosen = generation_settings(**{"count": 1, **settings}, seed=seed, **length).seeded()
+        if chosen.verb is not None or chosen.count != 1:
+            raise DistillError("stream: it is one new sound; leave count and what begins with recordings out.")
+        if self._loaded.prior is None:
+            raise DistillError(f"{self.path} has a codec and no prior yet: nothing can be generated.")
+        synthesise = self._synthesiser(chosen.synthesiser)
+        if seconds is None or is_long(self._loaded, chosen):
+            (own,) = chosen.seeds()
+            return iter(LongSound(self._loaded, chosen, own, synthesise, endless=seconds is None))
+        made = made_sounds(self._loaded, chosen, synthesise)
+        return (each.samples for each in made if not isinstance(each, Progress))
 
     def encode(self, samples: Samples, rate: int) -> npt.NDArray[np.int64]:
         """A sound as codes.

@@ -11,6 +11,7 @@ from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
+from distill.cli.streaming import stream_sound
 from distill.errors import DistillError, Stopped
 from distill.settings.generation import OF_FILES, GenerationSettings, generation_settings
 
@@ -43,6 +44,17 @@ def generate(
     ] = None,
     zipped: Annotated[bool, typer.Option("--zip", help="Write the pack as a .zip too, beside its folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a pack that is there.")] = False,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream",
+            metavar="[raw|wav]",
+            help="Write one sound to standard output while it is made, for a player: raw is 32-bit float little-endian "
+            "samples at 48 kHz, channels interleaved; wav has 24 bit and a header. Without --seconds it goes on until the "
+            "pipe is closed.",
+            show_default="files",
+        ),
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     overrides: Overrides = {},  # noqa: B006 - replaced by flags
@@ -61,6 +73,11 @@ def generate(
         raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
     settings = generation_settings(**overrides)
     stop = threading.Event()
+    if stream is not None:
+        if pack is not None:
+            raise DistillError("--stream and --pack: a pack is a folder. Leave one of them out.")
+        stream_sound(model, stream, settings, overrides, device, as_json, stop)
+        return
     work = studio.generate(model, out, settings, device, stop)
     if pack is not None:
         wanted = studio.PackRequest(pack, licence or "", tuple(kit or ()), zipped, overwrite)  # type: ignore[arg-type]
@@ -76,6 +93,7 @@ def generate(
             files=[
                 {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
                 | ({} if sound.score is None else {"score": sound.score})
+                | ({"unfinished": True} if sound.unfinished else {})
                 for sound in done.sounds
             ],
             sampling_seconds=done.sampling_seconds,

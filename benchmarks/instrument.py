@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close.
+"""What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close;
+and how fast new sounds are.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop] [--sounds N] [--seed N]
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long] [--sounds N] [--seed N]
                                     [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -15,11 +16,18 @@ replace     The middle third of a second: log-mel distance to the truth of the f
 loop        For level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the median,
             and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose attack
             is then at the seam.
+speed       Times real time, medians of five, by the clock and by processor time, which other programs lengthen less: 16 sounds of
+            a second on all cores, all in; ten seconds as one stream, and seconds until its first block. With the machine's load.
+long        Ten minutes as one stream: resident memory (the median of each minute), how far it strays from the first minute's, and
+            processor time of each, the second half against the first.
+            speed and long need no recordings.
 """
 
 import argparse
 import itertools
+import os
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +46,7 @@ from running import add_answer_options, give_answer, rounded
 AUDIBLE_DB = 60.0
 AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
 LONGEST_SECONDS = 4.0
+RUNS, BATCH, STREAM_SECONDS, LONG_MINUTES = 5, 16, 10.0, 10
 
 Samples = npt.NDArray[np.floating]
 
@@ -137,9 +146,83 @@ def looped(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[s
     }
 
 
+class Clocks:
+    """Times real time since it was made, by the clock and by processor time."""
+
+    def __init__(self) -> None:
+        self.clock, self.processor = time.perf_counter(), time.process_time()
+
+    def times(self, seconds: float) -> dict[str, float]:
+        return {
+            "clock": seconds / (time.perf_counter() - self.clock),
+            "processor": seconds / (time.process_time() - self.processor),
+        }
+
+
+def fast(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    batches, streams, firsts, loads = [], [], [], [load()]
+    for turn in range(RUNS + 1):  # the first of all is not counted
+        clocks = Clocks()
+        made = model.generate(count=BATCH, seconds=1.0, seed=seed + turn, ending="exact").samples
+        batches.append(clocks.times(made.shape[0] * made.shape[2] / SAMPLE_RATE))
+        clocks, samples, first = Clocks(), 0, 0.0
+        for block in model.stream(STREAM_SECONDS, seed=seed + turn, ending="exact"):
+            first = first or time.perf_counter() - clocks.clock
+            samples += block.shape[1]
+        streams.append(clocks.times(samples / SAMPLE_RATE))
+        firsts.append(first)
+    loads.append(load())
+    return {
+        "channels": made.shape[1],
+        "batch": {each: statistics.median(run[each] for run in batches[1:]) for each in batches[0]},
+        "stream": {each: statistics.median(run[each] for run in streams[1:]) for each in streams[0]},
+        "first_block_seconds": statistics.median(firsts[1:]),
+        "cores": os.cpu_count(),
+        "load": loads,
+    }
+
+
+def resident_mb() -> float:
+    """Resident memory of this process; Linux alone says it."""
+    of_process = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(of_process.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def load() -> float | None:
+    """How many programs wanted a core during the last minute, where the system says it."""
+    said = Path("/proc/loadavg")
+    return float(said.read_text(encoding="utf-8").split()[0]) if said.exists() else None
+
+
+def long_one(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    done, processor, begun = 0, [], time.process_time()
+    memory: list[list[float]] = [[]]
+    for block in model.stream(LONG_MINUTES * 60.0, seed=seed, ending="exact"):
+        done += block.shape[1]
+        memory[-1].append(resident_mb())
+        if done >= len(memory) * 60 * SAMPLE_RATE:
+            processor.append(time.process_time() - begun)
+            memory.append([])
+            begun = time.process_time()
+    minutes = [statistics.median(each) for each in memory if each]
+    half = len(processor) // 2
+    return {
+        "minutes": done / SAMPLE_RATE / 60,
+        "resident_mb": minutes,
+        "memory_strays": max(abs(each - minutes[0]) for each in minutes) / minutes[0],
+        "highest_after_first_minute": max(map(max, memory[1 : len(minutes)])) / max(memory[0]),
+        "processor_seconds": processor,
+        "second_half_against_first": statistics.mean(processor[-half:]) / statistics.mean(processor[:half]),
+        "times_real_time": 60.0 / statistics.median(processor),
+        "load": load(),
+    }
+
+
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
-    "vary": varied, "like": alike, "replace": replaced, "loop": looped,
+    "vary": varied, "like": alike, "replace": replaced, "loop": looped, "speed": fast, "long": long_one,
 }  # fmt: skip
+NEED_NONE = ("speed", "long")
+"""Measures that no recordings belong to."""
 
 
 def recordings(model: distill.Model, folder: Path | None, count: int) -> list[Samples]:
@@ -163,7 +246,7 @@ def main() -> None:
     add_answer_options(parser)
     given = parser.parse_args()
     model = distill.load(given.model, "cpu")
-    sounds = recordings(model, given.files, given.sounds)
+    sounds = [] if given.only in NEED_NONE else recordings(model, given.files, given.sounds)
     wanted = [given.only] if given.only else list(MEASURES)
     answer = {"model": model.name, "sounds": len(sounds), "seed": given.seed}
     answer |= {name: rounded(MEASURES[name](model, sounds, given.seed)) for name in wanted}

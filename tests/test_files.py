@@ -14,7 +14,7 @@ import torch
 
 from distill import files
 from distill.errors import DistillError
-from distill.files import replacing
+from distill.files import replacing, replacing_folder
 
 
 @contextmanager
@@ -96,3 +96,22 @@ def test_another_error_is_not_taken_for_one_of_the_disk(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="of the source"), replacing(tmp_path / "x"):
         raise OSError(errno.EIO, "of the source")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a folder that was put aside for one that then could not get its name."""
+    target = tmp_path / "pack"
+    target.mkdir()
+    (target / "a").write_text("old")
+    real = Path.rename
+
+    def rename(self: Path, to: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise OSError(errno.EACCES, "no")
+        return real(self, to)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(DistillError, match="no permission"), replacing_folder(target, overwrite=True) as folder:
+        (folder / "a").write_text("new")
+    assert (target / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["pack"]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from distill.studio.model import (
         Model,
         Sounds,
+        again,
         consent,
         forget,
         generate,
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
         train,
         train_prior,
         train_synth,
-    )
+        what,
+    )  # fmt: skip
 
 __version__ = "0.2.0"
 __all__ = [
-    "Model", "Sounds", "__version__", "consent", "forget", "generate", "load", "make", "train", "train_prior", "train_synth",
+    "Model", "Sounds", "__version__", "again", "consent", "forget", "generate", "load", "make", "train", "train_prior",
+    "train_synth", "what",
 ]  # fmt: skip
 
 

@@ -158,6 +158,10 @@ class PriorEpochMetrics(Event):
     seconds_left: float
     overfitting_gap: float
     """Bits per code that held-out sounds cost more than known ones, both in eval mode."""
+    overfitting_gap_interval: tuple[float, float]
+    """Where it lies with 95 %, were other files of the kind held out."""
+    copied: float | None
+    """Share of a few new sounds that hold longer stretches of the recordings than unseen ones do; None: not looked for."""
     overfitting: bool
     """Whether the gap has grown since the best epoch while known sounds went on getting better."""
     memorization_flag: bool
@@ -220,6 +224,10 @@ class PriorTrainingCompleteEvent(Event):
     unigram_bits_per_code: float
     ngram_bits_per_code: float
     overfitting_gap: float
+    overfitting_gap_interval: tuple[float, float] | None
+    copied: float | None
+    newest_epoch: int | None
+    """Another epoch that predicts as well and whose sounds hold less of the recordings; kept beside the best."""
     memorization_flag: bool
     memorization_message: str
     tokens_per_second: float
@@ -335,6 +343,8 @@ class SoundWritten(Event):
     """Of a reconstruction: how much of the recording is left, 0: as much as in silence, 100: all."""
     score: float | None = None
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
+    unfinished: bool = False
+    """Whether making it was stopped: then its file is called so."""
 
 
 @dataclass(frozen=True)
@@ -346,6 +356,56 @@ class GenerationCompleteEvent(Event):
     sounds: tuple[SoundWritten, ...] = field(default_factory=tuple)
     sampling_seconds: float = 0.0
     synthesis_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PackWritten(Event):
+    """A pack is there, whole."""
+
+    folder: str
+    sounds: int
+    kinds: tuple[str, ...]
+    kits: tuple[str, ...] = ()
+    """Files for samplers."""
+    archive: str | None = None
+
+
+@dataclass(frozen=True)
+class AgainCompleteEvent(Event):
+    """A sound was made again."""
+
+    model: str
+    file: str
+    """Whose tags said how."""
+    path: str
+    seconds: float
+    seed: int
+    same: bool
+    """Whether it has the same samples as the file."""
+    notes: tuple[str, ...] = ()
+    """Why it may have others."""
+
+
+@dataclass(frozen=True)
+class StreamBegun(Event):
+    """What goes into a pipe from now on."""
+
+    seed: int
+    form: str
+    """"raw" or "wav"."""
+    channels: int
+    rate: int
+    endless: bool
+
+
+@dataclass(frozen=True)
+class StreamCompleteEvent(Event):
+    """A stream has ended: the sound was over, or nobody heard it any more."""
+
+    model: str
+    seed: int
+    seconds: float
+    """What was written."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +52,8 @@ class _StreamToDisk(io.FileIO):
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an exception.
 
+    It can be read, too: what is written may be gone back to.
+
     A crash, a full disk or a kill at any moment leaves the old file as it was. The new bytes are on the disk
     (fsync) before the name points to them.
 
@@ -64,10 +67,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             what = "a folder" if path.is_dir() else "no ordinary file"
             raise DistillError(f"Cannot write {path}: it is {what}. Choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        disk = _StreamToDisk(os.fspath(temporary), "xb")
+        disk = _StreamToDisk(os.fspath(temporary), "x+b")
     except OSError as error:
         raise cannot_write(path, error) from error
-    stream = io.BufferedWriter(disk)
+    stream = io.BufferedRandom(disk)
     try:
         try:
             yield cast(BinaryIO, stream)
@@ -88,6 +91,43 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             stream.close()
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A new folder beside `path` that gets its name when the block ends without an exception; else nothing of it is left.
+
+    What has that name is removed once the new folder has it, and not before.
+
+    Args:
+        overwrite: whether something may have that name by then.
+
+    Raises:
+        DistillError: the folder cannot be made, or its name is taken.
+    """
+    begun = os.fsencode(path.name)[:LONGEST_NAME].decode("utf-8", "ignore")
+    temporary = path.parent / f".{begun}.{secrets.token_hex(8)}.tmp"
+    before = temporary.with_suffix(".old")
+    try:
+        try:
+            temporary.mkdir(parents=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        yield temporary
+        if os.path.lexists(path) and not overwrite:
+            raise DistillError(f"Cannot write {path}: something of that name is there. Choose another place.")
+        try:
+            if os.path.lexists(path):
+                path.rename(before)
+            temporary.rename(path)
+        except OSError as error:
+            if before.exists() and not os.path.lexists(path):
+                before.rename(path)
+            raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if os.path.lexists(path):
+            shutil.rmtree(before, ignore_errors=True)
 
 
 def cannot_write(path: Path, error: OSError) -> DistillError:
@@ -145,6 +185,15 @@ def safe_file_name(name: str) -> str:
     if room < 1:
         stem, suffix, room = safe, "", LONGEST_NAME
     return stem.encode()[:room].decode(errors="ignore") + suffix
+
+
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+"""What no file can be called on Windows, whatever its suffix."""
+
+
+def unreserved(name: str) -> str:
+    """`name`, with an underscore behind it where Windows keeps it for a device."""
+    return f"{name}_" if RESERVED.fullmatch(name) else name
 
 
 def name_made_of(text: str) -> str:

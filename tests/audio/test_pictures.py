@@ -12,9 +12,9 @@ import torch
 from matplotlib.image import imread
 
 from distill.audio.pictures import MISSING_GLYPH, Panel, drawable, spectrogram_sheet, stacked_mels, usage_heatmap
+from distill.audio.thumbnails import SPECTROGRAM_ROWS, WAVE_ROWS, WIDTH, sound_picture
 from distill.settings.geometry import SpectrogramConfig
 from distill.training.codec.health import judge_health
-from distill.ui.thumbnails import SPECTROGRAM_ROWS, WAVE_ROWS, WIDTH, sound_picture
 from tiny import RATE, hit, write_sounds
 
 

@@ -14,10 +14,10 @@ from tiny import RATE, hit
 
 @pytest.mark.parametrize("name", get_args(AudioFormat))
 def test_a_sound_in_every_format(tmp_path: Path, name: str) -> None:
-    """Guards against a format that is offered and cannot be written, changes rate or channels, or loses what made it."""
+    """Guards against a format that is offered and cannot be written, or changes rate or channels."""
     sound = np.stack([hit(1), hit(2)], axis=1)
     path = tmp_path / f"a.{name}"
-    write_audio(path, sound, comment="seed 7")
+    write_audio(path, sound)
     read, rate = soundfile.read(path)
     assert rate == RATE
     assert read.shape[1] == 2
@@ -25,8 +25,6 @@ def test_a_sound_in_every_format(tmp_path: Path, name: str) -> None:
     assert abs(len(read) - len(sound)) <= (0 if lossless else 2304)
     if lossless:
         assert np.abs(read - sound).max() < 2**-22
-    with soundfile.SoundFile(path) as file:
-        assert file.comment.endswith("seed 7")
 
 
 def test_a_minute_of_vorbis(tmp_path: Path) -> None:

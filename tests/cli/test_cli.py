@@ -16,7 +16,6 @@ import pytest
 import soundfile
 import torch
 
-from distill import __version__, studio
 from distill.corpus.manifest import CorpusManifest
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.settings.codec import CodecSettings
@@ -90,22 +89,6 @@ def test_a_seed_decides_its_sound_alone(distill: Run, tiny_model: Path, tmp_path
         np.testing.assert_array_equal(as_flac, alone)
         other, _ = soundfile.read(places[0] / "grainy-seed7.wav", dtype="int32")
         assert not np.array_equal(other, alone)
-
-
-def test_a_sound_says_what_it_was_made_with(distill: Run, tiny_model: Path, tmp_path: Path) -> None:
-    """Guards against tags that make another sound: what stands in the file makes it again."""
-    flags = ["--count", "2", "--seed", "4", "--seconds", "0.4", "--temperature", "0.8", "--natural"]
-    for form in ("wav", "flac"):
-        place = tmp_path / form
-        assert distill("generate", tiny_model, *flags, "--format", form, "--out", place)[0] == 0
-        with soundfile.SoundFile(place / f"tiny-seed5.{form}") as file:
-            comment, samples = file.comment, file.read(dtype="int32")
-        head, settings = comment.split(", settings ")
-        assert head == f"distill {__version__}: model tiny, seed 5"
-        made = GenerationSettings.model_validate_json(settings)
-        assert (made.count, made.seed, made.temperature, made.ending) == (1, 5, 0.8, "natural")
-        list(studio.generate(str(tiny_model), place / "again", made, "cpu"))
-        np.testing.assert_array_equal(soundfile.read(place / "again" / f"tiny-seed5.{form}", dtype="int32")[0], samples)
 
 
 def test_long_pieces_are_filled_to_the_second(distill: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ COMPUTING = {
     "train-prior",
     "train-synth",
     "generate",
+    "again",
     "reconstruct",
     "evaluate",
     "novelty",

@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from distill.audio.reading import read_audio
+from distill.audio.tagging import read_tags
 from distill.settings.generation import GenerationSettings
 from tiny import RATE, hit
 
@@ -37,10 +38,11 @@ def test_the_flags_of_the_verbs(distill: Run, library: Path, tmp_path: Path) -> 
         assert ("score" in answer["files"][0]) == (flags[0] == "--replace")
         for file in answer["files"]:
             assert len(read_audio(Path(file["path"]))[0]) == samples
-            comment = soundfile.SoundFile(file["path"]).comment
-            kept = GenerationSettings.model_validate(json.loads(comment.split("settings ", 1)[1]))
-            assert f"--{kept.verb}" == flags[0]
-            assert (kept.seed, kept.count) == (file["seed"], 1)
+            tags = read_tags(Path(file["path"]))
+            kept = GenerationSettings.model_validate(tags.request)
+            assert f"--{tags.verb}" == f"--{kept.verb}" == flags[0]
+            assert (tags.seed, tags.count) == (file["seed"], count)
+            assert [each.name for each in tags.sources] == [each.name for each in flags[1:] if isinstance(each, Path)]
 
 
 def test_two_verbs_are_one_sentence(distill: Run, library: Path, tmp_path: Path) -> None:

@@ -102,3 +102,12 @@ def test_a_name_that_is_another_folders_model(own_library: Path, tmp_path: Path)
         next(making(tmp_path / "gone", tmp_path / "new"))
     with pytest.raises(DistillError, match="is a file"):
         next(making(own_library, own_library / "hit 0.wav"))
+
+
+def test_a_folder_with_too_little(own_library: Path, tmp_path: Path) -> None:
+    """Guards against a training that begins with too few sounds, and against a model left behind by one that did not."""
+    few = write_sounds(tmp_path / "few", 2)
+    with pytest.raises(DistillError, match="few holds 2 usable sounds, and at least 5 are needed"):
+        list(making(few, tmp_path / "new"))
+    assert not new_model_path("few").exists()
+    assert not (tmp_path / "new").exists()

@@ -8,6 +8,7 @@ import torch
 
 from distill.audio.distance import audible_difference
 from distill.audio.reading import read_audio
+from distill.audio.tagging import read_tags
 from distill.corpus.scan import scan
 from distill.corpus.sounds import Corpus
 from distill.events import CodecEpochMetrics, CodecTrainingCompleteEvent, PreviewWritten, Warned
@@ -144,6 +145,9 @@ def test_previews_are_the_same_sound_every_few_epochs(sounds: Path, tmp_path: Pa
         6,
     ]  # the sound itself first; epoch 2 is a plain autoencoder
     assert len({preview.source for preview in previews}) == 1
+    assert [read_tags(Path(preview.audio)).request["epoch"] for preview in previews] == [
+        each.epoch for each in previews
+    ]
     original, *made = (read_audio(Path(preview.audio))[0] for preview in previews)
     assert np.abs(original - read_audio(sounds / previews[0].source)[0]).max() < 1e-3
     assert all(len(one) == len(original) and np.abs(one).max() > 0.01 for one in made)

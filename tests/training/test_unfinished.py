@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ import torch
 from distill import files, studio
 from distill.errors import DistillError
 from distill.events import (
+    CodecEpochMetrics,
+    CodecStepMetrics,
     CodecTrainingCompleteEvent,
     Event,
     PriorEpochMetrics,
@@ -78,6 +81,83 @@ def test_a_resumed_codec_too(sounds: Path, tmp_path: Path) -> None:
     assert after.settings_origin["codec"]["codebook_size"] == "auto"
     assert after.settings_origin["codec"]["learning_rate"] == "set"
     assert after.metadata.created == before.metadata.created
+
+
+def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is put down on the way, as in the first seconds of a training."""
+    monkeypatch.setattr(unfinished, "SAVE_SECONDS", 1e9)
+
+
+def codec(path: Path, sounds: Path, until: tuple[int, int] | None = None, **more: Any) -> list[int]:
+    """A codec of five epochs, ended at a step of an epoch if one is given -> the epochs that it validated."""
+    overrides = None if more.get("resume") else {**TINY_CODEC, "epochs": 5, "batch_size": 4}
+    epochs = []
+    running = studio.train(sounds, out=path, overrides=overrides, device="cpu", **more)
+    for event in running:
+        if isinstance(event, CodecEpochMetrics):
+            epochs.append(event.epoch)
+        if isinstance(event, CodecStepMetrics) and until is not None and (event.epoch, event.step) >= until:
+            if "stop" not in more:
+                running.close()
+                break
+            more["stop"].set()
+    return epochs
+
+
+def score(path: Path) -> float:
+    """Of the codec that a file holds."""
+    return read_card(path).metadata.val_mel_l1_db
+
+
+def test_whoever_stops_a_training_loses_the_epoch_under_way_alone(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a run that goes on from where it was put down last, many epochs ago: it is put down when it ends,
+    as the last whole epoch left it, not as the steps after that have changed it."""
+    seldom(monkeypatch)
+    whole, cut = tmp_path / "whole.distill", tmp_path / "cut.distill"
+    codec(whole, sounds)
+    assert codec(cut, sounds, until=(4, 0)) == [1, 2, 3]  # after the first step of the fourth
+    assert codec(cut, sounds, resume=True) == [4, 5]
+    first, second = (read_contents(path, mapped=False)["model_state_dict"] for path in (whole, cut))
+    assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
+
+
+def test_a_run_that_is_stopped_again_and_again_never_gets_worse(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a codec that is put in the place of a better one, of an epoch that the stop cut short."""
+    seldom(monkeypatch)
+    path = tmp_path / "m.distill"
+    scores = []
+    for resume in (False, True, True):
+        codec(path, sounds, until=(2, 0), stop=threading.Event(), resume=resume)
+        scores.append(score(path))
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_run_that_was_killed_does_not_replace_what_it_saved_later(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against the epochs that come again: stopped before the best of them, they are worse than what the file has."""
+    path = tmp_path / "m.distill"
+    codec(path, sounds, until=(3, 0))
+    place = unfinished_path(path, "codec")
+    put_down = place.read_bytes()
+    codec(path, sounds, until=(5, 0), resume=True)
+    before = path.read_bytes()
+    place.write_bytes(put_down)  # what a kill leaves that comes before the next time
+    seldom(monkeypatch)
+    events: list[Event] = []
+    stop = threading.Event()
+    for event in studio.train(sounds, out=path, device="cpu", resume=True, stop=stop):
+        events.append(event)
+        if isinstance(event, CodecStepMetrics):
+            stop.set()
+    assert path.read_bytes() == before
+    assert sum(isinstance(event, Warned) and "is better: it stays" in event.message for event in events) == 1
+    assert codec(path, sounds, resume=True) == [3, 4, 5]
+    assert path.read_bytes() != before
 
 
 def test_resume_replaces_no_other_model(sounds: Path, tiny_model: Path, tmp_path: Path) -> None:

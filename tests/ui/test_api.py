@@ -20,6 +20,8 @@ from fastapi.testclient import TestClient
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from distill.audio.tagging import read_tags
+from distill.audio.tags import SoundTags
 from distill.audio.writing import write_audio
 from distill.ui.page import make_app
 from distill.ui.page_state import PageState
@@ -125,11 +127,12 @@ def test_a_download_in_another_format_says_what_made_it_too(tmp_path: Path) -> N
     offers, pages = Offers(), FastAPI()
     add_routes(pages, offers)
     path = tmp_path / "kit-seed7.wav"
-    write_audio(path, np.sin(np.arange(4800, dtype=np.float32)), comment="model kit, seed 7")
+    tags = SoundTags(version="0.2.0", verb="generate", model="kit", seed=7, request={"seed": 7})
+    write_audio(path, np.sin(np.arange(4800, dtype=np.float32)), tags=tags)
     for suffix in (".flac", ".wav"):
         (tmp_path / f"got{suffix}").write_bytes(TestClient(pages).get(offers.download(path, suffix)).content)
+        assert read_tags(tmp_path / f"got{suffix}") == tags
         with soundfile.SoundFile(tmp_path / f"got{suffix}") as file:
-            assert file.comment.endswith("model kit, seed 7")
             assert file.format == suffix[1:].upper()
             np.testing.assert_array_equal(file.read(dtype="int32"), soundfile.read(path, dtype="int32")[0])
 

@@ -78,6 +78,10 @@ def test_fields_flags_and_knobs_are_the_same_set(
         assert each.choices or each.bounds in field["info"] != ""
 
 
+OF_PACKS = ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+"""What is no setting of a sound."""
+
+
 def test_making_is_declared_once(components: dict[str, dict[str, Any]]) -> None:
     """Guards against a default, a bound or a name that the page, the command line and the endpoint do not share."""
     group: Any = typer.main.get_command(app)
@@ -86,7 +90,14 @@ def test_making_is_declared_once(components: dict[str, dict[str, Any]]) -> None:
     parameters = dict(inspect.signature(endpoint).parameters)
     assert list(parameters)[: len(FIRST)] == list(FIRST)
     knobs = knobs_of(GenerationSettings)
-    assert {knob.flag for knob in knobs} == set(options) - {"--out", "--exact", "--device", "--json"}
+    assert {knob.flag for knob in knobs} == set(options) - {
+        "--out",
+        "--exact",
+        "--stream",
+        "--device",
+        "--json",
+        *OF_PACKS,
+    }
     for each in knobs:
         assert options[each.flag].help == each.help
         if each.name in NO_FIELD - {"format"}:

@@ -38,7 +38,8 @@ def prior_epoch(epoch: int, **changed: Any) -> PriorEpochMetrics:
         "val_perplexity": 40.0 / epoch, "val_perplexity_per_level": (1.0,), "bits_per_code": 2.0, "best_perplexity": 9.0,
         "best_epoch": epoch, "is_best": True, "learning_rate": 1e-3, "tokens_per_second": 100.0, "seconds_left": 5.0,
         "unigram_bits_per_code": 4.0, "ngram_bits_per_code": 3.0, "overfitting_gap": 0.1, "overfitting": False,
-        "memorization_flag": False, "memorization_message": "",
+        "overfitting_gap_interval": (0.0, 0.2),
+        "memorization_flag": False, "memorization_message": "", "copied": None,
     }  # fmt: skip
     return PriorEpochMetrics(**{**values, **changed})
 
@@ -76,6 +77,16 @@ def test_the_warning_says_why_and_only_while_it_can_be_heeded(page_state: PageSt
     overfitting.stop()
     assert live_view(page_state, job_of([prior_epoch(1)])).warning == ""
     assert live_view(page_state, job_of([flagged])).warning == ""
+
+
+def test_what_new_sounds_hold_of_the_recordings_is_a_second_curve(page_state: PageState) -> None:
+    """Guards against a curve of the epochs in which nobody listened."""
+    epochs = [prior_epoch(epoch, copied=copied) for epoch, copied in ((1, 0.5), (2, None), (3, 0.25))]
+    shown = live_view(page_state, job_of(list(epochs))).html
+    assert shown.count("<svg") == 2
+    assert "long stretches" in shown
+    assert "25%" in shown
+    assert live_view(page_state, job_of([prior_epoch(1), prior_epoch(2)])).html.count("<svg") == 1
 
 
 def test_the_chart_holds_every_epoch_and_marks_the_best() -> None:

@@ -11,7 +11,8 @@ import typer
 from distill.cli.app import app
 from distill.library.trash import delete_model
 from distill.settings.codec import CodecSettings
-from distill.settings.knobs import knobs_of
+from distill.settings.generation import OF_FILES
+from distill.settings.knobs import flag_name, knobs_of
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
 from distill.ui.library import cards_html
@@ -19,7 +20,9 @@ from distill.ui.page import build
 from distill.ui.page_state import PageState
 from distill.ui.trash import trash_html
 
+OF_FILES_FLAGS = [flag_name(name) for name in OF_FILES]
 OFFERED: dict[str, dict[str, str]] = {
+    "checkpoint": {},
     "make": {},
     "train": {"folder": "codec-subject", "--name": "codec-model-name", "--overwrite": "codec-replace",
               "--resume": "codec-resume", "--device": "codec-device", "--again": "again-train", "--add": "again-add",
@@ -37,12 +40,13 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--kind": "generate-kind", "--brightness": "generate-brightness", "--loudness": "generate-loudness",
                  "--pitch": "generate-pitch", "--onsets": "generate-onsets", "--length": "generate-length",
                  "--strength": "generate-strength", "--tries": "generate-tries",
-                 "--ending": "generate-ending", "--exact": "generate-ending",
+                 "--ending": "generate-ending", "--exact": "generate-ending", "--max-copy-seconds": "generate-max-copy-seconds",
                  "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
                  "--level": "generate-level", "--mono": "generate-mono", "--device": "generate-device",
                  **{f"--{wish}": f"generate-{wish}" for wish in ("kind", "brightness", "loudness", "pitch", "onsets",
                                                                  "length", "strength", "tries")},
-                 **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")}},
+                 **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")},
+                 **{flag: f"generate-{flag[2:]}" for flag in OF_FILES_FLAGS if flag != "--format"}},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
     "evaluate": {"model": "generate-model", "files": "evaluate-corpus", "--dataset": "evaluate-corpus",
@@ -55,12 +59,16 @@ OFFERED: dict[str, dict[str, str]] = {
                 "--kind": "generate-kind", "--brightness": "generate-brightness", "--loudness": "generate-loudness",
                 "--pitch": "generate-pitch", "--onsets": "generate-onsets", "--length": "generate-length",
                 "--strength": "generate-strength", "--tries": "generate-tries",
-                "--ending": "generate-ending", "--device": "generate-device"},
+                "--ending": "generate-ending", "--max-copy-seconds": "generate-max-copy-seconds",
+                "--device": "generate-device"},
     "where": {"file": "novelty-files", "model": "generate-model", "--dataset": "novelty-dataset",
               "--device": "generate-device"},
     "attribute": {},
     "forget": {},
     "consent": {},
+    "what": {},
+    "again": {"--device": "generate-device"},
+    "export": {},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
     "demo": {},
@@ -89,15 +97,25 @@ REASONS: dict[tuple[str, str], str] = {
     **{("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--device")},
     **{("consent", option): OF_RECORDINGS for option in ("model", "files", "--whose", "--licence", "--remove")},
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
+    **{("reconstruct", flag): "the page plays what the codec makes, and writes nothing" for flag in OF_FILES_FLAGS},
     ("make", "folder"): "the page shows the same way as its tabs, codec, prior and sounds, with a button each",
+    ("checkpoint", "model"): "which epoch of a prior is in force is chosen from the command line or Python",
+    ("checkpoint", "which"): "the same",
     ("make", "--quick"): "the field Preset of both trainings",
     ("make", "--thorough"): "the field Preset of both trainings",
     ("make", "--name"): "the field Name of the codec",
     ("make", "--count"): "the field Count of the sounds",
+    ("make", "--seconds"): "the field Seconds of the sounds",
+    ("make", "--seed"): "the field Seed of the sounds",
     ("make", "--out"): "sounds are in the history and in the library's folder",
     ("make", "--device"): "the field Device of each stage",
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
+    **{
+        ("generate", option): "a pack is a folder on the disk of who asks, and is made for others than the page"
+        for option in ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+    },
+    ("generate", "--stream"): "for players behind a pipe; the page has its own",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
     **{
         ("generate", option): FROM_A_SOUND
@@ -113,6 +131,15 @@ REASONS: dict[tuple[str, str], str] = {
         )
     },
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
+    ("what", "file"): "the history shows the request of every sound; a download carries the same tags",
+    ("again", "file"): "Make again is in the history",
+    ("again", "--out"): "the sound is in the history",
+    ("again", "--model"): "the history knows its model; another one is chosen in the field Model",
+    ("again", "--source"): FROM_A_SOUND,
+    **{
+        ("export", option): "writes a folder for a developer's host; a browser downloads single files"
+        for option in ("model", "--onnx", "--overwrite")
+    },
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",

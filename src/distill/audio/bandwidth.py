@@ -22,11 +22,21 @@ def below_nyquist(samples: Tensor, rate: int) -> Tensor:
     """Samples [..., N] at 48 kHz without what a sound at `rate` Hz cannot hold (a linear-phase low-pass, no delay)."""
     if rate >= SAMPLE_RATE or not samples.shape[-1] or _above_db(samples, rate) <= UNHEARD_DB:
         return samples
+    return low_passed(samples, rate)
+
+
+def low_passed(samples: Tensor, rate: int) -> Tensor:
+    """As `below_nyquist`, whatever there is above: every sample depends on `low_pass_reach` of them on either side."""
     taps = _low_pass(rate).reshape((1,) * (samples.ndim - 1) + (-1,))
     passed = scipy.signal.oaconvolve(samples.cpu().double().numpy(), taps, axes=-1)
     late = taps.shape[-1] // 2
     kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]], dtype=np.float32)
     return torch.from_numpy(kept).to(samples.device)
+
+
+def low_pass_reach(rate: int) -> int:
+    """Samples on either side that a sample of `low_passed` depends on."""
+    return len(_low_pass(rate)) // 2
 
 
 def _above_db(samples: Tensor, rate: int) -> float:

@@ -1,7 +1,7 @@
 """From log-mel back to a waveform. One interface, `Synthesiser`; Griffin-Lim is the baseline behind it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from typing import Literal
 
@@ -18,11 +18,19 @@ OVERLAP_FRAMES = 24
 """Frames that a block shares with the one before it, whose samples it takes over and continues."""
 AHEAD_FRAMES = 4
 """Frames that are made beyond a block's end and thrown away, since a window there lacks what follows."""
+FIRST_FLOWING_FRAMES, FLOWING_FRAMES = 64, 192
+"""Frames that are made at a time while a sound is heard: few at first, so that it begins soon, then half as many again as
+there are."""
 ITERATIONS = 32
 
 
 class Synthesiser(ABC):
     """Log-mel in, waveform out."""
+
+    hop: int
+    """Samples of a frame."""
+    reach = 0
+    """Frames on either side that are looked at to make a frame."""
 
     def __call__(self, mel: Tensor, generator: torch.Generator) -> Tensor:
         """Log-mel [M, T] in dB -> samples [T * hop]; everything random comes from `generator`."""
@@ -34,9 +42,67 @@ class Synthesiser(ABC):
                 samples: Tensor = end.value
                 return samples
 
-    @abstractmethod
+    @torch.no_grad()
     def gradually(self, mel: Tensor, generator: torch.Generator) -> Generator[int, None, Tensor]:
         """The same for who waits: after every block how many of the T frames are made; at the end the samples."""
+        frames = mel.shape[-1]
+        if frames == 0:
+            return mel.new_zeros(0)
+        level_db = float(mel.max())
+
+        def make(start: int, stop: int, known: Tensor) -> Tensor:
+            first = max(0, start - self.reach)
+            around = mel[:, first : stop + self.reach]
+            return self.frames_of(around, start - first, stop - start, known, level_db, generator)
+
+        return (yield from in_blocks(frames, self.hop, make, mel.device))
+
+    @torch.no_grad()
+    def flowing(self, mels: Iterator[Tensor], generator: torch.Generator, level_db: float) -> Iterator[Tensor]:
+        """Log-mels [M, any] that follow each other -> samples [any] as soon as they can be made, in bounded memory.
+
+        As `gradually`, in shorter blocks. How the mels are cut makes no difference.
+
+        Args:
+            level_db: of the loudest cell that there may be.
+        """
+        made, base, ended = 0, 0, False
+        kept, tail = torch.zeros(0), torch.zeros(0)
+        while True:
+            stop = made + (min(FLOWING_FRAMES, made * 3 // 2) or FIRST_FLOWING_FRAMES)
+            while not ended and base + kept.shape[-1] < stop + AHEAD_FRAMES + self.reach:
+                more = next(mels, None)
+                ended = more is None
+                if more is not None:
+                    kept = torch.cat([kept, more], dim=1) if kept.ndim == 2 else more
+            total = base + kept.shape[-1]
+            stop = min(stop, total)
+            if stop <= made:
+                break
+            start, last = max(0, made - OVERLAP_FRAMES), min(total, stop + AHEAD_FRAMES)
+            first = max(0, start - self.reach)
+            around = kept[:, first - base : last + self.reach - base]
+            block = self.frames_of(around, start - first, last - start, tail, level_db, generator)
+            joined = torch.cat([_continued(tail, block), block[len(tail) : (stop - start) * self.hop]])
+            held = min(OVERLAP_FRAMES, stop) * self.hop
+            yield joined[: len(joined) - held]
+            tail, made = joined[len(joined) - held :], stop
+            forgotten = max(0, made - OVERLAP_FRAMES - self.reach) - base
+            kept, base = kept[:, forgotten:].clone(), base + forgotten
+        yield tail
+
+    @abstractmethod
+    def frames_of(
+        self, mel: Tensor, first: int, count: int, known: Tensor, level_db: float, generator: torch.Generator
+    ) -> Tensor:
+        """Samples [count * hop] of a part of a mel, on its device.
+
+        Args:
+            mel: [M, T], with up to `reach` frames around the part.
+            first, count: which frames of it are the part.
+            known: samples [K] of its beginning that are made already.
+            level_db: the loudest cell of the whole sound.
+        """
 
 
 @lru_cache(maxsize=4)
@@ -70,12 +136,16 @@ def in_blocks(
         start, stop = max(0, first - OVERLAP_FRAMES), min(frames, first + BLOCK_FRAMES)
         known = out[start * hop : first * hop].clone()
         block = make(start, min(frames, stop + AHEAD_FRAMES), known)
-        shared = len(known)
-        fade = torch.linspace(0.0, 1.0, shared, device=device)
-        out[start * hop : first * hop] = known + fade * (block[:shared] - known)
-        out[first * hop : stop * hop] = block[shared : (stop - start) * hop]
+        out[start * hop : first * hop] = _continued(known, block)
+        out[first * hop : stop * hop] = block[len(known) : (stop - start) * hop]
         yield stop
     return out
+
+
+def _continued(known: Tensor, block: Tensor) -> Tensor:
+    """Samples [K] that go over into a block that begins with them."""
+    fade = torch.linspace(0.0, 1.0, len(known), device=known.device)
+    return known + fade * (block[: len(known)] - known)
 
 
 class GriffinLim(Synthesiser):
@@ -85,25 +155,29 @@ class GriffinLim(Synthesiser):
         self, config: SpectrogramConfig, iterations: int = ITERATIONS, start: Literal["random", "vocoder"] = "random"
     ) -> None:
         self.config = config
+        self.hop = config.hop_length
         self.iterations = iterations
         self.start = start
         inverse_filters(config)  # takes a second, which belongs to loading and not to the first sound
 
     @torch.no_grad()
-    def gradually(self, mel: Tensor, generator: torch.Generator) -> Generator[int, None, Tensor]:
-        """Log-mel [M, T] in dB -> samples [T * hop]."""
-
-        def make(start: int, stop: int, known: Tensor) -> Tensor:
-            magnitude = mel_to_magnitude(mel[:, start:stop], self.config)[None]
-            magnitude = torch.nn.functional.pad(magnitude, (0, 1))  # a last frame, centred on the end
-            if self.start == "random":
-                phase = random_phase(magnitude, generator)
-            else:
-                phase = vocoder_phase(magnitude, generator, known_phase(known, self.config))
-            length = (stop - start) * self.config.hop_length
-            return griffin_lim(magnitude, phase, self.iterations, length, known)[0]
-
-        return (yield from in_blocks(mel.shape[-1], self.config.hop_length, make, mel.device))
+    def frames_of(
+        self,
+        mel: Tensor,
+        first: int,
+        count: int,
+        known: Tensor,
+        level_db: float,  # noqa: ARG002 - others need it
+        generator: torch.Generator,
+    ) -> Tensor:
+        """As `Synthesiser.frames_of`; the level makes no difference."""
+        magnitude = mel_to_magnitude(mel[:, first : first + count], self.config)[None]
+        magnitude = torch.nn.functional.pad(magnitude, (0, 1))  # a last frame, centred on the end
+        if self.start == "random":
+            phase = random_phase(magnitude, generator)
+        else:
+            phase = vocoder_phase(magnitude, generator, known_phase(known, self.config))
+        return griffin_lim(magnitude, phase, self.iterations, count * self.hop, known)[0]
 
 
 def known_phase(known: Tensor, config: SpectrogramConfig) -> Tensor | None:

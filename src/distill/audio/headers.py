@@ -5,9 +5,10 @@ not know it and writes 0 or as much as fits; a copy that broke off holds less th
 libsndfile, so it is given the header that fits what is there. Only headers are read here, never sound.
 """
 
+import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
@@ -160,6 +161,19 @@ def _chunks(stream: BinaryIO, layout: _Layout, position: int, end: int) -> Itera
         yield head[: layout.name], position + header, size
         position += header + size
         position += -position % layout.align
+
+
+def chunk_bodies(stream: BinaryIO, names: Sequence[bytes], most_bytes: int) -> dict[bytes, bytes]:
+    """The first chunk of each of these names in a WAV, AIFF, CAF or W64, those left out that are larger than `most_bytes`."""
+    stream.seek(0)
+    layout = _layout(stream.read(12))
+    bodies: dict[bytes, bytes] = {}
+    if layout is not None:
+        for name, body, size in _chunks(stream, layout, layout.first, stream.seek(0, os.SEEK_END)):
+            if name in names and name not in bodies and size <= most_bytes:
+                stream.seek(body)
+                bodies[name] = stream.read(size)
+    return bodies
 
 
 def _find_data(stream: BinaryIO, layout: _Layout, start: int, file_size: int, form: bytes) -> DataChunk | None:

@@ -32,6 +32,11 @@ def note_name(midi: float) -> str:
     return f"{NAMES[nearest % 12]}{nearest // 12 - 1}"
 
 
+def key_name(midi: float) -> str:
+    """The same without its octave: 61.2 -> `C#`."""
+    return note_name(midi).rstrip("-0123456789")
+
+
 def parse_pitch(text: str) -> float:
     """A MIDI note number from a note name (`C#4`, `Eb3`), a MIDI note number (`60`, `60.5`) or a frequency (`261.6Hz`).
 

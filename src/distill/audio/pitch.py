@@ -17,6 +17,8 @@ VOICED_BELOW = 0.2
 AUDIBLE_DB = 40.0
 """How far under its loudest frame a frame of a sound may lie and still have a pitch."""
 BLOCK_FRAMES = 512
+ONE_PITCH_SECONDS = 0.05
+"""How often the pitch of a whole sound is looked at."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -52,6 +54,17 @@ def pitch_track(
     harmonic = np.clip(correlation, 0.0, 1.0)
     ratio = 10.0 * np.log10(np.maximum(harmonic, 1e-9) / np.maximum(1.0 - harmonic, 1e-9))
     return Pitch(rate / period, audible & (difference < VOICED_BELOW), np.clip(ratio, -20.0, 40.0))
+
+
+def one_pitch(samples: npt.NDArray[np.floating], rate: int, highest_hz: float = HIGHEST_HZ) -> float | None:
+    """The pitch in Hz that a mono sound [N] has as a whole; None where most of what is heard of it has none."""
+    hop = round(ONE_PITCH_SECONDS * rate)
+    track = pitch_track(samples, rate, ONE_PITCH_SECONDS, highest_hz)
+    padded = np.pad(np.asarray(samples, dtype=np.float64), (0, len(track.hz) * hop - len(samples)))
+    power = np.square(padded).reshape(-1, hop).sum(1)
+    heard = power > power.max() * 10.0 ** (-AUDIBLE_DB / 10.0)
+    voiced = track.voiced & heard
+    return float(np.median(track.hz[voiced])) if voiced.any() and 2 * voiced.sum() >= heard.sum() else None
 
 
 def _analysed(frames: Numbers, shortest: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:

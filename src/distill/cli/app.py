@@ -10,11 +10,14 @@ import typer
 
 import distill
 from distill.cli.answer import emit
+from distill.cli.commands.checkpoint import checkpoint
+from distill.cli.commands.exporting import export
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
 from distill.cli.commands.novelty import attribute, novelty, where
 from distill.cli.commands.recordings import consent, forget
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
+from distill.cli.commands.tags import again, what
 from distill.cli.commands.training import train, train_prior, train_synth
 from distill.cli.running import hint
 from distill.cli.words import help_where_nothing_was_said, take_paths
@@ -116,8 +119,8 @@ def ui(
 
 
 COMMANDS = (
-    make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, attribute, forget, consent, info,
-    ui, demo,
+    make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, attribute, what, again,
+    forget, consent, info, export, ui, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(take_paths(command))

@@ -16,17 +16,22 @@ TRAINING_PANEL = "Settings"
 
 
 def settings_flags(
-    model: type[BaseModel], without: Sequence[str] = (), defaults: Mapping[str, Any] = {}
+    model: type[BaseModel],
+    without: Sequence[str] = (),
+    defaults: Mapping[str, Any] = {},
+    only: Sequence[str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's `overrides` parameter by one optional flag for each knob of `model`.
 
     The command gets a dict of the flags that were given, and of `defaults`; what was not given is not in it.
 
     Args:
-        without: knobs that mean nothing to this command.
+        without, only: knobs that mean nothing to this command, or all that mean something.
         defaults: where this command's are others than the model's.
     """
-    knobs = {knob.name: knob for knob in knobs_of(model) if knob.name not in without}
+    knobs = {
+        knob.name: knob for knob in knobs_of(model) if knob.name in (only or (knob.name,)) and knob.name not in without
+    }
     unset = {name: str(value) for name, value in defaults.items()}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

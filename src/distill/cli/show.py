@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from distill import events as ev
+from distill.places import shell_quoted
 
 NAMED_AT_MOST = 3
 PLAIN_SECONDS = 5.0
@@ -80,7 +82,8 @@ class Screen:
             case ev.Judgement():
                 self.say(f"Novelty: {event.verdict}. {event.sentence}", "bold yellow" if event.is_warning else None)
             case ev.TimeEstimated():
-                self.say(f"About {max(1, round(event.seconds / 60))} minutes on this machine, all in.")
+                minutes = max(1, round(event.seconds / 60))
+                self.say(f"About {'a minute' if minutes == 1 else f'{minutes} minutes'} on this machine, all in.")
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():
@@ -89,19 +92,36 @@ class Screen:
                 self.say(f"Preview of {event.source}: {event.audio}", "dim")
             case ev.SoundWritten():
                 left = "" if event.fidelity is None else f", {event.fidelity:.0f} of 100 of the original"
-                self.say(f"{event.path} ({event.seconds:.2f} s{left})")
+                part = ", stopped before its end" if event.unfinished else ""
+                self.say(f"{event.path} ({event.seconds:.2f} s{left}{part})")
+            case ev.StreamBegun():
+                channels = "1 channel" if event.channels == 1 else f"{event.channels} channels"
+                what = "32-bit float little-endian samples" if event.form == "raw" else "WAV, 24 bit"
+                end = "Close the pipe, or press Ctrl-C, to end it." if event.endless else ""
+                self.say(f"Seed {event.seed}: {what}, {event.rate} Hz, {channels}. {end}".rstrip())
+            case ev.StreamCompleteEvent():
+                self.say(f"{event.seconds:.1f} s, seed {event.seed}")
             case ev.CodecTrainingCompleteEvent():
                 self._codec_done(event)
             case ev.PriorTrainingCompleteEvent():
                 self._prior_done(event)
             case ev.SynthesiserTrainingCompleteEvent():
                 self._synthesiser_done(event)
+            case ev.PackWritten():
+                self._pack(event)
             case ev.GenerationCompleteEvent():
                 seconds = sum(sound.seconds for sound in event.sounds)
                 self.say(
                     f"{len(event.sounds)} sounds, {seconds:.1f} s, seed {event.seed} "
                     f"(sampling {event.sampling_seconds:.1f} s, synthesis {event.synthesis_seconds:.1f} s)"
                 )
+
+    def _pack(self, event: ev.PackWritten) -> None:
+        self.say(f"Pack of {event.sounds} sounds ({', '.join(event.kinds)}): {event.folder}", "green")
+        for kit in event.kits:
+            self.say(f"  for samplers: {kit}")
+        if event.archive is not None:
+            self.say(f"  archive: {event.archive}")
 
     def _advance(self, task: str, done: int, total: int, item: str) -> None:
         if task not in self.tasks:
@@ -156,6 +176,8 @@ class Screen:
             text = f"held-out perplexity {event.val_perplexity:.2f} ({event.bits_per_code:.2f} bits per code){mark}"
             if event.overfitting:
                 text += f", overfitting since epoch {event.best_epoch}"
+            if event.copied is not None:
+                text += f", {event.copied:.0%} of a few new sounds hold long stretches of the recordings"
             if event.memorization_flag and event.is_best:
                 text += f"\n  Memorization? {event.memorization_message}"
         self.say(
@@ -179,6 +201,11 @@ class Screen:
             f"{event.unigram_bits_per_code:.2f}, short patterns {event.ngram_bits_per_code:.2f}; known sounds cost "
             f"{event.overfitting_gap:.2f} bits less."
         )
+        if event.newest_epoch is not None:
+            self.say(
+                f"Epoch {event.newest_epoch} predicts as well and holds less of the recordings; it is kept too: "
+                f"`distill checkpoint {shell_quoted(Path(event.model).stem)} newest` puts it in force."
+            )
         if event.memorization_flag:
             self.say(event.memorization_message, "bold yellow")
 

@@ -39,6 +39,8 @@ class Asked:
             )
         if settings.length is not None:
             raise DistillError(f"{flag} and --length: the length is given already. Leave --length out.")
+        if settings.seconds > LONGEST_SECONDS:
+            raise DistillError(f"--seconds {settings.seconds:g}: with {flag} at most {LONGEST_SECONDS:.0f}.")
         for each in self.recordings:
             check_a_column(each, flag)
             if self.verb in AS_LONG and each.samples > LONGEST_SECONDS * SAMPLE_RATE:
@@ -52,17 +54,9 @@ def asked_of(settings: GenerationSettings) -> Asked | None:
     Raises:
         DistillError: a file is no sound, or the part to replace is not in it.
     """
-    files = {
-        "continue": (settings.continue_,),
-        "replace": (settings.replace or ("", ""))[1:],
-        "vary": (settings.vary,),
-        "bridge": settings.bridge or (),
-        "like": (settings.like,),
-        "loop": (),
-    }
     if settings.verb is None:
         return None
-    recordings = tuple(read_recording(file) for file in files[settings.verb] if file is not None)
+    recordings = tuple(read_recording(file) for file in settings.files)
     if settings.replace is None:
         return Asked(settings.verb, recordings)
     return Asked("replace", recordings, span_in(recordings[0], *_seconds(settings.replace[0])))

@@ -64,7 +64,7 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
     mel = decoded_mel(loaded, sampled.codes, float(loaded.codec.typical_level_db))  # [M, T]
     columns = len(sampled.codes) // BANDS
     miss = 0.0
-    if wishes.kind and loaded.kind_examples is not None and _kind_of(loaded, mel) != wishes.kind:
+    if wishes.kind and loaded.kind_examples is not None and kind_heard(loaded, mel) != wishes.kind:
         miss += WRONG_KIND
     if wishes.traits is None:
         return Judged(sampled, miss)
@@ -87,10 +87,11 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
     return Judged(sampled, miss)
 
 
-def _kind_of(loaded: LoadedVQModel, mel: Tensor) -> int:
-    """The kind of the recording that a sound [M, T] is nearest to, from 1 on; 0: none."""
+def kind_heard(loaded: LoadedVQModel, mel: Tensor) -> int:
+    """The kind of the recording that a sound [M, T] is nearest to, from 1 on; 0: none, or the model knows no kinds."""
     examples = loaded.kind_examples
-    assert examples is not None
+    if examples is None:
+        return 0
     kinds = Kinds(loaded.card.kinds, tuple(k - 1 if k else None for k in examples.of_file.tolist()), "clusters")
     found = nearest_kind(mean_mel(mel.T.numpy()), examples.mean_mels.numpy(), kinds)
     return 0 if found is None else found + 1

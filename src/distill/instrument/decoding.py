@@ -1,14 +1,20 @@
 """Codes to what is synthesised: mel with grain, and the image, stretched in time where a length asks for it."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from distill.modelfile.opened import LoadedVQModel
-from distill.models.encoding import decode_codes
+from distill.models.encoding import OVERLAP_COLUMNS, decode_codes
 from distill.models.image import Cells
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
+
+FIRST_COLUMNS, AT_ONCE_COLUMNS = 6, 12
+"""Columns that are decoded at a time while a sound is heard: few at first, so that it begins soon."""
 
 
 def decoded_mel(loaded: LoadedVQModel, codes: Tensor, level_db: float) -> Tensor:
@@ -40,3 +46,37 @@ def image_at(loaded: LoadedVQModel, codes: Tensor, places: Tensor) -> Cells | No
     cells = loaded.image.decode(codes[:, loaded.card.vqvae_config.rvq_levels])
     last = len(codes) // BANDS * FRAMES_PER_COLUMN - 1
     return Cells(cells.values[..., places.clamp(0, last).long() // cells.frames], 1)
+
+
+class DecodedColumns(NamedTuple):
+    """Some columns of a sound that is still going on."""
+
+    codes: Tensor  # [S, Q]
+    mel: Tensor  # [M, 16 C] dB
+    last: bool
+    """Whether the sound is over with them."""
+
+
+def decoded_as_drawn(loaded: LoadedVQModel, columns: Iterator[Tensor], level_db: float) -> Iterator[DecodedColumns]:
+    """Columns of codes [8, Q] that follow each other -> what they decode to, as if they were decoded at once."""
+    kept, first, done, ended = torch.zeros(0, 0, dtype=torch.long), 0, 0, False
+    while True:
+        stop = done + (min(AT_ONCE_COLUMNS, done) or FIRST_COLUMNS)
+        while not ended and first + len(kept) // BANDS < stop + OVERLAP_COLUMNS:
+            column = next(columns, None)
+            ended = column is None
+            if column is not None:
+                kept = torch.cat([kept, column]) if len(kept) else column
+        total = first + len(kept) // BANDS
+        stop = min(stop, total)
+        if stop <= done:
+            return
+        around = kept[: (stop + OVERLAP_COLUMNS - first) * BANDS]
+        mel = decoded_mel(loaded, around, level_db)[
+            :, (done - first) * FRAMES_PER_COLUMN : (stop - first) * FRAMES_PER_COLUMN
+        ]
+        codes = kept[(done - first) * BANDS : (stop - first) * BANDS]
+        done = stop
+        yield DecodedColumns(codes, mel, ended and done == total)
+        forgotten = max(0, done - OVERLAP_COLUMNS) - first
+        kept, first = kept[forgotten * BANDS :], first + forgotten

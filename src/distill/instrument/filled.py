@@ -9,6 +9,7 @@ from distill.instrument.wishes import Wishes
 from distill.models.canvas import Canvas
 from distill.models.filling import Filled, fill
 from distill.models.prior import CodePrior
+from distill.models.run_limit import SoundUnderLimit
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
 
@@ -20,17 +21,19 @@ def filled(
     settings: GenerationSettings,
     wishes: Wishes,
     stepper: Stepper | None = None,
+    under_limit: Sequence[SoundUnderLimit] | None = None,
 ) -> Generator[tuple[int, int], None, list[Filled]]:
     """Fill canvases; yields (columns done, of).
 
     Args:
         stepper: one made before for this prior; without, a new one.
+        under_limit: as for `fill`.
     """
     wished = [wishes.of(canvas, settings.strength) for canvas in canvases]
     total = max(canvas.columns for canvas in canvases)
     with threads(1):  # small batches: threads would wait for each other
         by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
-        filling = fill(prior, wished, generators, by_level, stepper)
+        filling = fill(prior, wished, generators, by_level, stepper, under_limit)
         while True:
             try:
                 drawn = next(filling)

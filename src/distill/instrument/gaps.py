@@ -33,6 +33,7 @@ from distill.models.filling import Filled
 from distill.models.image import as_heard
 from distill.models.likelihood import log_likelihood
 from distill.models.prior import CodePrior
+from distill.models.run_limit import SoundUnderLimit
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
@@ -94,9 +95,11 @@ def fill_gap(
     generators: Sequence[torch.Generator],
     settings: GenerationSettings,
     wishes: Wishes,
+    under_limit: Sequence[SoundUnderLimit] | None = None,
 ) -> Generator[tuple[int, int], None, list[FilledGap]]:
     """Fill it, once for each generator; yields (columns done, of)."""
-    found: list[Filled] = yield from filled(prior, [gap.canvas] * len(generators), generators, settings, wishes)
+    canvases = [gap.canvas] * len(generators)
+    found: list[Filled] = yield from filled(prior, canvases, generators, settings, wishes, under_limit=under_limit)
     return [FilledGap(each.codes, each.ended, _score(prior, gap, each)) for each in found]
 
 

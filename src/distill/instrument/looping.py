@@ -22,6 +22,7 @@ from distill.instrument.canvases import loop_end_canvas
 from distill.instrument.decoding import decoded_mel, grained, image_at
 from distill.instrument.filled import filled
 from distill.instrument.joining import WINDOW, circular, in_phase
+from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.recordings import COLUMN
 from distill.instrument.rendering import levelled
 from distill.instrument.sampling import sample_pieces
@@ -58,13 +59,14 @@ def fill_loops(
     seconds = (columns - closing) * COLUMN_SECONDS
     first = settings.model_copy(update={"seconds": seconds, "ending": "exact", "tries": 1})
     begun: list[Tensor] = []
-    for done, _, sampled in sample_pieces(prior, generators, loaded, first):
+    limited = sounds_under_limit(loaded, settings, len(generators))
+    for done, _, sampled in sample_pieces(prior, generators, loaded, first, under_limit=limited):
         begun = [each.codes for each in sampled]
         yield done, columns
     if not closing:
         return begun
     ends = [loop_end_canvas(each, closing, BANDS, prior.window) for each in begun]
-    closed: list[Filled] = yield from filled(prior, ends, generators, settings, wishes)
+    closed: list[Filled] = yield from filled(prior, ends, generators, settings, wishes, under_limit=limited)
     known = min(columns - closing, prior.window) * BANDS
     return [
         torch.cat([each, end.codes[known : known + closing * BANDS]]) for each, end in zip(begun, closed, strict=True)

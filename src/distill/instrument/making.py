@@ -2,19 +2,23 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from distill.audio.griffin_lim import Synthesiser
+from distill.compute.threads import process_threads, threads
 from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.asked import Asked
 from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
+from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.verbs import Drawn, draw
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
@@ -57,6 +61,18 @@ def made_sounds(
     if asked is not None:
         yield from _asked_sounds(loaded, settings, synthesise, stop, asked)
         return
+    if is_long(loaded, settings):
+        for seed in settings.seeds():
+            long = LongSound(loaded, settings, seed, synthesise)
+            begun, blocks = time.monotonic(), []
+            for progress, block in long.followed(settings.seconds):
+                if stop is not None and stop.is_set():
+                    return
+                yield progress
+                blocks.append(block)
+            taken = time.monotonic() - begun - long.sampling_seconds
+            yield MadeSound(seed, np.concatenate(blocks, axis=1), long.sampling_seconds, taken)
+        return
     seeds = settings.seeds()
     for first in range(0, settings.count, BATCH):
         batch = seeds[first : first + BATCH]
@@ -68,12 +84,39 @@ def made_sounds(
                 return
             yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
         sampling_seconds = (time.monotonic() - begun) / len(batch)
-        for seed, generator, sequence in zip(batch, generators, sampled, strict=True):
+        work = [
+            partial(to_samples, loaded, sequence, synthesise, generator, settings)
+            for generator, sequence in zip(generators, sampled, strict=True)
+        ]
+        for seed, (samples, seconds) in zip(batch, _side_by_side(work, loaded), strict=False):
             if stop is not None and stop.is_set():
                 return
-            begun = time.monotonic()
-            samples = to_samples(loaded, sequence, synthesise, generator, settings)
-            yield MadeSound(seed, samples, sampling_seconds, time.monotonic() - begun)
+            yield MadeSound(seed, samples, sampling_seconds, seconds)
+
+
+def _side_by_side(
+    work: Sequence[Callable[[], npt.NDArray[np.float32]]], loaded: LoadedVQModel
+) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
+    """The sounds of some work in order, and what each has taken; on a processor several at once, each on one thread.
+
+    Threads within a sound would gain as much on an idle machine and lose most of it on a busy one, and samples would depend
+    on how many there are.
+    """
+    on_processor = loaded.codec.typical_level_db.device.type == "cpu"
+    with ThreadPoolExecutor(min(process_threads(), len(work)) if on_processor else 1) as pool:
+        futures = [pool.submit(_timed, each) for each in work]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _timed(work: Callable[[], npt.NDArray[np.float32]]) -> tuple[npt.NDArray[np.float32], float]:
+    begun = time.monotonic()
+    with threads(1):
+        return work(), time.monotonic() - begun
 
 
 def _asked_sounds(

@@ -7,13 +7,15 @@ import torch
 from distill.audio.griffin_lim import Synthesiser
 from distill.instrument.choosing import Judged, Sampled, judged, nearest
 from distill.instrument.filled import filled
+from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Ends, open_canvas
 from distill.models.filling import Filled
 from distill.models.prior import CodePrior
+from distill.models.run_limit import SoundUnderLimit
 from distill.models.stepping import Stepper
-from distill.settings.generation import GenerationSettings
+from distill.settings.generation import LONG_SECONDS, GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE, columns
 
 ROUNDS = 4
@@ -26,18 +28,22 @@ def sample_pieces(
     loaded: LoadedVQModel,
     settings: GenerationSettings,
     synthesise: Synthesiser | None = None,
+    under_limit: Sequence[SoundUnderLimit] | None = None,
 ) -> Iterator[tuple[int, int, list[Sampled]]]:
     """Sample codes for every generator up to the wanted length; yields (columns done, of, sounds so far).
 
     Where something is wished for, several sounds are sampled for each generator, from generators that it seeds, and the
-    nearest is kept; `synthesise` lets pitches be heard.
+    nearest is kept; `synthesise` lets pitches be heard. Not so of long sounds (`instrument.streaming`).
+
+    Args:
+        under_limit: the sounds, where somebody goes on with them who needs to know what they have got; without, new ones.
 
     Raises:
         DistillError: the model cannot follow a wish.
     """
     wishes = wishes_of(loaded, settings)
-    if not wishes.chosen_by or settings.tries == 1:
-        yield from _sampled(prior, generators, loaded, settings, wishes)
+    if not wishes.chosen_by or settings.tries == 1 or settings.seconds > LONG_SECONDS:
+        yield from _sampled(prior, generators, loaded, settings, wishes, under_limit)
         return
     best: list[Judged | None] = [None] * len(generators)
     columns_wanted = 1
@@ -63,6 +69,7 @@ def _sampled(
     loaded: LoadedVQModel,
     settings: GenerationSettings,
     wishes: Wishes,
+    under_limit: Sequence[SoundUnderLimit] | None = None,
 ) -> Iterator[tuple[int, int, list[Sampled]]]:
     """As `sample_pieces`, one for each generator.
 
@@ -78,11 +85,13 @@ def _sampled(
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))
     stepper = Stepper(prior, len(generators))
+    limited = sounds_under_limit(loaded, settings, len(generators)) if under_limit is None else under_limit
     ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
     while unfinished:
         missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
         canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends) for count in missing]
-        drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper)
+        own = None if limited is None else [limited[i] for i in unfinished]
+        drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper, own)
         while True:
             try:
                 done, total = next(drawing)

@@ -13,6 +13,7 @@ from distill.instrument.canvases import guided_canvas, variation_canvas
 from distill.instrument.choosing import Sampled
 from distill.instrument.filled import filled
 from distill.instrument.gaps import fill_gap, gap_of, render_gap
+from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.looping import fill_loops, render_loop
 from distill.instrument.recordings import encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
@@ -68,7 +69,8 @@ def _gaps(
 ) -> Drawing:
     assert loaded.prior is not None
     gap = gap_of(loaded, asked, settings)
-    ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings))
+    limited = sounds_under_limit(loaded, settings, len(generators))
+    ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings), limited)
     return [
         Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), way.score)
         for way, own in zip(ways, generators, strict=True)
@@ -85,7 +87,10 @@ def _variations(
     assert loaded.prior is not None
     source, levels = source_of(loaded, asked), loaded.card.vqvae_config.rvq_levels
     canvases = [variation_canvas(source.codes, settings.amount, levels, BANDS, own) for own in generators]
-    found = yield from filled(loaded.prior, canvases, generators, settings, wishes_of(loaded, settings))
+    limited = sounds_under_limit(loaded, settings, len(generators))
+    found = yield from filled(
+        loaded.prior, canvases, generators, settings, wishes_of(loaded, settings), under_limit=limited
+    )
     return [
         Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings))
         for canvas, each, own in zip(canvases, found, generators, strict=True)
@@ -104,8 +109,9 @@ def _alike(
     codes = encode_recording(loaded, guide, level_of_all(loaded, asked.recordings)).to(loaded.prior.vectors.device)
     levels = loaded.card.vqvae_config.rvq_levels + (len(guide.planes) > 1)
     canvas = guided_canvas(loaded.prior, codes, settings.like_strength, levels)
+    canvases, limited = [canvas] * len(generators), sounds_under_limit(loaded, settings, len(generators))
     found = yield from filled(
-        loaded.prior, [canvas] * len(generators), generators, settings, wishes_of(loaded, settings)
+        loaded.prior, canvases, generators, settings, wishes_of(loaded, settings), under_limit=limited
     )
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
     return [

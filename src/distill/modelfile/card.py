@@ -42,6 +42,14 @@ class RacedPrior(Frozen):
     """Whether it won."""
 
 
+class KeptEpoch(Frozen):
+    """An epoch that predicts as well as the best one, and whose sounds hold the least of the recordings."""
+
+    epoch: int
+    perplexity: float
+    copied: float
+
+
 class PriorMetadata(Frozen):
     """How the prior came to be."""
 
@@ -58,6 +66,15 @@ class PriorMetadata(Frozen):
     ngram_bits_per_code: float | None = None  # None here and below: made before it was measured
     overfitting_gap: float | None = None
     """Bits per code that held-out sounds cost more than known ones, at the best epoch."""
+    overfitting_gap_interval: tuple[float, float] | None = None
+    """Where it lies with 95 %."""
+    copied: float | None = None
+    """Share of a few new sounds that hold longer stretches of the recordings than unseen ones do, when that was last looked
+    for; None: it was not."""
+    newest: KeptEpoch | None = None
+    """Another epoch that is kept beside the best one."""
+    in_force: Literal["best", "newest"] = "best"
+    """Which of both makes sounds; the other is kept."""
     tokens_per_second: float
     seconds: float
     memorization_flag: bool

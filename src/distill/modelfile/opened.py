@@ -1,7 +1,8 @@
 """A `.distill` file as networks that are ready to use."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from distill.errors import DistillError
 from distill.files import Stamp, stamp
 from distill.modelfile.card import ModelCard
+from distill.modelfile.digest import sound_digest
 from distill.modelfile.file import card_of, read_contents
 from distill.models.codec import ConvVQVAE
 from distill.models.endings import Endings
@@ -53,6 +55,13 @@ class OpenedModel:
         """The prior, if there is one, in eval mode."""
         config = self.card.prior_config
         return None if config is None else self._network(lambda: CodePrior(config), "prior_state_dict", device)
+
+    def newest_prior(self) -> CodePrior | None:
+        """The epoch of the prior that is kept beside the one in force, if there is one, in eval mode."""
+        config, made = self.card.prior_config, self.card.prior_metadata
+        if config is None or made is None or made.newest is None:
+            return None
+        return self._network(lambda: CodePrior(config), "newest_prior_state_dict", "cpu")
 
     def image(self) -> ImageCodebook | None:
         """The codebook of the stereo image, if the model is stereo; it stays on the processor."""
@@ -109,6 +118,13 @@ class LoadedVQModel:
     image: ImageCodebook | None = None
     """None: the model is mono."""
     kind_examples: KindExamples | None = None
+    codes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The codes of the recordings by name, as far as the file has them; not checked yet."""
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells it from other models (`distill.modelfile.digest`)."""
+        return sound_digest(self)
 
 
 def open_model(path: Path, mapped: bool = False) -> OpenedModel:
@@ -151,6 +167,7 @@ def loaded_model(opened: OpenedModel, device: torch.device | str = "cpu") -> Loa
         opened.grain(),
         opened.image(),
         opened.kind_examples(),
+        {name: codes.clone() for name, codes in opened.codes.items() if isinstance(codes, Tensor)},
     )
 
 

@@ -82,6 +82,9 @@ def decode_codes(codec: ConvVQVAE, codes: Tensor, level_db: float) -> Tensor:
         mel = codec.codes_to_mel(codes[None, piece.read_first * BANDS : piece.read_stop * BANDS])[0, 0]
         skipped = (piece.first - piece.read_first) * FRAMES_PER_COLUMN
         parts.append(mel[:, skipped : skipped + (piece.stop - piece.first) * FRAMES_PER_COLUMN])
-    made = torch.cat(parts, dim=1).clamp_max(0.0)
-    silent = codec.spectrogram.floor_db
-    return torch.where(made > FLOOR_DB + SILENCE_MARGIN_DB, made + level_db, silent).clamp_min(silent)
+    return at_level(torch.cat(parts, dim=1).clamp_max(0.0), level_db, codec.spectrogram.floor_db)
+
+
+def at_level(under: Tensor, level_db: float | Tensor, silent_db: float) -> Tensor:
+    """Decoded log-mel in dB under the level -> in dB; what is silence to the codec is silence."""
+    return torch.where(under > FLOOR_DB + SILENCE_MARGIN_DB, under + level_db, silent_db).clamp_min(silent_db)

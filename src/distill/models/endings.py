@@ -64,7 +64,12 @@ class Endings(nn.Module):
 def end_features(codec: ConvVQVAE, tails: Tensor) -> Tensor:
     """The last columns of sounds, codes [B, S, Q] -> [B, FEATURES], on the CPU."""
     device = codec.typical_level_db.device
-    mel = codec.codes_to_mel(tails.to(device))[:, 0, :, -FRAMES_PER_COLUMN:].clamp(FLOOR_DB, 0.0).cpu()  # [B, M, 16]
+    return column_features(codec.codes_to_mel(tails.to(device))[:, 0, :, -FRAMES_PER_COLUMN:].cpu())
+
+
+def column_features(mel: Tensor) -> Tensor:
+    """The log-mel of last columns, [B, M, 16] dB under the level -> [B, FEATURES]."""
+    mel = mel.clamp(FLOOR_DB, 0.0)
     whole = 10.0 * (10.0 ** (mel / 10.0)).mean(1).log10()
     parts = mel.view(len(mel), GROUPS, -1, FRAMES_PER_COLUMN).mean(2).flatten(1)
     return torch.cat([whole / 25.0, parts / 100.0], dim=1)

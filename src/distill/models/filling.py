@@ -17,6 +17,7 @@ from distill.errors import DistillError
 from distill.models.canvas import Canvas, Ends, Reach, Shape, by_shape, open_canvas, reaches
 from distill.models.prior import BOS, MID, CodePrior, Continuation, Given
 from distill.models.reading import order_around
+from distill.models.run_limit import SoundUnderLimit
 from distill.models.sampling import Drawing, Points, draw, uniform
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
@@ -55,6 +56,8 @@ class _Group:
     has_guide: bool
     strength: Tensor | None
     """[B, 1], of wishes: then each canvas is read twice, the second time without its wishes; None: as learned."""
+    under_limit: Sequence[SoundUnderLimit] | None
+    """What each sound has got so far, where runs of the recordings' codes are limited."""
 
     @classmethod
     def of(
@@ -64,6 +67,7 @@ class _Group:
         shape: Shape,
         guided: bool,
         prior: CodePrior,
+        under_limit: Sequence[SoundUnderLimit] | None,
     ) -> "_Group":
         device, levels = prior.vectors.device, prior.config.rvq_levels
         limits = torch.tensor([canvas.columns for canvas in canvases], device=device)
@@ -90,6 +94,7 @@ class _Group:
             torch.tensor([canvas.ends == "asked" for canvas in canvases], device=device),
             any(canvas.guide is not None for canvas in canvases),
             torch.tensor([[canvas.strength] for canvas in canvases], device=device) if guided else None,
+            under_limit,
         )
 
 
@@ -100,6 +105,7 @@ def fill(
     generators: Sequence[torch.Generator],
     settings: Drawing | Sequence[Drawing] = PLAIN,
     stepper: Stepper | None = None,
+    under_limit: Sequence[SoundUnderLimit] | None = None,
 ) -> Generator[list[Tensor], None, list[Filled]]:
     """Fill canvases, those of one shape side by side.
 
@@ -107,6 +113,8 @@ def fill(
         generators: one for each canvas.
         settings: how tokens are drawn, alike for all levels of codes or for each.
         stepper: one made before for this prior, where many are filled; without, a new one.
+        under_limit: for each canvas the sound that it goes on with, where runs of the recordings' codes are limited. What
+            is fixed is none of it.
 
     Yields:
         After every column, the sounds so far: for each canvas codes [S, Q] up to where it is filled without a hole (int64,
@@ -124,7 +132,10 @@ def fill(
     found: dict[int, Filled] = {}
     so_far = [canvas.codes[:0].to(prior.vectors.device) for canvas in canvases]
     for (shape, guided, _), numbers in by_shape(canvases).items():
-        group = _Group.of([canvases[i] for i in numbers], [generators[i] for i in numbers], shape, guided, prior)
+        limited = None if under_limit is None else [under_limit[i] for i in numbers]
+        group = _Group.of(
+            [canvases[i] for i in numbers], [generators[i] for i in numbers], shape, guided, prior, limited
+        )
         filling = _fill_group(prior, group, by_level, stepper)
         while True:
             try:
@@ -182,6 +193,7 @@ def _fill_group(
     columns = int(group.limits.max())
     free = [column for column in range(columns) if column >= len(group.shape.known) or not group.shape.known[column]]
     filled_to = iter([*free[1:], columns])  # they are drawn in order
+    before = free[0] if free else 0
     for reach in reaches(group.shape, columns, prior.window):
         if not bool((group.length > reach.first + reach.drawn[0]).any()):
             break
@@ -189,6 +201,10 @@ def _fill_group(
         for place in reach.drawn:
             column = reach.first + place
             going_on = group.length > column
+            if group.under_limit is not None and column > before + 1:
+                for sound in group.under_limit:
+                    sound.pass_over()
+            before = column
             if bool(going_on.any()):
                 _draw_column(group, state, stepper, settings, column, going_on)
                 asked = group.asked & (group.limits == column + 1) & (group.length == column + 1)
@@ -294,6 +310,8 @@ def _draw_column(
                     if bool((group.length <= column).all()):
                         return
                     drawn = drawn.masked_fill(ended, 0)
+            if group.under_limit is not None and level == 0:
+                _feed(group, group.under_limit, place, drawn, column)
             if group.has_guide:
                 group.codes[:, place, level] = drawn
             every.append(drawn)
@@ -303,6 +321,15 @@ def _draw_column(
     scores = torch.stack(scored, dim=1).log_softmax(-1).gather(-1, codes[..., None])[..., 0].view(-1, bands, levels)
     group.codes[:, column_of] = codes.view(-1, bands, levels)
     group.log_likelihood[:, column_of] = scores if group.free is None else scores * group.free[:, column_of]
+
+
+def _feed(group: _Group, under_limit: Sequence[SoundUnderLimit], place: int, drawn: Tensor, column: int) -> None:
+    """The coarsest codes [B] of a place, for the runs that are limited: those that were drawn for sounds that go on."""
+    going_on = (group.length > column).tolist()
+    free = [True] * len(going_on) if group.free is None else group.free[:, place, 0].tolist()
+    for row, code in enumerate(drawn.tolist()):
+        if going_on[row]:
+            under_limit[row].feed(code if free[row] else None)
 
 
 def _decided(
@@ -348,6 +375,11 @@ def _wanted(
     if group.has_guide:
         near = torch.stack([_closeness(group, prior, row, level, place, column) for row in rows])
         wanted = (wanted.double() + near).to(logits.dtype)
+    if level == 0 and group.under_limit is not None:
+        wanted = wanted.clone()
+        for number, row in enumerate(rows):
+            if forbidden := group.under_limit[row].forbidden():
+                wanted[number, list(forbidden)] = float("-inf")
     if level == 0 and place % prior.config.bands == 0:
         barred = ~group.may_end[list(rows)] | (column == 0)
         if bool(barred.any()):

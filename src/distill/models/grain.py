@@ -151,6 +151,10 @@ class DrawnGrain(nn.Module):
         """Decoded log-mel [M, T], T whole columns -> [M, T] with grain, drawn column after column."""
         positions = decoded.shape[1] // PATCH * BANDS
         noise = torch.randn((positions, PATCH * PATCH), generator=generator).to(decoded.device)
+        return self.of_noise(decoded, noise, amount)
+
+    def of_noise(self, decoded: Tensor, noise: Tensor, amount: float | Tensor = 1.0) -> Tensor:
+        """The same of noise [S, 256] that is there already."""
         numbers = noise.reshape(-1, BANDS, PATCH * PATCH) * self.shape
         drawn = from_patches(numbers.flatten(0, 1) @ cosines(decoded.device).T) * self._deviation(decoded) * amount
         grained = _put(decoded, drawn.clamp(-3.0 * LARGEST_DB, LARGEST_DB))
@@ -195,7 +199,7 @@ def to_patches(mel: Tensor) -> Tensor:
 
 def from_patches(patches: Tensor) -> Tensor:
     """The inverse of `to_patches`."""
-    columns = len(patches) // BANDS
+    columns = patches.shape[0] // BANDS
     return patches.reshape(columns, BANDS, PATCH, PATCH).permute(1, 2, 0, 3).reshape(BANDS * PATCH, columns * PATCH)
 
 

@@ -194,6 +194,18 @@ def widened(middle: Tensor, cells: Cells) -> Tensor:
         made = _side(middle[start * HOP_LENGTH : stop * HOP_LENGTH], cells, start)
         wanted = slice(first * HOP_LENGTH, min((first + BLOCK_FRAMES) * HOP_LENGTH, len(middle)))
         side[wanted] = made[(first - start) * HOP_LENGTH :][: wanted.stop - wanted.start]
+    return _left_and_right(middle, side)
+
+
+@torch.no_grad()
+def widened_part(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
+    """Samples [N] of a part of a sound that begins at a frame of its image -> [2, N]; true further than `MARGIN_FRAMES` from
+    where it is cut."""
+    return _left_and_right(middle, _side(middle, cells, first_frame))
+
+
+def _left_and_right(middle: Tensor, side: Tensor) -> Tensor:
+    """[N] and [N] -> [2, N]."""
     return torch.stack([middle + side, middle - side])
 
 

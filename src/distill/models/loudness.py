@@ -59,9 +59,14 @@ class Loudness(nn.Module):
         Args:
             point: in [0, 1), which of the things that the codes leave open it is.
         """
-        expected = loudness_features(codec, codes) @ self.weight + self.bias
-        drawn = expected + self.left_open[min(int(point * RESIDUALS), RESIDUALS - 1)]
+        drawn = (
+            self.expected(loudness_features(codec, codes)) + self.left_open[min(int(point * RESIDUALS), RESIDUALS - 1)]
+        )
         return Wanted(*drawn.clamp(self.bounds[0], self.bounds[1]).tolist())
+
+    def expected(self, features: Tensor) -> Tensor:
+        """Features [..., F] -> root mean square and peak in dB [..., 2], as far as the codes say them."""
+        return features @ self.weight + self.bias
 
     def applied(self, samples: Tensor, wanted: Wanted) -> Tensor:
         """Samples [..., N] as loud as that."""
@@ -76,7 +81,7 @@ class Loudness(nn.Module):
 def loudness_features(codec: ConvVQVAE, codes: Tensor) -> Tensor:
     """Codes [S, Q] -> [2 * 8 * D], on the CPU: the mean latents of each band, and those of the first column."""
     vectors = codec.quantizer.decode(codes[None].to(codec.typical_level_db.device))[0].cpu()
-    columns = vectors.view(len(vectors) // BANDS, -1)
+    columns = vectors.view(vectors.shape[0] // BANDS, -1)
     return torch.cat([columns.mean(0), columns[0]])
 
 

@@ -8,14 +8,13 @@ a correction to the filters' pseudo-inverse. Every layer reaches a few frames, n
 """
 
 import math
-from collections.abc import Generator
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.audio.griffin_lim import Synthesiser, in_blocks, inverse_filters, known_phase
+from distill.audio.griffin_lim import Synthesiser, inverse_filters, known_phase
 from distill.audio.mel import mel_filters
 from distill.audio.phase import griffin_lim, keep, squared, to_samples, to_spectrum, vocoder_phase
 from distill.models.codec import CENTRE_DB, FLOOR_DB, SCALE_DB
@@ -175,26 +174,16 @@ class NeuralSynthesiser(Synthesiser):
 
     def __init__(self, network: SpectrumNetwork) -> None:
         self.network = network.eval()
+        self.hop, self.reach = network.spectrogram.hop_length, network.reach
         inverse_filters(network.spectrogram)
         band_means(network.spectrogram)
 
     @torch.no_grad()
-    def gradually(self, mel: Tensor, generator: torch.Generator) -> Generator[int, None, Tensor]:
-        """Log-mel [M, T] in dB -> samples [T * hop], on the device of `mel`."""
-        network, frames = self.network, mel.shape[-1]
-        device = network.gain.device
-        if frames == 0:
-            return mel.new_zeros(0)
-        level = mel.max()[None].to(device)
-
-        def make(start: int, stop: int, known: Tensor) -> Tensor:
-            first = max(0, start - network.reach)
-            around = mel[None, :, first : stop + network.reach].to(device)
-            logs = [
-                log[:, :, (start - first) * 2**i : (stop - first) * 2**i]
-                for i, log in enumerate(network(around, level))
-            ]
-            return waveform(network, logs, generator, known=known)[0]
-
-        made = yield from in_blocks(frames, network.spectrogram.hop_length, make, device)
-        return made.to(mel.device)
+    def frames_of(
+        self, mel: Tensor, first: int, count: int, known: Tensor, level_db: float, generator: torch.Generator
+    ) -> Tensor:
+        """As `Synthesiser.frames_of`."""
+        device = self.network.gain.device
+        found = self.network(mel[None].to(device), torch.tensor([level_db], device=device))
+        logs = [log[:, :, first * 2**i : (first + count) * 2**i] for i, log in enumerate(found)]
+        return waveform(self.network, logs, generator, known=known.to(device))[0].to(mel.device)

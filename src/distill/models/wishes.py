@@ -25,14 +25,16 @@ def trait_features(traits: Tensor) -> Tensor:
     """Traits [..., 4] in the order of `audio.traits.TRAITS` -> [..., TRAIT_FEATURES]."""
     values = list(traits.unbind(-1))
     values[TRAITS.index("onsets")] = values[TRAITS.index("onsets")].clamp_min(0.0).sqrt()
-    return torch.cat([_bumps(value, *scale) for value, scale in zip(values, SCALES, strict=True)], dim=-1)
+    bumps = [_bumps(value, *scale) for value, scale in zip(values, SCALES, strict=True)]
+    wished = ~traits.isnan()  # seen here, since not every runtime lets NaN through what limits a range
+    return torch.cat([each.where(wished[..., i, None], 0.0) for i, each in enumerate(bumps)], dim=-1)
 
 
 def _bumps(values: Tensor, low: float, high: float, step: float) -> Tensor:
-    """[...] -> [..., bumps], which sum to about 1; 0 where a value is NaN."""
+    """[...] -> [..., bumps], which sum to about 1."""
     centres = torch.linspace(low, high, round((high - low) / step) + 1, device=values.device)
     distance = (values.clamp(low, high)[..., None] - centres) / step
-    return torch.nan_to_num(0.8 * torch.exp(-2.0 * distance.square()), nan=0.0)
+    return 0.8 * torch.exp(-2.0 * distance.square())
 
 
 class KindExamples(nn.Module):

@@ -4,7 +4,10 @@ Flags of `distill generate`, the fields of the page, the endpoint for scripts, t
 of the files are made of it, and it goes down to the sampler as it is. No torch here.
 """
 
+import contextlib
+import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,13 +20,26 @@ SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
+Bits = Literal["16", "24", "32"]
+Normalise = Literal["off", "peak", "lufs"]
 Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
 FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
 """The settings that name recordings to start from."""
 LONGEST_SECONDS = 600.0
+"""Of what begins with a recording, and of loops."""
+LONG_SECONDS = 4.0
+"""New sounds that may be longer are made piece by piece, in every face, so that they can be heard meanwhile."""
+LONGEST_PIECE_SECONDS = 14_400.0
+"""Four hours: what a WAV file of 24 bit and two channels holds."""
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
-NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "format")
+USUAL_RATE = 48_000
+USUAL_LUFS = -23.0
+"""EBU R 128. Drums whose peaks are at -1 dB have -20 LUFS in the median: at -23 nine in ten are alike, at -18 a third."""
+MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+OF_FILES = ("format", "bits", "rate", "normalise", "lufs", "trim", "fade_in", "fade_out")
+"""Settings of what becomes of a sound that is made, on its way into a file."""
+NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", *OF_FILES)
 """Settings of what becomes of the codes that are sampled: they make no sound newer."""
 OF_VERBS = (*FROM_SOUNDS, "candidates", "amount", "like_strength", "loop", "bpm", "bars", "beats")
 """Settings of sounds that begin with others, or end where they begin."""
@@ -33,7 +49,7 @@ class GenerationSettings(Frozen):
     """What to make. Sound number i of seed s is sound 0 of seed s + i, whatever else is made with it."""
 
     count: int = knob(8, "How many sounds.", ge=1, le=1000)
-    seconds: float = knob(1.0, "The longest that each may be, in seconds.", ge=0.01, le=LONGEST_SECONDS)
+    seconds: float = knob(1.0, "The longest that each may be, in seconds.", ge=0.01, le=LONGEST_PIECE_SECONDS)
     seed: int | None = knob(
         None, "The same number makes the same sounds; the next sound has the next number.",
         unset="a new one", ge=0, le=LARGEST_SEED,
@@ -91,6 +107,14 @@ class GenerationSettings(Frozen):
         ge=1,
         le=64,
     )
+    max_copy_seconds: float | None = knob(
+        None,
+        "No stretch of the recordings longer than this comes out again, in seconds: a dial from familiar to new. What is "
+        "given (--continue, --vary, the seam of --loop) is left as it is.",
+        unset="no limit",
+        ge=0.17,
+        le=LONGEST_SECONDS,
+    )
     ending: Ending = knob(
         "auto",
         "natural: each ends where it ends; exact: filled with further sounds; auto: exact above the prior's window.",
@@ -109,8 +133,23 @@ class GenerationSettings(Frozen):
     )
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob(
-        "wav", "What files are written: wav, flac and aiff with 24 bit, ogg and mp3 smaller and with loss."
+        "wav", "What files are written: wav, flac and aiff without loss, ogg and mp3 smaller and with loss."
     )
+    bits: Bits = knob("24", "Bits of each sample in wav, flac and aiff files; 32: floating point, in wav alone.")
+    rate: int = knob(USUAL_RATE, "Samples in a second of what is written, such as 44100.", ge=8_000, le=192_000)
+    normalise: Normalise = knob(
+        "off", "peak: each sound's highest peak, between samples too, at -1 dB; lufs: each as loud as --lufs."
+    )
+    lufs: float = knob(
+        USUAL_LUFS, "The loudness of --normalise lufs (ITU-R BS.1770); softer where peaks would pass -1 dB.",
+        ge=-60.0, le=-3.0,
+    )  # fmt: skip
+    trim: float | None = knob(
+        None, "Cut off both ends as far as they are softer than this in dB, of the sound's highest peak, such as -60.",
+        unset="as it is", ge=-120.0, le=-6.0,
+    )  # fmt: skip
+    fade_in: float = knob(0.0, "Fade in over so many seconds.", ge=0.0, le=60.0)
+    fade_out: float = knob(0.0, "Fade out over so many seconds.", ge=0.0, le=60.0)
     continue_: Path | None = knob(None, "Go on from the end of this sound, for --seconds more.", unset="from nothing")
     replace: tuple[str, str] | None = knob(
         None, "Fill a part of a sound anew, given as FROM-TO in seconds and the file: 1.2-1.8 FILE.", unset="nothing"
@@ -142,6 +181,31 @@ class GenerationSettings(Frozen):
             _by_level(text)
         return text
 
+    @field_validator("bits", mode="before")
+    @classmethod
+    def _words(cls, given: Any) -> Any:
+        return f"{given}" if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _a_file_that_can_be(self) -> Self:
+        if self.bits != "24" and self.format in ("ogg", "mp3"):
+            raise ValueError(f"--bits {self.bits}: {self.format} files have no bits a sample; choose --format wav")
+        if self.bits == "32" and self.format != "wav":
+            raise ValueError(f"--bits 32 is floating point, which {self.format} files are not; choose --format wav")
+        if self.format == "mp3" and self.rate not in MPEG_RATES:
+            near = min(MPEG_RATES, key=lambda rate: (abs(rate - self.rate), rate))
+            raise ValueError(f"--rate {self.rate}: mp3 files have other rates; choose {near}, or --format wav")
+        if self.lufs != USUAL_LUFS and self.normalise != "lufs":
+            raise ValueError(f"--lufs {self.lufs:g} is for --normalise lufs: add it")
+        return self
+
+    @model_validator(mode="after")
+    def _a_loop_keeps_its_ends(self) -> Self:
+        for name, given in (("trim", self.trim is not None), ("fade-in", self.fade_in), ("fade-out", self.fade_out)):
+            if self.loop and given:
+                raise ValueError(f"--{name} and --loop: a loop keeps its length and its ends; leave --{name} out")
+        return self
+
     @model_validator(mode="after")
     def _every_sound_has_a_seed(self) -> Self:
         if self.seed is not None and self.seed + self.count - 1 > LARGEST_SEED:
@@ -160,7 +224,9 @@ class GenerationSettings(Frozen):
             raise ValueError(f"--bpm {self.bpm:g} is for loops: add --loop")
         if self.loop and self.bpm is None and "seconds" not in self.model_fields_set:
             raise ValueError("--loop: say how long, with --bpm and --bars or with --seconds")
-        if self.loop_seconds > LONGEST_SECONDS:
+        if verbs and self.bpm is None and self.seconds > LONGEST_SECONDS:
+            raise ValueError(f"--seconds {self.seconds:g}: with --{verbs[0]} at most {LONGEST_SECONDS:.0f}")
+        if self.bpm is not None and self.loop_seconds > LONGEST_SECONDS:
             raise ValueError(
                 f"--bars {self.bars} of --beats {self.beats} at --bpm {self.bpm:g} take {self.loop_seconds:.0f} seconds; "
                 f"the longest loop has {LONGEST_SECONDS:.0f}"
@@ -208,11 +274,47 @@ class GenerationSettings(Frozen):
         each = _by_level(self.temperatures)
         return self.model_copy(update={"temperature": each[min(level, len(each) - 1)], "temperatures": None})
 
-    def comment(self, model: str, seed: int) -> str:
-        """What stands in the file of one sound: what made it, and the settings that make it again, as JSON."""
+    def alone(self, seed: int) -> "GenerationSettings":
+        """The same for one of the sounds."""
         one_way = {} if self.replace is None else {"candidates": 1}
-        alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})
-        return f"model {model}, seed {seed}, settings {alone.model_dump_json()}"
+        return self.model_copy(update={"seed": seed, "count": 1, **one_way})
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The recordings that it starts from."""
+        if self.replace is not None:
+            return (Path(self.replace[1]),)
+        given = self.continue_ or self.vary or self.like
+        return self.bridge or (() if given is None else (given,))
+
+    def with_files(self, files: Sequence[Path]) -> "GenerationSettings":
+        """The same, starting from other files: as many as `files` has."""
+        if not files:
+            return self
+        if self.replace is not None:
+            return self.model_copy(update={"replace": (self.replace[0], os.fspath(files[0]))})
+        if self.bridge is not None:
+            return self.model_copy(update={"bridge": tuple(files)})
+        of_one = (name for name in ("continue_", "vary", "like") if getattr(self, name) is not None)
+        return self.model_copy(update=dict.fromkeys(of_one, files[0]))
+
+    def plain(self) -> dict[str, Any]:
+        """Its values as JSON has them, without those that are None; the home folder of whoever made it is `~`."""
+        kept = self.with_files([_from_home(file) for file in self.files])
+        values = ((name, getattr(kept, name)) for name in type(self).model_fields)
+        return {name: _as_plain(value) for name, value in values if value is not None}
+
+
+def _from_home(file: Path) -> Path:
+    with contextlib.suppress(RuntimeError, ValueError):  # no home, or not in it
+        return "~" / file.relative_to(Path.home())
+    return file
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_plain(each) for each in value]
+    return os.fspath(value) if isinstance(value, Path) else value
 
 
 def _by_level(text: str) -> tuple[float, ...]:

@@ -12,6 +12,10 @@
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
     longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
+    made = distill.what("kit-seed7.wav")                         # what a file says of how it was made
+    same, rate = distill.again("kit-seed7.wav")                  # the same sound, by that
+    for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
+        print(block.shape)
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
@@ -22,7 +26,7 @@ best epoch saved. Settings are those of the command line (docs/cli.md), with und
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,20 +36,25 @@ import soxr
 import torch
 
 from distill.audio.decoders import RATE_LIMITS_HZ
+from distill.audio.finishing import finished
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import MIN_SECONDS
 from distill.audio.returning import returned
+from distill.audio.tagging import read_tags
+from distill.audio.tags import SoundTags
 from distill.compute.device import choose_device
 from distill.corpus.manifest import Consent
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
-from distill.events import Event, Progress
+from distill.events import Event, PackWritten, Progress
 from distill.instrument.asked import Asked, asked_of, span_in
 from distill.instrument.choosing import Sampled
+from distill.instrument.kits import KitFormat
 from distill.instrument.making import made_sounds
 from distill.instrument.recordings import Recording, encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
+from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
@@ -55,18 +64,22 @@ from distill.models.likelihood import log_likelihood
 from distill.models.sampling import clip_generator
 from distill.novelty.attribution import AttributionReport
 from distill.novelty.verdict import NoveltyReport
+from distill.places import given_path
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.attributing import attribute as attribute_sound
 from distill.studio.codec_training import train as train_codec
 from distill.studio.consenting import consent as keep_consent
 from distill.studio.evaluating import evaluate
+from distill.studio.exporting import ExportCompleteEvent, export_onnx
 from distill.studio.forgetting import forget as forget_recordings
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
+from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
+from distill.studio.repeating import model_of, repeat_of
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
 
@@ -80,7 +93,7 @@ class Sounds(NamedTuple):
     samples: npt.NDArray[np.float32]
     """[count, channels, samples], shorter sounds filled up with silence; of one sound [channels, samples]."""
     rate: int
-    """Samples in a second: 48,000."""
+    """Samples in a second: 48,000 unless another was asked for."""
 
 
 class Model:
@@ -117,7 +130,7 @@ class Model:
             seconds: the longest that each may be.
             seed: None: a new one each time.
             settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
-                mono.
+                mono, rate, normalise, lufs, trim, fade_in, fade_out.
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -237,6 +250,80 @@ class Model:
         chosen = generation_settings(loop=True, count=count, seed=seed, **length, **settings)
         return self._made(chosen, Asked("loop"))
 
+    def pack(
+        self, folder: Place, *, licence: str = "", kits: Sequence[KitFormat] = (), zipped: bool = False,
+        overwrite: bool = False, **settings: Any,
+    ) -> PackWritten:  # fmt: skip
+        """New sounds as a pack on the disk, as `distill generate --pack`: by kind, with names, a page and pictures.
+
+        Args:
+            folder: a new one.
+            licence: a line that stands in it.
+            kits: of "sfz" and "decentsampler": playable kits, with `count` sounds of every kind.
+            zipped: whether there shall be a .zip beside it.
+            overwrite: whether a pack that is there is replaced.
+            settings: of `generate`.
+
+        Raises:
+            DistillError: something of that name is there, or a setting cannot be.
+        """
+        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite)
+        work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
+        return next(event for event in work if isinstance(event, PackWritten))
+
+    def again(self, sound: Place, *sources: Place) -> Sounds:
+        """The sound of a file that this model has made, again: by its tags, the same to the sample.
+
+        Args:
+            sound: the file.
+            sources: where the recordings are now that it was made from; none: where they were, or beside the file.
+
+        Returns:
+            [1, channels, samples], before they are rounded for a file.
+
+        Raises:
+            DistillError: the file does not say how it was made, another model made it (or this one before it was trained
+                again), or a recording is gone.
+        """
+        path = given_path(os.fspath(sound))
+        tags = read_tags(path)
+        repeat = repeat_of(path, tags, [Path(each) for each in sources])
+        if self._loaded.digest != tags.model_sha256:
+            raise DistillError(
+                f"{self.name} is not the model that made {path.name}, or was changed since. `distill.again(file)` looks for it."
+            )
+        return self._made(repeat.request.alone(repeat.seed), asked_of(repeat.found))
+
+    def stream(
+        self, seconds: float | None = None, seed: int | None = None, **settings: Any
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """One new sound while it is made, in constant memory.
+
+        Args:
+            seconds: the longest that it may be; None: it goes on as long as blocks are taken.
+            seed: None: a new one each time.
+            settings: as of `generate`.
+
+        Returns:
+            An iterator of blocks, float32 [channels, samples] within +-1 at 48 kHz, of any length, the first within half a
+            second. Together they are what `generate` makes of the same seed; a sound of at most four seconds is one block.
+
+        Raises:
+            DistillError: the model has no prior yet, or a setting cannot be.
+        """
+        length = {} if seconds is None else {"seconds": seconds}
+        chosen = generation_settings(**{"count": 1, **settings}, seed=seed, **length).seeded()
+        if chosen.verb is not None or chosen.count != 1:
+            raise DistillError("stream: it is one new sound; leave count and what begins with recordings out.")
+        if self._loaded.prior is None:
+            raise DistillError(f"{self.path} has a codec and no prior yet: nothing can be generated.")
+        synthesise = self._synthesiser(chosen.synthesiser)
+        if seconds is None or is_long(self._loaded, chosen):
+            (own,) = chosen.seeds()
+            return iter(LongSound(self._loaded, chosen, own, synthesise, endless=seconds is None))
+        made = made_sounds(self._loaded, chosen, synthesise)
+        return (each.samples for each in made if not isinstance(each, Progress))
+
     def encode(self, samples: Samples, rate: int) -> npt.NDArray[np.int64]:
         """A sound as codes.
 
@@ -261,7 +348,7 @@ class Model:
 
         Args:
             codes: [positions, levels], as `encode` gives them; a multiple of 8 positions.
-            settings: of `generate`: level, texture, mono.
+            settings: of `generate`: level, texture, mono, rate, normalise, lufs, trim, fade_in, fade_out.
 
         Returns:
             [channels, samples].
@@ -275,7 +362,7 @@ class Model:
         sampled = Sampled(checked, ended=False, log_likelihood=torch.zeros(checked.shape))
         generator = clip_generator(chosen.seeds()[0])
         made = to_samples(self._loaded, sampled, self._synthesiser(synthesiser), generator, chosen)
-        return Sounds(made, SAMPLE_RATE)
+        return Sounds(finished(made, chosen).samples, chosen.rate)
 
     def likelihood(self, codes: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """How likely the prior takes each code to be after those before it.
@@ -311,10 +398,10 @@ class Model:
     def _made(self, settings: GenerationSettings, asked: Asked | None) -> Sounds:
         chosen = settings.seeded()
         making = made_sounds(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked)
-        made = [each.samples for each in making if not isinstance(each, Progress)]
+        made = [finished(each.samples, chosen).samples for each in making if not isinstance(each, Progress)]
         longest = max(each.shape[1] for each in made)
         return Sounds(
-            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), SAMPLE_RATE
+            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), chosen.rate
         )
 
     def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:
@@ -402,6 +489,22 @@ class Model:
         work = attribute_sound(sound, os.fspath(self.path), suspects, where, self._device.type)
         return next(event for event in work if isinstance(event, AttributionReport)).to_dict()
 
+    def export_onnx(self, folder: Place, *, overwrite: bool = False) -> dict[str, Any]:
+        """Write the model for plug-ins and other programs, as `distill export --onnx` (docs/export.md).
+
+        Args:
+            folder: a new or empty one.
+            overwrite: replace a model that was exported there.
+
+        Returns:
+            What `distill export --json` says: `files`, `largest_difference`, `lacks`.
+
+        Raises:
+            DistillError: the packages of `distill[onnx]` are not installed, or the folder cannot be written.
+        """
+        work = export_onnx(os.fspath(self.path), Path(folder), overwrite)
+        return next(event for event in work if isinstance(event, ExportCompleteEvent)).to_dict()
+
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:
             self._synthesisers[name] = choose_synthesiser(self._loaded, name, self._device)
@@ -425,6 +528,22 @@ def load(model: Place, device: str = "auto") -> Model:
 def generate(model: Place, count: int = 8, seconds: float = 1.0, seed: int | None = None, **settings: Any) -> Sounds:
     """New sounds from a model, given by its name or path: `load(model).generate(...)`."""
     return load(model).generate(count, seconds, seed, **settings)
+
+
+def what(sound: Place) -> SoundTags:
+    """How a sound was made, as its file says: verb, model, seed, request, recordings, tempo, root note.
+
+    Raises:
+        DistillError: there is no such file, it is no sound, or it does not say.
+    """
+    return read_tags(given_path(os.fspath(sound)))
+
+
+def again(sound: Place, *sources: Place, device: str = "auto") -> Sounds:
+    """A sound again by the tags of its file, with the model of the library that made it: as `Model.again`."""
+    path = given_path(os.fspath(sound))
+    loaded, _ = model_of(path, read_tags(path), None, device)
+    return Model(loaded, choose_device(device)).again(path, *sources)
 
 
 def make(

@@ -13,6 +13,7 @@ from distill.corpus.scan import reopen
 from distill.events import Event, PriorTrainingCompleteEvent, Warned
 from distill.modelfile.card import ModelCard
 from distill.models.image import IMAGE_DIM
+from distill.novelty.watching import CopyWatch
 from distill.settings.auto import Resolved, prior_auto, raced_sizes, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
@@ -69,6 +70,7 @@ def train_prior_for(
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
         beside |= learned_endings(codec, sequences)
         vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
+        watch = CopyWatch.of(codec, sequences.train_codes, sequences.val) if novelty else None
         training = train_prior(
             begun.file,
             vectors,
@@ -80,7 +82,8 @@ def train_prior_for(
             embed_codes,
             resumed,
             beside,
-            raced_sizes(manifest.facts().positions, resolved.settings.preset, resolved.origin),
+            copied=None if watch is None else watch.copied,
+            sizes=raced_sizes(manifest.facts().positions, resolved.settings.preset, resolved.origin),
         )
         with contextlib.closing(training):
             for event in training:

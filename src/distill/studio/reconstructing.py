@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from distill.audio.distance import audible_difference, fidelity
+from distill.audio.finishing import finished
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.mel import log_mel_blocks
+from distill.audio.normalising import told_softer
 from distill.audio.reading import read_planes
 from distill.audio.returning import returned
 from distill.audio.writing import write_audio
@@ -18,13 +20,17 @@ from distill.errors import Stopped
 from distill.events import Event, Progress, ReconstructionCompleteEvent, SoundWritten, Warned
 from distill.files import unused_path
 from distill.instrument.synthesisers import check_synthesiser, choose_synthesiser
+from distill.instrument.tags import made_of
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.encoding import Mel, level_of
 from distill.models.grain import code_recording
 from distill.models.image import with_own_image
 from distill.models.sampling import clip_generator
+from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE
+
+AS_IT_IS = GenerationSettings()
 
 
 def reconstruct(
@@ -35,12 +41,14 @@ def reconstruct(
     synthesiser: str = "auto",
     stop: threading.Event | None = None,
     mono: bool = False,
+    written: GenerationSettings = AS_IT_IS,
 ) -> Generator[Event, None, None]:
     """Write what the codec makes of sounds, each as long as its source.
 
     Args:
         stop: set it to end before the next sound; those that are written stay.
         mono: write one channel, whatever model and sound are.
+        written: what `OF_FILES` names counts: what files are written.
 
     Raises:
         Stopped: before the first sound.
@@ -51,6 +59,7 @@ def reconstruct(
     loaded = load_model(path, chosen)
     synthesise = choose_synthesiser(loaded, synthesiser, chosen)
     sounds: list[SoundWritten] = []
+    softer: list[float] = []
     for number, source in enumerate(files, start=1):
         if stop is not None and stop.is_set():
             break
@@ -61,17 +70,23 @@ def reconstruct(
         mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
         made, error = through_the_codec(loaded, mel, chosen)
         waveform = yield from as_sound(synthesise, made, source.name)
-        target = unused_path(out / f"{source.stem}.wav")
+        target = unused_path(out / f"{source.stem}.{written.format}")
         original = torch.from_numpy(samples)
         middle = returned(waveform, original, info.native_rate)
         stereo = loaded.image is not None and not mono
-        write_audio(target, with_own_image(middle, planes, info.native_rate, stereo).numpy().T)
-        seconds, left = len(samples) / SAMPLE_RATE, fidelity(original, middle, loaded.card.spectrogram_config)
+        returned_channels = with_own_image(middle, planes, info.native_rate, stereo).numpy()
+        ready, rate, softer_db = finished(returned_channels, written)
+        tags = made_of(loaded, "reconstruct", source, synthesiser=synthesiser, mono=mono)
+        write_audio(target, ready.T, rate, tags, written.bits)
+        softer.append(softer_db)
+        seconds, left = ready.shape[1] / rate, fidelity(original, middle, loaded.card.spectrogram_config)
         sound = SoundWritten(
             str(target), seconds, number, len(files), source=str(source), mel_l1_db=error, fidelity=left
         )
         sounds.append(sound)
         yield sound
+    if any(softer):
+        yield Warned(told_softer(softer, written.lufs))
     if not sounds:
         raise Stopped("Stopped before a sound was written.")
     yield ReconstructionCompleteEvent(str(path), tuple(sounds), stopped_early=len(sounds) < len(files))

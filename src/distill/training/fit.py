@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,8 +37,14 @@ class CheckpointStore(Protocol):
     def unfit(self) -> Exception:
         """What to raise where that is no state of this training."""
 
-    def save(self, state: Callable[[], dict[str, Any]]) -> Sequence[Event]:
-        """Put a state down -> what is to be said of it; asked after every epoch, done as often as it is worth the time."""
+    put_down: bool
+    """Whether anything is put down there."""
+
+    def due(self) -> bool:
+        """Whether it is worth the time to put a state down now; asked after every epoch."""
+
+    def save(self, state: Mapping[str, Any]) -> Sequence[Event]:
+        """Put a state down -> what is to be said of it."""
 
 
 def fit(
@@ -65,18 +71,52 @@ def _fit(
     run = Run(task, fabric)
     if checkpoints is not None:
         _take_up(run, checkpoints)
-    while run.epoch < task.epochs and not run.stopped and not run.out_of_patience():
-        losses = yield from run.train_epoch(stop)
-        if not losses:
-            run.epoch -= 1
-            break
-        events = run.validate(losses)
-        if checkpoints is not None and not run.stopped and fabric.is_global_zero:
-            events = [*events, *checkpoints.save(run.state)]
-        yield from events
+    at_hand = _AtHand(run, checkpoints)
+    try:
+        while run.epoch < task.epochs and not run.stopped and not run.out_of_patience():
+            losses = yield from run.train_epoch(stop)
+            if not losses:
+                run.epoch -= 1
+                break
+            yield from [*run.validate(losses), *at_hand.epoch_ended()]
+    except BaseException:  # closing included: nobody listens any more
+        at_hand.put_down()
+        raise
+    if run.stopped:
+        yield from at_hand.put_down()
     elapsed = time.monotonic() - run.started
     early = run.epoch < task.epochs
     return FitResult(run.best, run.validation, run.epoch, elapsed, early, run.items_per_second, run.stopped)
+
+
+class _AtHand:
+    """The last whole epoch of a run, kept in memory where it was not worth the time to put it down.
+
+    A run is gone on with from the end of an epoch: whoever stops it loses the epoch that was under way, not all since
+    the state was put down last.
+    """
+
+    def __init__(self, run: Run, checkpoints: CheckpointStore | None) -> None:
+        self.run = run
+        self.checkpoints = checkpoints if run.fabric.is_global_zero else None
+        self.state: dict[str, Any] | None = None
+
+    def epoch_ended(self) -> Sequence[Event]:
+        """Put the state down or keep it -> what is to be said of that."""
+        if self.checkpoints is None or not self.checkpoints.put_down or self.run.stopped:
+            return []
+        if self.checkpoints.due():
+            self.state = None
+            return self.checkpoints.save(self.run.state())
+        self.state = self.run.snapshot()
+        return []
+
+    def put_down(self) -> Sequence[Event]:
+        """Put down what is kept -> what is to be said of that."""
+        if self.checkpoints is None or self.state is None:
+            return []
+        state, self.state = self.state, None
+        return self.checkpoints.save(state)
 
 
 def _take_up(run: Run, checkpoints: CheckpointStore) -> None:

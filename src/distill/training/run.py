@@ -239,6 +239,11 @@ class Run:
             "task": self.task.progress(),
         }
 
+    def snapshot(self) -> dict[str, Any]:
+        """`state`, which later steps leave as it is."""
+        shared = {} if self.best is None else {id(self.best.state): self.best.state}
+        return copy.deepcopy(self.state(), shared)
+
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`: the weights that come out are those of a run that was never interrupted."""
         self.epoch, self.step, self.items = state["epoch"], state["step"], state["items"]

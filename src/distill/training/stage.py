@@ -2,6 +2,7 @@
 it happens, and where an unfinished run is put down."""
 
 import itertools
+import math
 import shlex
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,7 +19,7 @@ from distill.errors import DistillError
 from distill.events import Event, Saved, TrainingStarted, Warned
 from distill.files import Stamp, stamp
 from distill.modelfile.card import LossPoint
-from distill.modelfile.file import card_of, write_model
+from distill.modelfile.file import card_of, read_card, write_model
 from distill.modelfile.locks import Claim, locked, stage_in_training
 from distill.modelfile.moved import codec_digest, find_moved, in_trash, models_beside
 from distill.modelfile.opened import OpenedModel, open_model
@@ -205,6 +206,23 @@ class Stage:
 
         return self.model.write(change)
 
+    def held(self) -> float:
+        """The score that an epoch must be better than to be saved: that of the last epoch which the file holds of the
+        run to be resumed, where that is ahead of what was put down; else infinite.
+
+        A run that was killed may have saved epochs since it was put down last, and one that was stopped the epoch that
+        the stop cut short. They come again, unless it is stopped before that.
+        """
+        if self.resumed is None or not self.model.path.is_file():
+            return math.inf
+        put_down = self.resumed.state.get("task", {}).get("history", [])
+        try:
+            saved = plain_curve(read_card(self.model.path).loss_curve_history.get(self.name, ()))
+        except DistillError:  # whatever it is, it is no epoch of this run
+            return math.inf
+        ahead = 0 < len(put_down) < len(saved) and saved[: len(put_down)] == put_down
+        return float(saved[-1]["val"]) if ahead else math.inf
+
     def checkpoints(self) -> Checkpoints:
         """Where the training is put down, and taken up from."""
         facts = {
@@ -240,10 +258,13 @@ class BestEpochs:
     def __init__(self, stage: Stage, sections: Sections) -> None:
         self.stage = stage
         self.sections = sections
+        self.held = stage.held()
         self._said = False
 
     def keep(self, history: Sequence[LossPoint], best: Best) -> Sequence[Event]:
         """Save one -> what is to be said of it. One that cannot be saved now is saved with the next, or in the end."""
+        if best.validation.score >= self.held:
+            return []
         try:
             return self.stage.save(history, self.sections(Trained.so_far(best)))
         except DistillError as error:
@@ -271,7 +292,7 @@ def train_stage(
             cannot be saved.
     """
     yield stage.started(task, fabric)
-    checkpoints = stage.checkpoints()
+    checkpoints, held = stage.checkpoints(), stage.held()
     result = yield from fit(task, fabric, stop, checkpoints)
     if result.best is None or result.last is None:
         if fabric.is_global_zero and not result.asked_to_stop:
@@ -282,7 +303,10 @@ def train_stage(
     trained = Trained(
         result.best, result.last, result.epochs, result.seconds, result.items_per_second, result.stopped_early
     )
-    kept = worth_keeping is None or worth_keeping(trained.best)
+    behind = trained.best.validation.score > held
+    if behind:
+        yield Warned(f"{stage.model.path} holds a later epoch of this training that is better: it stays.")
+    kept = not behind and (worth_keeping is None or worth_keeping(trained.best))
     if fabric.is_global_zero:
         if kept:
             yield from _saved_at_last(stage, task, sections(trained), checkpoints)

@@ -24,7 +24,7 @@ from distill.places import unfinished_dir
 from distill.settings.knobs import Origin
 
 SAVE_SECONDS = 15.0
-"""An unfinished run is put down at most this often: what a kill can cost."""
+"""An unfinished run is put down at most this often, and when it is stopped: what a kill can cost."""
 ROOM_LEFT = 2**26
 """Bytes that are left to others where an unfinished run is put down."""
 
@@ -129,12 +129,16 @@ class Checkpoints:
         """The sentence for a state that is not one of this training."""
         return unfit(self.path)
 
-    def save(self, state: Callable[[], dict[str, Any]]) -> Sequence[Event]:
-        """Put the run down if the last time is long enough ago -> what is to be said of it."""
-        if not self.put_down or time.monotonic() - self.saved < SAVE_SECONDS:
+    def due(self) -> bool:
+        """Whether the last time is long enough ago."""
+        return self.put_down and time.monotonic() - self.saved >= SAVE_SECONDS
+
+    def save(self, state: Mapping[str, Any]) -> Sequence[Event]:
+        """Put the run down -> what is to be said of it."""
+        if not self.put_down:
             return []
         try:
-            self._write({**self.about, "state": state()})
+            self._write({**self.about, "state": dict(state)})
         except DistillError as error:  # it is said once, and tried again
             first, self._said = not self._said, True
             return [Warned(f"The training goes on, but --resume could not go on with it. {error}")] if first else []

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.settings.generation import FROM_SOUNDS, GenerationSettings, generation_settings
+from distill.settings.generation import FROM_SOUNDS, OF_FILES, GenerationSettings, generation_settings
 from distill.settings.knobs import Knob, knobs_of
 from distill.ui.extras import device_field
 from distill.ui.fields import overrides_from
@@ -57,15 +57,18 @@ def lay_out_what(models: list[str]) -> What:
 
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
-    less_usual = ("temperatures", "ending", "level", "synthesiser", "texture", "mono")
+    less_usual = ("temperatures", "max_copy_seconds", "ending", "level", "synthesiser", "texture", "mono")
     wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength", "tries")
     loops = ("loop", "bpm", "bars", "beats")
-    placed = {"seconds", "count", "seed", *wishes, *loops, *less_usual}
+    written = tuple(name for name in OF_FILES if name in KNOBS)
+    placed = {"seconds", "count", "seed", *wishes, *loops, *written, *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
     with gr.Accordion("Wishes", open=False, elem_id="generate-wishes"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in wishes}
     with gr.Accordion("Loop", open=False, elem_id="generate-loop-box"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in loops}
+    with gr.Accordion("Files", open=False, elem_id="generate-files"), gr.Row():
+        fields |= {name: _field(KNOBS[name]) for name in written}
     with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in less_usual}
         device = device_field("generate")

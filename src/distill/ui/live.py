@@ -40,7 +40,9 @@ def live_view(page_state: PageState, job: Job) -> LiveView:
     races = [event for event in events if isinstance(event, ev.PriorRaceRound)]
     parts = [_status(job, started, races), _race(races)]
     if epochs:
-        parts += [_numbers(job, epochs[-1]), line_chart(_curve(epochs))]
+        copied = _copied(epochs)
+        parts += [_numbers(job, epochs[-1], copied[-1][1] if copied else None), line_chart(_curve(epochs))]
+        parts.append(_copy_chart(epochs))
         health = next((e.health for e in reversed(epochs) if isinstance(e, ev.CodecEpochMetrics) and e.health), None)
         if health is not None:
             parts.append(health_html(health) + _heatmap(page_state, job, health, epochs[-1].epoch))
@@ -146,7 +148,21 @@ def _race(rounds: Sequence[ev.PriorRaceRound]) -> str:
     return "<h3>Which size of prior suits these sounds?</h3>" + table(titles, rows, "Sizes", ["", "n", "n", "n", ""])
 
 
-def _numbers(job: Job, last: EpochMetrics) -> str:
+def _copied(epochs: Sequence[EpochMetrics]) -> list[tuple[int, float]]:
+    """Of the epochs in which it was looked for: the share of new sounds that hold long stretches of the recordings."""
+    found = [(each.epoch, each.copied) for each in epochs if isinstance(each, ev.PriorEpochMetrics)]
+    return [(epoch, copied) for epoch, copied in found if copied is not None]
+
+
+def _copy_chart(epochs: Sequence[EpochMetrics]) -> str:
+    """Its curve, from two points on."""
+    points = [(epoch, 100.0 * copied) for epoch, copied in _copied(epochs)]
+    if len(points) < 2:
+        return ""
+    return line_chart(Curve("New sounds that hold long stretches of the recordings, %", points))
+
+
+def _numbers(job: Job, last: EpochMetrics, copied: float | None) -> str:
     step = job.step
     rate = step.learning_rate if isinstance(step, ev.StepMetrics) else math.nan
     shared = [("best epoch", f"{last.best_epoch or '–'}"), ("learning rate", f"{rate:.2g}")]
@@ -159,6 +175,8 @@ def _numbers(job: Job, last: EpochMetrics) -> str:
             ("perplexity, known sounds", f"{last.train_perplexity:.2f}"),
             ("tokens per second", f"{last.tokens_per_second:,.0f}"),
         ]
+        if copied is not None:
+            own.insert(2, ("new sounds with long stretches of recordings", f"{copied:.0%}"))
     elif isinstance(last, ev.SynthesiserEpochMetrics):
         own = [
             ("held-out distance", f"{last.val_mrstft:.3f}"),

@@ -6,13 +6,13 @@ from typing import Any
 from distill.events import GenerationCompleteEvent, Progress, SoundWritten
 from distill.library.history import Generation, find_generation
 from distill.places import kept_dir
-from distill.settings.generation import GenerationSettings
+from distill.settings.generation import OF_FILES, GenerationSettings
 from distill.settings.knobs import knobs_of
 from distill.studio.jobs import Job
 from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
 from distill.ui.page_state import GenerationBegun, PageState
 
-ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats")
+ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats", *OF_FILES)
 """Numbers that say nothing where they were left as they are."""
 NOTHING_YET = "Nothing generated yet."
 

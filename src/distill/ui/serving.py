@@ -15,9 +15,11 @@ from fastapi.responses import FileResponse, Response
 
 from distill.audio.formats import Kind
 from distill.audio.reading import Samples, UnusableSound, as_channels, kind_of, read_planes
+from distill.audio.tagging import put_tags, read_tags
+from distill.audio.tags import SoundTags
+from distill.audio.thumbnails import sound_picture
 from distill.errors import DistillError
 from distill.settings.geometry import SAMPLE_RATE
-from distill.ui.thumbnails import sound_picture
 
 PLAYED_BY_BROWSERS = {"WAV": "audio/wav", "MP3": "audio/mpeg", "FLAC": "audio/flac", "OGG": "audio/ogg"}
 """By what the file is, whatever it is called; the rest is served as WAV."""
@@ -108,19 +110,22 @@ def _kind(path: Path) -> Kind:
 
 def _as_sound(path: Path, container: str) -> bytes:
     samples: Samples | None = None
-    comment = ""
+    subtype = "PCM_24"
     if _kind(path).by_libsndfile:  # which keeps the channels
         with suppress(soundfile.LibsndfileError, OSError), soundfile.SoundFile(path) as file:
-            samples, rate, comment = file.read(dtype="float32", always_2d=True), file.samplerate, file.comment
+            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+            subtype = "PCM_16" if file.subtype == "PCM_16" else subtype
     if samples is None:
         try:
             planes, _ = read_planes(path)
         except DistillError as error:
             raise HTTPException(422, str(error)) from error
         samples, rate = as_channels(planes).T, SAMPLE_RATE
+    tags: SoundTags | None = None
+    with suppress(DistillError):  # a recording has none
+        tags = read_tags(path)
     buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], "PCM_24", format=container) as file:
-        if comment:  # what a sound was made with goes with it
-            file.comment = comment
+    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], subtype, format=container) as file:
         file.write(samples)
+    put_tags(buffer, container, tags, len(samples), rate)  # what a sound was made with goes with it
     return buffer.getvalue()

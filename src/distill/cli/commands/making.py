@@ -21,6 +21,12 @@ def make(
         str | None, typer.Option("--name", help="The model's name.", show_default="the folder's name")
     ] = None,
     count: Annotated[int, typer.Option("--count", help="How many sounds.")] = 16,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="The longest that a sound may be.", show_default="1")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of the sounds: the same seed, the same sounds.", show_default="drawn")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the sounds.", show_default="NAME-sounds")
     ] = None,
@@ -34,7 +40,7 @@ def make(
     if quick and thorough:
         raise DistillError("--quick and --thorough: choose one of them.")
     effort = "draft" if quick else "thorough" if thorough else "standard"
-    settings = generation_settings(count=count)
+    settings = generation_settings(count=count, seconds=seconds, seed=seed)
     stop = threading.Event()
     work = studio.make(folder, name, out, settings, effort, device, stop)  # type: ignore[arg-type]
     done = last(run(work, stop), MakingCompleteEvent)

@@ -1,6 +1,7 @@
 """`distill generate`, `reconstruct`, `evaluate`, `info` and `demo`."""
 
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +11,49 @@ from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
+from distill.cli.streaming import stream_sound
 from distill.errors import DistillError, Stopped
-from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.generation import OF_FILES, GenerationSettings, generation_settings
+
+USUAL_OUT = Path("generated")
 
 
 @settings_flags(GenerationSettings)
 def generate(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the sounds.")] = Path("generated"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the sounds.")] = USUAL_OUT,
     exact: Annotated[
         bool | None,
         typer.Option("--exact/--natural", help="In short for --ending exact and --ending natural.", show_default=False),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option("--pack", help="Make a pack: a new folder, by kind, with names, pictures and players; not --out."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="A line that stands in the pack.", show_default="nothing")
+    ] = None,
+    kit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kit",
+            metavar="[sfz|decentsampler]",
+            show_default=False,
+            help="Put a playable kit into the pack: every kind on a key, --count of each; may be given twice.",
+        ),
+    ] = None,
+    zipped: Annotated[bool, typer.Option("--zip", help="Write the pack as a .zip too, beside its folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a pack that is there.")] = False,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream",
+            metavar="[raw|wav]",
+            help="Write one sound to standard output while it is made, for a player: raw is 32-bit float little-endian "
+            "samples at 48 kHz, channels interleaved; wav has 24 bit and a header. Without --seconds it goes on until the "
+            "pipe is closed.",
+            show_default="files",
+        ),
     ] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -28,14 +61,29 @@ def generate(
 ) -> None:
     """Generate new sounds from a model, or go on from, replace, vary, bridge or follow given ones, or make loops."""
     from distill import studio
-    from distill.events import GenerationCompleteEvent
+    from distill.events import GenerationCompleteEvent, PackWritten
 
+    for flag, given in (("--licence", licence), ("--kit", kit), ("--zip", zipped), ("--overwrite", overwrite)):
+        if given and pack is None:
+            raise DistillError(f"{flag} is for packs: add --pack FOLDER.")
+    if pack is not None and out != USUAL_OUT:
+        raise DistillError(f"--out {out} and --pack {pack}: choose one of them.")
     short = None if exact is None else "exact" if exact else "natural"
     if short is not None and overrides.setdefault("ending", short) != short:
         raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
     settings = generation_settings(**overrides)
     stop = threading.Event()
-    done = last(run(studio.generate(model, out, settings, device, stop), stop), GenerationCompleteEvent)
+    if stream is not None:
+        if pack is not None:
+            raise DistillError("--stream and --pack: a pack is a folder. Leave one of them out.")
+        stream_sound(model, stream, settings, overrides, device, as_json, stop)
+        return
+    work = studio.generate(model, out, settings, device, stop)
+    if pack is not None:
+        wanted = studio.PackRequest(pack, licence or "", tuple(kit or ()), zipped, overwrite)  # type: ignore[arg-type]
+        work = studio.generate_pack(model, wanted, settings, device, stop)
+    events = run(work, stop)
+    done = last(events, GenerationCompleteEvent)
     if not done.sounds:
         raise Stopped("Stopped before a sound was written.")
     if as_json:
@@ -45,13 +93,16 @@ def generate(
             files=[
                 {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
                 | ({} if sound.score is None else {"score": sound.score})
+                | ({"unfinished": True} if sound.unfinished else {})
                 for sound in done.sounds
             ],
             sampling_seconds=done.sampling_seconds,
             synthesis_seconds=done.synthesis_seconds,
+            **({} if pack is None else {"pack": asdict(last(events, PackWritten))}),
         )
 
 
+@settings_flags(GenerationSettings, only=OF_FILES)
 def reconstruct(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Sounds to send through the codec.", show_default=False)],
@@ -62,13 +113,14 @@ def reconstruct(
     synthesiser: Synthesiser = "auto",
     device: Device = "auto",
     as_json: Json = False,
+    overrides: Overrides = {},  # noqa: B006 - replaced by flags
 ) -> None:
     """Write what the codec makes of sounds, to hear its quality on its own."""
     from distill import studio
     from distill.events import ReconstructionCompleteEvent
 
     stop = threading.Event()
-    work = studio.reconstruct(model, files, out, device, synthesiser, stop, mono)
+    work = studio.reconstruct(model, files, out, device, synthesiser, stop, mono, generation_settings(**overrides))
     done = last(run(work, stop), ReconstructionCompleteEvent)
     if as_json:
         emit(

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import distill
 from distill.audio.griffin_lim import GriffinLim
 from distill.audio.pictures import Panel, spectrogram_sheet
 from distill.audio.reading import Samples, as_channels
 from distill.audio.returning import returned
+from distill.audio.tags import SoundTags, SourceFile
 from distill.audio.writing import write_audio
 from distill.corpus.sounds import Corpus
 from distill.errors import DistillError
@@ -64,8 +66,10 @@ class CodecPreviews:
         name = "original" if epoch == 0 else f"epoch-{epoch:04d}"
         audio, picture = self.folder / f"{name}.wav", self.folder / f"{name}.png"
         title = f"{self.file.name}, " + ("original" if epoch == 0 else f"epoch {epoch}")
+        made_from = (SourceFile(name=self.file.name),)
+        tags = SoundTags(version=distill.__version__, verb="preview", request={"epoch": epoch}, sources=made_from)
         try:
-            write_audio(audio, channels.T)
+            write_audio(audio, channels.T, tags=tags)
             spectrogram_sheet([[Panel(title, audio)]], picture)
         except DistillError as error:  # a cache that is full costs no training
             first, self._said = not self._said, True

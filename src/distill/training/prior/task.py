@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from distill.training.prior.asking import asked
 from distill.training.prior.baselines import Baselines
 from distill.training.prior.codes import CodeSequences, CodeView
 from distill.training.prior.judged import judged_by
-from distill.training.prior.memorization import check_memorization
+from distill.training.prior.memorization import judge_memorization
 from distill.training.prior.validation import (
     LN2,
     compute_perplexity,
+    gap_interval,
     is_overfitting,
     overfitting_gap,
     validate_prior_epoch,
@@ -34,6 +36,22 @@ from distill.training.stage import LossCurve
 
 COMPARED_FILES = 32
 """Training files whose loss is measured in eval mode beside the held-out files'."""
+
+
+LISTENED = 8
+"""How often in a training a few new sounds are compared with the recordings."""
+AS_GOOD = 1.02
+"""An epoch predicts as well as the best one up to this ratio of perplexities."""
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The epoch whose sounds hold the least of the recordings, among those that predict as well as the best one."""
+
+    epoch: int
+    score: float
+    copied: float
+    state: dict[str, Tensor]  # the prior's weights, on the CPU
 
 
 class PriorObjective(nn.Module):
@@ -59,7 +77,12 @@ class PriorTask:
         codebooks: Tensor,
         settings: PriorSettings,
         on_best: Callable[[Best], Sequence[Event] | None],
+        copied: Callable[[CodePrior], float] | None = None,
     ) -> None:
+        """
+        Args:
+            copied: which share of new sounds holds too much of the recordings; asked every few epochs.
+        """
         self.settings = settings
         self.on_best = on_best
         self.sequences = sequences
@@ -78,14 +101,19 @@ class PriorTask:
         self.known = judged_by(sequences.train_codes[:COMPARED_FILES], settings.bands)
         self.baselines = Baselines.of(sequences.train_codes, self.judged, settings.codebook_size, settings.bands)
         self.history = LossCurve()
+        self.copied = copied
+        self.newest: Newest | None = None
+        self.last_copied: float | None = None
+        self._epoch = 0
 
     def optimizers(self) -> list[Optimizer]:
         """AdamW; weight decay on matrices and code tables."""
         groups = self.prior.parameter_groups(self.settings.weight_decay)
         return [AdamW(groups, self.settings.learning_rate, betas=(0.9, 0.99))]
 
-    def before_epoch(self, epoch: int, device: torch.device) -> None:
-        """Nothing to prepare."""
+    def before_epoch(self, epoch: int, device: torch.device) -> None:  # noqa: ARG002 - as `Task` has it
+        """Which epoch is next."""
+        self._epoch = epoch
 
     def batches(self, epoch: int) -> Iterator[CodeBatch]:
         """Every file once, in one of its views: the window at its beginning, and the others at new offsets. Of a long
@@ -111,7 +139,16 @@ class PriorTask:
         """Loss on the held-out files, and beside it the loss on training files, both in eval mode."""
         found = validate_prior_epoch(self.prior, self.judged, device)
         known = validate_prior_epoch(self.prior, self.known, device)
-        return Validation(found.loss, {"per_level": list(found.per_level), "known_loss": known.loss})
+        details: dict[str, Any] = {
+            "per_level": list(found.per_level),
+            "known_loss": known.loss,
+            "gap_interval": list(gap_interval(found.by_file, known.by_file)),
+            "copied": None,
+        }
+        turn = max(1, self.epochs // LISTENED)
+        if self.copied is not None and self._epoch % turn == 0:
+            details["copied"] = self.last_copied = self.copied(self.prior)
+        return Validation(found.loss, details)
 
     def step_event(self, progressed: Progressed) -> Event:
         """One step."""
@@ -132,7 +169,11 @@ class PriorTask:
         known = validation.details["known_loss"]
         self.history.append(LossPoint(epoch=progressed.epoch, train_loss=known, val=validation.score))
         perplexity = compute_perplexity(validation.score)
-        flag, message = check_memorization(perplexity, self.settings.codebook_size, self.file_count)
+        copied = validation.details["copied"]
+        if copied is not None and best is not None:
+            self._keep_if_newer(progressed.epoch, validation.score, copied, best)
+        interval = tuple(validation.details["gap_interval"])
+        flag, message = judge_memorization(interval, copied, perplexity, self.settings.codebook_size, self.file_count)
         metrics = PriorEpochMetrics(
             epoch=progressed.epoch,
             epochs=progressed.epochs,
@@ -151,6 +192,8 @@ class PriorTask:
             tokens_per_second=progressed.items_per_second,
             seconds_left=progressed.seconds_left,
             overfitting_gap=overfitting_gap(validation),
+            overfitting_gap_interval=interval,
+            copied=copied,
             overfitting=is_overfitting(validation, best.validation if best else validation),
             memorization_flag=flag,
             memorization_message=message,
@@ -163,11 +206,24 @@ class PriorTask:
 
     def progress(self) -> dict[str, Any]:
         """The curve so far."""
-        return {"history": self.history.plain()}
+        newest = None if self.newest is None else vars(self.newest)
+        return {"history": self.history.plain(), "newest": newest, "last_copied": self.last_copied}
 
     def restore_progress(self, progress: dict[str, Any]) -> None:
         """The inverse of `progress`."""
         self.history.restore(progress["history"])
+        self.last_copied, newest = progress["last_copied"], progress["newest"]
+        self.newest = None if newest is None else Newest(**newest)
+
+    def _keep_if_newer(self, epoch: int, score: float, copied: float, best: Best) -> None:
+        """Keep an epoch whose sounds hold less of the recordings than those of all others that predict as well."""
+        limit = best.validation.score + math.log(AS_GOOD)
+        before = self.newest if self.newest is not None and self.newest.score <= limit else None
+        if score <= limit and (before is None or (copied, score) < (before.copied, before.score)):
+            state = {name: tensor.detach().cpu().clone() for name, tensor in self.prior.state_dict().items()}
+            self.newest = Newest(epoch, score, copied, state)
+        else:
+            self.newest = before
 
     def _columns(self, codes: Tensor) -> int:
         return len(codes) // self.settings.bands

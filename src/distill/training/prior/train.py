@@ -12,14 +12,15 @@ from torch import Tensor
 
 from distill.corpus.manifest import CorpusManifest
 from distill.events import Event, PriorStepMetrics, PriorTrainingCompleteEvent, TrainingStarted, Warned
-from distill.modelfile.card import ModelCard, PriorMetadata, RacedPrior
+from distill.modelfile.card import KeptEpoch, ModelCard, PriorMetadata, RacedPrior
+from distill.models.prior import CodePrior
 from distill.settings.auto import Resolved
 from distill.settings.prior import PriorSettings, PriorSize
 from distill.training.prior.beside import learned_scales, with_wishes
 from distill.training.prior.codes import CodeSequences, pack_codes
-from distill.training.prior.memorization import check_memorization
+from distill.training.prior.memorization import judge_memorization
 from distill.training.prior.race import Raced, race_sizes
-from distill.training.prior.task import PriorTask
+from distill.training.prior.task import AS_GOOD, Newest, PriorTask
 from distill.training.prior.validation import LN2, compute_perplexity, overfitting_gap
 from distill.training.run import Best
 from distill.training.stage import BestEpochs, ModelInTraining, Stage, Trained, train_stage
@@ -28,7 +29,9 @@ from distill.training.unfinished import UnfinishedRun
 PRIOR_STAGE = "prior"
 
 
-SAID_BEFORE = {"training_date", "corpus_digest", "hidden_size", "num_layers", "num_heads", "parameters", "race"}
+SAID_BEFORE = {
+    "training_date", "corpus_digest", "hidden_size", "num_layers", "num_heads", "parameters", "race", "newest", "in_force",
+}  # fmt: skip
 """Parts of the metadata that earlier events and the model's file say, not the last event."""
 IN_RACE = "in race"
 """In the state of an unfinished run: it was put down before a size was chosen, so that the race is run again."""
@@ -47,6 +50,7 @@ def train_prior(
     beside: Mapping[str, Any] = {},
     sizes: Sequence[PriorSize] = (),
     at_the_end: bool = False,
+    copied: Callable[[CodePrior], float] | None = None,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec in a file and save it in the same file, the best epoch as it happens.
 
@@ -61,6 +65,7 @@ def train_prior(
         beside: further keys of the file, learned from the same codes (`training.prior.beside`).
         sizes: sizes that race, if the corpus is to choose one (`training.prior.race`).
         at_the_end: write the file once, when the training is over or stopped; till then nothing is put down anywhere.
+        copied: which share of the new sounds of a prior holds too much of the recordings; asked every few epochs.
 
     Raises:
         DistillError: the run that is resumed is not one of this training, the training was stopped before its first
@@ -78,12 +83,14 @@ def train_prior(
     lowest = math.inf
 
     def sections(task: PriorTask, trained: Trained) -> dict[str, Any]:
+        newest = _newest(trained, task)
         return {
             "has_prior": True,
             "prior_state_dict": trained.weights("prior"),
             "prior_config": task.settings.architecture(),
             "prior_training_config": task.settings,
             "prior_metadata": describe_prior(trained, task, manifest, raced, before),
+            "newest_prior_state_dict": {} if newest is None else newest.state,
             "has_codes": embed_codes,
             "codes": codes,
             **scales,
@@ -101,7 +108,7 @@ def train_prior(
             lowest = best.validation.score
             return kept.keep(task.history, best)
 
-        task = PriorTask(sequences, codebooks, settings, keep)
+        task = PriorTask(sequences, codebooks, settings, keep, copied)
         return task
 
     if sizes and (resumed is None or IN_RACE in resumed.state):
@@ -116,6 +123,7 @@ def train_prior(
     yield PriorTrainingCompleteEvent(
         model=str(model.path),
         stopped_early=trained.stopped_early,
+        newest_epoch=None if found.newest is None else found.newest.epoch,
         **found.model_dump(exclude=SAID_BEFORE),
     )
 
@@ -131,7 +139,7 @@ def _race_first(
     checkpoints = stage.checkpoints()
     checkpoints.load()  # whether it is of this training: what is to be resumed is the race itself
     if fabric.is_global_zero:
-        yield from checkpoints.save(lambda: {IN_RACE: True})
+        yield from checkpoints.save({IN_RACE: True})
     raced = yield from race_sizes(sizes, stage.resolved.settings, new_task, fabric, stop)
     winning = replace(stage, resolved=Resolved(raced.settings, stage.resolved.origin))
     return replace(winning, resumed=UnfinishedRun(**winning.checkpoints().about, state=raced.state)), raced
@@ -160,6 +168,13 @@ def _after_race(training: Generator[Event, None, Trained], raced: Raced) -> Gene
             yield from raced.said
 
 
+def _newest(trained: Trained, task: PriorTask) -> Newest | None:
+    """The epoch that is kept beside the best one; None where that is the newest itself."""
+    newest = task.newest
+    as_good = newest is not None and newest.score <= trained.best.validation.score + math.log(AS_GOOD)
+    return newest if as_good and newest is not None and newest.epoch != trained.best.epoch else None
+
+
 def describe_prior(
     trained: Trained,
     task: PriorTask,
@@ -177,7 +192,10 @@ def describe_prior(
         race = tuple(RacedPrior(**asdict(size)) for size in raced.last.sizes)
     best, settings = trained.best.validation, task.settings
     perplexity = compute_perplexity(best.score)
-    flag, message = check_memorization(perplexity, settings.codebook_size, len(manifest.files))
+    interval, newest = tuple(best.details["gap_interval"]), _newest(trained, task)
+    flag, message = judge_memorization(
+        interval, task.last_copied, perplexity, settings.codebook_size, len(manifest.files)
+    )
     return PriorMetadata(
         epochs_trained=trained.epochs,
         hidden_size=settings.hidden_size,
@@ -191,6 +209,11 @@ def describe_prior(
         unigram_bits_per_code=task.baselines.unigram,
         ngram_bits_per_code=task.baselines.ngram,
         overfitting_gap=overfitting_gap(best),
+        overfitting_gap_interval=interval,
+        copied=task.last_copied,
+        newest=None
+        if newest is None
+        else KeptEpoch(epoch=newest.epoch, perplexity=compute_perplexity(newest.score), copied=newest.copied),
         tokens_per_second=trained.items_per_second,
         seconds=trained.seconds + (0.0 if raced is None else raced.seconds),
         memorization_flag=flag,

@@ -1,0 +1,70 @@
+"""Codes column by column: those of the whole canvas, to the letter."""
+
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from distill.instrument.sampling import sample_pieces
+from distill.instrument.unending import Course, columns_drawn
+from distill.instrument.wishes import Wishes
+from distill.modelfile.opened import LoadedVQModel
+from distill.models.canvas import open_canvas
+from distill.models.filling import fill
+from distill.models.prior import CodePrior
+from distill.models.sampling import clip_generator
+from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
+from distill.settings.prior import PriorConfig
+from tiny import exhausted
+
+SMALL = PriorConfig(
+    hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2,
+    both_sides=True, traits=True, kinds=2,
+)  # fmt: skip
+SETTINGS = GenerationSettings(seconds=40 * COLUMN_SECONDS, ending="exact", top_p=0.95, strength=1.0)
+LOADED = cast(LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig())))
+
+
+def prior_that_ends(bias: float) -> CodePrior:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CodePrior(SMALL, torch.randn(2, 11, 5)).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    with torch.no_grad():
+        for parameter in model.heads[0].parameters():
+            parameter.mul_(0.3)
+        cast(Any, model.heads[0]).free.bias[model.eos] = bias
+    return model
+
+
+@pytest.mark.parametrize("bias", [-20.0, 2.0])
+def test_they_are_those_of_the_whole(bias: float) -> None:
+    """Guards against windows that begin or slide elsewhere, and against another random number at their borders; with sounds
+    that go on over many windows, and with sounds that end all the time."""
+    prior = prior_that_ends(bias)
+    *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, SETTINGS)
+    columns = columns_drawn(prior, clip_generator(3), SETTINGS, Wishes(), Course(again=True))
+    assert torch.equal(torch.cat(list(islice(columns, 40))), whole.codes)
+
+
+def test_a_sound_that_ends_by_itself_is_over() -> None:
+    """Guards against a stream that never ends although its sound has, and against one more column after the end."""
+    prior = prior_that_ends(2.0)
+    natural = SETTINGS.model_copy(update={"ending": "natural"})
+    *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, natural)
+    assert whole.ended
+    columns = columns_drawn(prior, clip_generator(3), natural, Wishes(), Course(again=False))
+    assert torch.equal(torch.cat(list(columns)), whole.codes)
+
+
+def test_an_end_that_is_known_is_told_from_afar() -> None:
+    """Guards against a prior that is told of the end of each window, or of none, and against wishes that get lost."""
+    prior, wishes = prior_that_ends(0.0), Wishes(torch.tensor([-3.0, 8.0, torch.nan, 1.0]), 2)
+    canvas = wishes.of(open_canvas(29, 4, 2, "known"), 1.0)
+    (whole,) = exhausted(fill(prior, [canvas], [clip_generator(3)], SETTINGS))
+    columns = columns_drawn(prior, clip_generator(3), SETTINGS, wishes, Course(again=False, columns=29))
+    assert torch.equal(torch.cat(list(columns)), whole.codes)

@@ -25,6 +25,8 @@ COMPUTING = {
     "train-synth",
     "generate",
     "again",
+    "attribute",
+    "forget",
     "reconstruct",
     "evaluate",
     "novelty",

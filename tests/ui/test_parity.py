@@ -31,6 +31,7 @@ OFFERED: dict[str, dict[str, str]] = {
                     "--allow-changed": "synthesiser-allow_changed", "--overwrite": "synthesiser-replace",
                     "--resume": "synthesiser-resume", "--device": "synthesiser-device"},
     "generate": {"model": "generate-model", "--count": "generate-count", "--seconds": "generate-seconds",
+                 "--pick": "generate-pick", "--of": "generate-of",
                  "--seed": "generate-seed", "--temperature": "generate-temperature",
                  "--temperatures": "generate-temperatures", "--top-k": "generate-top-k",
                  "--top-p": "generate-top-p", "--min-p": "generate-min-p",

@@ -81,6 +81,8 @@ class Screen:
                 self.say(f"Novelty: {event.verdict}. {event.sentence}", "bold yellow" if event.is_warning else None)
             case ev.TimeEstimated():
                 self.say(f"About {max(1, round(event.seconds / 60))} minutes on this machine, all in.")
+            case ev.SoundsPicked():
+                self.say(event.sentence, "yellow" if event.is_short else None)
             case ev.Warned():
                 self.say(f"Note: {event.message}", "yellow")
             case ev.Saved():

@@ -12,9 +12,6 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.asked import Asked
-from distill.instrument.choosing import Sampled
-from distill.instrument.rendering import to_samples
-from distill.instrument.sampling import sample_pieces
 from distill.instrument.verbs import Drawn, draw
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
@@ -35,6 +32,48 @@ class MadeSound(NamedTuple):
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
 
 
+class DrawnSound(NamedTuple):
+    """The codes of one sound."""
+
+    seed: int
+    drawn: Drawn
+    seconds: float  # what they took, their share of the batch's
+
+
+def drawn_sounds(
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+    stop: threading.Event | None = None,
+    asked: Asked | None = None,
+) -> Iterator[Progress | DrawnSound]:
+    """The codes of sounds, batch by batch, with what is under way between them; ways to replace a part come the likeliest
+    first. Arguments and errors as of `made_sounds`."""
+    if loaded.prior is None:
+        raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
+    ranked = asked is not None and asked.verb == "replace"
+    drawn: list[tuple[int, Drawn]] = []
+    begun, spent = time.monotonic(), 0.0
+    for first in range(0, settings.count, BATCH):
+        batch = settings.seeds()[first : first + BATCH]
+        drawing = draw(loaded, asked, [clip_generator(seed) for seed in batch], settings, synthesise)
+        while True:
+            try:
+                done, total = next(drawing)
+            except StopIteration as end:
+                drawn += zip(batch, end.value, strict=True)
+                break
+            if stop is not None and stop.is_set():
+                return
+            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
+        spent = time.monotonic() - begun
+        if ranked and len(drawn) < settings.count:
+            continue
+        for seed, each in sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if ranked else drawn:
+            yield DrawnSound(seed, each if ranked else each._replace(score=None), spent / len(drawn))
+        drawn, begun = [], time.monotonic()
+
+
 def made_sounds(
     loaded: LoadedVQModel,
     settings: GenerationSettings,
@@ -52,60 +91,12 @@ def made_sounds(
     Raises:
         DistillError: the model has no prior, or cannot do what is asked.
     """
-    if loaded.prior is None:
-        raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
-    if asked is not None:
-        yield from _asked_sounds(loaded, settings, synthesise, stop, asked)
-        return
-    seeds = settings.seeds()
-    for first in range(0, settings.count, BATCH):
-        batch = seeds[first : first + BATCH]
-        generators = [clip_generator(seed) for seed in batch]
-        begun = time.monotonic()
-        sampled: list[Sampled] = []
-        for done, total, sampled in sample_pieces(loaded.prior, generators, loaded, settings, synthesise):  # noqa: B007
-            if stop is not None and stop.is_set():
-                return
-            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
-        sampling_seconds = (time.monotonic() - begun) / len(batch)
-        for seed, generator, sequence in zip(batch, generators, sampled, strict=True):
-            if stop is not None and stop.is_set():
-                return
-            begun = time.monotonic()
-            samples = to_samples(loaded, sequence, synthesise, generator, settings)
-            yield MadeSound(seed, samples, sampling_seconds, time.monotonic() - begun)
-
-
-def _asked_sounds(
-    loaded: LoadedVQModel,
-    settings: GenerationSettings,
-    synthesise: Synthesiser,
-    stop: threading.Event | None,
-    asked: Asked,
-) -> Iterator[Progress | MadeSound]:
-    """The same of a verb; ways to replace a part come the likeliest first."""
-    drawn: list[tuple[int, Drawn]] = []
-    begun, spent = time.monotonic(), 0.0
-    for first in range(0, settings.count, BATCH):
-        batch = settings.seeds()[first : first + BATCH]
-        drawing = draw(loaded, asked, [clip_generator(seed) for seed in batch], settings, synthesise)
-        while True:
-            try:
-                done, total = next(drawing)
-            except StopIteration as end:
-                drawn += zip(batch, end.value, strict=True)
-                break
-            if stop is not None and stop.is_set():
-                return
-            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
-        spent = time.monotonic() - begun
-        if asked.verb == "replace" and len(drawn) < settings.count:
+    for each in drawn_sounds(loaded, settings, synthesise, stop, asked):
+        if isinstance(each, Progress):
+            yield each
             continue
-        for seed, each in sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if asked.verb == "replace" else drawn:
-            if stop is not None and stop.is_set():
-                return
-            begun = time.monotonic()
-            samples = each.render()
-            score = each.score if asked.verb == "replace" else None
-            yield MadeSound(seed, samples, spent / len(drawn), time.monotonic() - begun, score)
-        drawn, begun = [], time.monotonic()
+        if stop is not None and stop.is_set():
+            return
+        begun = time.monotonic()
+        samples = each.drawn.render()
+        yield MadeSound(each.seed, samples, each.seconds, time.monotonic() - begun, each.drawn.score)

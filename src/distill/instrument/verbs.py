@@ -1,4 +1,4 @@
-"""What each verb makes: its canvases filled, then its sounds."""
+"""What new sounds and each verb are made of: canvases filled, then sounds of them."""
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
 from distill.instrument.asked import Asked
@@ -16,6 +17,7 @@ from distill.instrument.gaps import fill_gap, gap_of, render_gap
 from distill.instrument.looping import fill_loops, render_loop
 from distill.instrument.recordings import encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
+from distill.instrument.sampling import sample_pieces
 from distill.instrument.varying import render_variation, source_of
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
@@ -29,7 +31,14 @@ class Drawn(NamedTuple):
     """Codes that were drawn for one generator."""
 
     render: Callable[[], Samples]
-    """Makes the sound [channels, N]; what is random in it comes from the generator that the codes came from."""
+    """Makes the sound [channels, N]; what is random in it comes from `generator`."""
+    generator: torch.Generator
+    """That the codes came from."""
+    codes: Tensor  # [S, Q]
+    log_likelihood: Tensor | None = None
+    """[S, Q], nats, what the prior made of each code that was drawn; None: it was not kept."""
+    ended: bool = True
+    """Whether it ends by itself, or where it was asked to."""
     score: float | None = None
     """Of ways to fill a gap: how likely it is; the likeliest is the best."""
 
@@ -39,16 +48,18 @@ Drawing = Generator[tuple[int, int], None, list[Drawn]]
 
 def draw(
     loaded: LoadedVQModel,
-    asked: Asked,
+    asked: Asked | None,
     generators: Sequence[torch.Generator],
     settings: GenerationSettings,
     synthesise: Synthesiser,
 ) -> Drawing:
-    """Draw the codes of a verb's sounds, one for each generator; yields (columns done, of).
+    """Draw the codes of new sounds, or of a verb's, one for each generator; yields (columns done, of).
 
     Raises:
         DistillError: this model cannot do it.
     """
+    if asked is None:
+        return _new(loaded, generators, settings, synthesise)
     asked.checked(loaded, settings)
     if asked.verb == "vary":
         return _variations(loaded, asked, generators, settings, synthesise)
@@ -57,6 +68,29 @@ def draw(
     if asked.verb == "loop":
         return _loops(loaded, generators, settings, synthesise)
     return _gaps(loaded, asked, generators, settings, synthesise)
+
+
+def _new(
+    loaded: LoadedVQModel,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    sampled: list[Sampled] = []
+    for done, total, found in sample_pieces(loaded.prior, generators, loaded, settings, synthesise):
+        yield done, total
+        sampled = found
+    return [
+        Drawn(
+            partial(to_samples, loaded, each, synthesise, own, settings),
+            own,
+            each.codes,
+            each.log_likelihood,
+            each.ended,
+        )
+        for each, own in zip(sampled, generators, strict=True)
+    ]
 
 
 def _gaps(
@@ -70,7 +104,7 @@ def _gaps(
     gap = gap_of(loaded, asked, settings)
     ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings))
     return [
-        Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), way.score)
+        Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), own, way.codes, score=way.score)
         for way, own in zip(ways, generators, strict=True)
     ]
 
@@ -87,7 +121,7 @@ def _variations(
     canvases = [variation_canvas(source.codes, settings.amount, levels, BANDS, own) for own in generators]
     found = yield from filled(loaded.prior, canvases, generators, settings, wishes_of(loaded, settings))
     return [
-        Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings))
+        Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings), own, each.codes)
         for canvas, each, own in zip(canvases, found, generators, strict=True)
     ]
 
@@ -109,7 +143,12 @@ def _alike(
     )
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
     return [
-        Drawn(partial(to_samples, loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long))
+        Drawn(
+            partial(to_samples, loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long),
+            own,
+            each.codes,
+            each.log_likelihood,
+        )
         for each, own in zip(found, generators, strict=True)
     ]
 
@@ -124,6 +163,6 @@ def _loops(
     wishes = wishes_of(loaded, settings)
     found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
     return [
-        Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db))
+        Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db), own, codes)
         for codes, own in zip(found, generators, strict=True)
     ]

@@ -20,6 +20,8 @@ AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
 Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
 FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
 """The settings that name recordings to start from."""
+OF_PICKING = ("pick", "of")
+"""The settings that choose among sounds: of one sound alone they say nothing."""
 LONGEST_SECONDS = 600.0
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
@@ -38,6 +40,11 @@ class GenerationSettings(Frozen):
         None, "The same number makes the same sounds; the next sound has the next number.",
         unset="a new one", ge=0, le=LARGEST_SEED,
     )  # fmt: skip
+    pick: int | None = knob(
+        None, "Make many sounds (--of) and write so many that are worth hearing: none that is faulty, a copy or odd, and those "
+        "that differ most.", unset="all that are made", ge=1, le=1000,
+    )  # fmt: skip
+    of: int = knob(100, "For --pick, in place of --count: how many sounds are made to choose from.", ge=1, le=1000)
     temperature: float = knob(
         1.0, "Above 1 more surprising, below 1 safer; 0: always the likeliest code.", ge=0.0, le=10.0
     )
@@ -144,10 +151,25 @@ class GenerationSettings(Frozen):
 
     @model_validator(mode="after")
     def _every_sound_has_a_seed(self) -> Self:
-        if self.seed is not None and self.seed + self.count - 1 > LARGEST_SEED:
+        flag, count = ("--count", self.count) if self.pick is None else ("--of", self.of)
+        if self.seed is not None and self.seed + count - 1 > LARGEST_SEED:
             raise ValueError(
-                f"--seed {self.seed} and --count {self.count}: the last sound's seed would be over {LARGEST_SEED}; "
-                f"choose a seed of at most {LARGEST_SEED - self.count + 1}"
+                f"--seed {self.seed} and {flag} {count}: the last sound's seed would be over {LARGEST_SEED}; "
+                f"choose a seed of at most {LARGEST_SEED - count + 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _more_than_are_picked(self) -> Self:
+        if self.pick is None:
+            return self
+        if self.pick > self.of:
+            raise ValueError(
+                f"--pick {self.pick} and --of {self.of}: make as many as are picked, --of {self.pick} or more"
+            )
+        if self.replace is not None:
+            raise ValueError(
+                "--pick and --replace: choose one of them; --replace makes --candidates, the likeliest first"
             )
         return self
 
@@ -190,9 +212,9 @@ class GenerationSettings(Frozen):
         return self.seconds if self.bpm is None else self.bars * self.beats * 60.0 / self.bpm
 
     def seeded(self) -> "GenerationSettings":
-        """The same with a seed, a new one where there was none, and with as many sounds as are made."""
+        """The same with a seed, a new one where there was none, and with as many sounds as are made (not: picked)."""
         seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
-        count = self.count if self.replace is None else self.candidates
+        count = self.of if self.pick is not None else self.count if self.replace is None else self.candidates
         return self.model_copy(update={"seed": seed, "count": count})
 
     def seeds(self) -> list[int]:
@@ -211,7 +233,7 @@ class GenerationSettings(Frozen):
     def comment(self, model: str, seed: int) -> str:
         """What stands in the file of one sound: what made it, and the settings that make it again, as JSON."""
         one_way = {} if self.replace is None else {"candidates": 1}
-        alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})
+        alone = self.model_copy(update={"seed": seed, "count": 1, "pick": None, **one_way})
         return f"model {model}, seed {seed}, settings {alone.model_dump_json()}"
 
 

@@ -11,6 +11,7 @@
     samples, rate = model.generate(count=8, seconds=1, seed=7)   # float32 [8, channels, samples], 48000
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
     longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
+    best, rate, why = model.pick(12, of=100)                     # a batch worth hearing, and what was left out of it
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
@@ -39,10 +40,10 @@ from distill.audio.returning import returned
 from distill.compute.device import choose_device
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
-from distill.events import Event, Progress
+from distill.events import Event, SoundsPicked
 from distill.instrument.asked import Asked, asked_of, span_in
 from distill.instrument.choosing import Sampled
-from distill.instrument.making import made_sounds
+from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.recordings import Recording, encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
 from distill.instrument.synthesisers import choose_synthesiser
@@ -60,6 +61,7 @@ from distill.studio.evaluating import evaluate
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
+from distill.studio.picking import picked_sounds
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.retraining import train_again
@@ -76,6 +78,16 @@ class Sounds(NamedTuple):
     """[count, channels, samples], shorter sounds filled up with silence; of one sound [channels, samples]."""
     rate: int
     """Samples in a second: 48,000."""
+
+
+class PickedSounds(NamedTuple):
+    """Sounds that are worth hearing, of many."""
+
+    samples: npt.NDArray[np.float32]
+    """[count, channels, samples]: the most typical first, then always what differs most from those before it."""
+    rate: int
+    picked: SoundsPicked
+    """Their seeds, and for each sound that was left out its seed and why; `sentence` says it in words."""
 
 
 class Model:
@@ -122,6 +134,24 @@ class Model:
         """
         chosen = generation_settings(count=count, seconds=seconds, seed=seed, **settings)
         return self._made(chosen, asked_of(chosen))
+
+    def pick(
+        self, count: int = 12, of: int = 100, seconds: float = 1.0, seed: int | None = None, **settings: Any
+    ) -> PickedSounds:
+        """A batch worth hearing: of many new sounds those that are no copies, not faulty, not odd, and unlike each other.
+
+        Args:
+            count: how many; there are fewer where fewer are good, which `picked` says.
+            of: how many are made to choose from: sound number i of them has the seed `seed` + i.
+            settings: as of `generate`.
+
+        Raises:
+            DistillError: none is good, the model has no prior yet, or a setting cannot be.
+        """
+        chosen = generation_settings(pick=count, of=of, seconds=seconds, seed=seed, **settings)
+        sounds, picked = self._sounds(chosen, asked_of(chosen))
+        assert picked is not None
+        return PickedSounds(*sounds, picked)
 
     def continue_(
         self, samples: Samples, rate: int, seconds: float = 1.0, *, count: int = 1, seed: int | None = None,
@@ -304,13 +334,18 @@ class Model:
         return torch.from_numpy(given.astype(np.int64))
 
     def _made(self, settings: GenerationSettings, asked: Asked | None) -> Sounds:
+        return self._sounds(settings, asked)[0]
+
+    def _sounds(self, settings: GenerationSettings, asked: Asked | None) -> tuple[Sounds, SoundsPicked | None]:
+        """Sounds, and of many what was left out."""
         chosen = settings.seeded()
-        making = made_sounds(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked)
-        made = [each.samples for each in making if not isinstance(each, Progress)]
+        making = made_sounds if chosen.pick is None else picked_sounds
+        events = list(making(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked))
+        made = [each.samples for each in events if isinstance(each, MadeSound)]
         longest = max(each.shape[1] for each in made)
-        return Sounds(
-            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), SAMPLE_RATE
-        )
+        stacked = np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made])
+        picked = next((each for each in events if isinstance(each, SoundsPicked)), None)
+        return Sounds(stacked, SAMPLE_RATE), picked
 
     def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:
         """A sound through the codec and back.

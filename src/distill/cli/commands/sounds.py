@@ -49,6 +49,7 @@ def generate(
             ],
             sampling_seconds=done.sampling_seconds,
             synthesis_seconds=done.synthesis_seconds,
+            **({} if done.picked is None else {"picked": done.picked.to_dict()}),
         )
 
 

@@ -37,17 +37,22 @@ def mel_statistics(mel: Tensor) -> Statistics:
     decibels = mel.detach().float().cpu()
     if not decibels.numel():
         decibels = torch.zeros(1, mel.shape[1])
-    floored = (decibels - decibels.max()).clamp_min(-RANGE_DB)
-    level = 10.0 * (10.0 ** (floored / 10.0)).mean(1).log10()
+    heard = floored(decibels)
+    level = 10.0 * (10.0 ** (heard / 10.0)).mean(1).log10()
     audible = (level > level.max() - AUDIBLE_DB).nonzero()[:, 0]
     first, stop = int(audible[0]), int(audible[-1]) + 1
-    bands = F.avg_pool1d(floored[audible][None], POOLED_BANDS, ceil_mode=True)[0]
+    bands = F.avg_pool1d(heard[audible][None], POOLED_BANDS, ceil_mode=True)[0]
     changes = bands.diff(dim=0).abs().mean(0) if len(bands) > 1 else torch.zeros(bands.shape[1])
     sounding = F.pad((level - level.max()).clamp_min(-RANGE_DB)[first:], (0, 1), value=-RANGE_DB)
     at = torch.tensor([round(moment * SAMPLE_RATE / HOP_LENGTH) for moment in MOMENTS]).clamp_max(len(sounding) - 1)
     length = torch.tensor([10.0 * math.log2(stop - first)])
     found = torch.cat([bands.mean(0), bands.std(0, unbiased=False), changes, sounding[at], length])
     return found.double().numpy()
+
+
+def floored(mel: Tensor) -> Tensor:
+    """[T, M] dB -> dB under the loudest cell, at most `RANGE_DB`."""
+    return (mel - mel.max()).clamp_min(-RANGE_DB)
 
 
 def side_by_side(statistics: Statistics, bands: int) -> Statistics:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from distill.audio.mel import log_mel_blocks
-from distill.audio.mel_statistics import Statistics, farthest_points, mel_statistics, side_by_side
+from distill.audio.mel_statistics import Statistics, farthest_points, floored, mel_statistics, side_by_side
 from distill.corpus.fingerprint import Fingerprint, distances_db, fingerprint
 from distill.events import SoundDropped
 from distill.settings.geometry import SpectrogramConfig
@@ -25,8 +25,9 @@ CUT_OFF_DB = 30.0
 END_SAMPLES, FADED_SAMPLES = 960, 240
 """The last 20 ms, before the 5 ms that every sound is faded out in."""
 ALIKE_DB = 2.5
-"""Two sounds whose fingerprints differ by less are the same to most ears. Copies of a file differ by up to 0.9, two takes of
-a stroke by 1.9 to 3, the nearest of 64 sounds at temperature 1 by 3.5 to 4.8."""
+"""Two sounds whose fingerprints differ by less, and whose mean spectra do, are the same to most ears. The fingerprints of copies
+of a file differ by up to 0.9, of two takes of a stroke by 1.9 to 3, of the nearest of 64 sounds at temperature 1 by 3.5 to
+4.8; but they hear no semitone, which spectra do."""
 LEAST_LIKELY, MOST_LIKELY = 0.05, 0.02
 """Shares of a batch that are left out: what the prior itself took for an accident, and what it says by rote."""
 
@@ -45,6 +46,8 @@ class Considered:
     statistics: Statistics
     fingerprint: Fingerprint | None
     """None: of a silent sound."""
+    spectrum: npt.NDArray[np.float32]
+    """[M], the mean of its mel, dB under its loudest cell."""
 
 
 class Choice(NamedTuple):
@@ -78,7 +81,8 @@ def considered(
     if not fault and may_be_cut and is_cut_off(mix):
         fault = "cut off"
     mel = torch.cat(list(log_mel_blocks(mix, spectrogram)), dim=1).T if len(mix) else torch.zeros(0, spectrogram.n_mels)
-    return Considered(seed, fault, log_likelihood, mel_statistics(mel), None if silent else fingerprint(mix))
+    spectrum = floored(mel).mean(0).numpy() if len(mel) else np.zeros(spectrogram.n_mels, np.float32)
+    return Considered(seed, fault, log_likelihood, mel_statistics(mel), None if silent else fingerprint(mix), spectrum)
 
 
 def is_silent(samples: npt.NDArray[Any]) -> bool:
@@ -138,15 +142,17 @@ def choose(sounds: Sequence[Considered], copies: dict[int, str], pick: int, band
 
 def _alike(sounds: Sequence[Considered]) -> dict[int, int]:
     """Seeds of sounds that are like an earlier one that stays, and its seed."""
-    known = [(each.seed, each.fingerprint) for each in sounds if each.fingerprint is not None]
-    if not known:
+    fingerprints = [each.fingerprint for each in sounds if each.fingerprint is not None]
+    if not fingerprints:
         return {}
-    apart = distances_db([each for _, each in known])
+    known = [each for each in sounds if each.fingerprint is not None]
+    apart = distances_db(fingerprints)
     like: dict[int, int] = {}
-    for place, (seed, _) in enumerate(known):
-        for before in range(place):
-            if apart[place, before] < ALIKE_DB and known[before][0] not in like:
-                like[seed] = known[before][0]
+    for place, each in enumerate(known):
+        for other, distance in zip(known[:place], apart[place], strict=False):
+            alike = distance < ALIKE_DB and float((each.spectrum - other.spectrum).std()) < ALIKE_DB
+            if alike and other.seed not in like:
+                like[each.seed] = other.seed
                 break
     return like
 

@@ -14,7 +14,7 @@ from distill.models.filling import Filled
 from distill.models.prior import CodePrior
 from distill.models.stepping import Stepper
 from distill.settings.generation import GenerationSettings
-from distill.settings.geometry import BANDS, SAMPLE_RATE, columns
+from distill.settings.geometry import SAMPLE_RATE, columns
 
 ROUNDS = 4
 """How often tries are made for a sound as long as none is near enough to what is wished for."""
@@ -57,10 +57,9 @@ def sample_pieces(
     yield columns_wanted, columns_wanted, [each.sampled for each in best if each is not None]
 
 
-def is_filled_up(loaded: LoadedVQModel, settings: GenerationSettings, samples: int) -> bool:
-    """Whether a sound that ends is followed by another until there are so many samples."""
-    assert loaded.card.prior_config is not None
-    beyond_window = columns(loaded.card.spectrogram_config.frames(samples)) > loaded.card.prior_config.seq_len // BANDS
+def is_filled_up(prior: CodePrior, settings: GenerationSettings, wanted: int) -> bool:
+    """Whether a sound of `wanted` columns that ends is followed by another until there are so many."""
+    beyond_window = wanted > prior.config.seq_len // prior.config.bands
     return settings.ending == "exact" or (settings.ending == "auto" and beyond_window)
 
 
@@ -79,7 +78,7 @@ def _sampled(
     bands = prior.config.bands
     samples = round(settings.seconds * SAMPLE_RATE) if wishes.samples is None else wishes.samples
     wanted = columns(loaded.card.spectrogram_config.frames(samples))
-    filling = is_filled_up(loaded, settings, samples)
+    filling = is_filled_up(prior, settings, wanted)
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))

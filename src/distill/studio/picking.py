@@ -24,7 +24,7 @@ from distill.novelty.measuring import Judged
 from distill.novelty.sounds import floored
 from distill.novelty.verdict import judge
 from distill.settings.generation import GenerationSettings, Verb
-from distill.settings.geometry import SAMPLE_RATE
+from distill.settings.geometry import SAMPLE_RATE, columns
 from distill.studio.judging import material_of
 
 NEW: tuple[Verb | None, ...] = (None, "like", "loop")
@@ -127,7 +127,8 @@ def _recordings_end(loaded: LoadedVQModel, settings: GenerationSettings) -> bool
     longer."""
     assert loaded.prior is not None
     usual = loaded.card.corpus_manifest.facts().median_seconds
-    return usual <= settings.seconds and not is_filled_up(loaded, settings, round(settings.seconds * SAMPLE_RATE))
+    wanted = columns(loaded.card.spectrogram_config.frames(round(settings.seconds * SAMPLE_RATE)))
+    return usual <= settings.seconds and not is_filled_up(loaded.prior, settings, wanted)
 
 
 def _likelihood(loaded: LoadedVQModel, drawn: Drawn) -> float | None:

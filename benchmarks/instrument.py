@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|pick] [--sounds N] [--seed N]
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|pick|map] [--sounds N] [--seed N]
                                     [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -19,11 +19,14 @@ pick        12 of 100 sounds of a second: seconds on the clock and of the proces
             sounds were left out; how far the nearest other sound is in the mean (mel statistics, set side by side) among the
             12, and among the first 12 of the 100; nats a code that the prior gives the 100, and held-out recordings, at 5, 50
             and 95 %.
+map         Share of the 5 most alike sounds that are among the 10 nearest on the map: of the recordings alone, and with 64
+            generated sounds beside them.
 """
 
 import argparse
 import itertools
 import statistics
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,6 +41,7 @@ import distill
 from distill.audio.mel import log_mel_blocks
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
+from distill.audio.writing import write_audio
 from distill.instrument.joining import FADE, joined
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer, rounded
@@ -169,6 +173,14 @@ def picked(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[s
     }
 
 
+def mapped(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, sound in enumerate(model.generate(64, seed=seed).samples):
+            write_audio(Path(folder) / f"{number}.wav", sound.T)
+        beside = model.map(folder)["neighbours_kept"]
+    return {"recordings": model.map()["neighbours_kept"], "with_generated": beside}
+
+
 def _apart(points: npt.NDArray[np.float64]) -> float:
     """How far the nearest other of [n, D] points is, in the mean."""
     away = np.sqrt(np.square(points[:, None] - points).sum(-1))
@@ -177,7 +189,7 @@ def _apart(points: npt.NDArray[np.float64]) -> float:
 
 
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
-    "vary": varied, "like": alike, "replace": replaced, "loop": looped, "pick": picked,
+    "vary": varied, "like": alike, "replace": replaced, "loop": looped, "pick": picked, "map": mapped,
 }  # fmt: skip
 
 

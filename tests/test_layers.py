@@ -53,6 +53,7 @@ def test_imports_go_down_only(path: Path) -> None:
         ["evaluate"],
         ["novelty"],
         ["where"],
+        ["map"],
         ["info"],
         ["demo"],
         ["ui"],

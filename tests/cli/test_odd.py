@@ -28,6 +28,7 @@ COMPUTING = {
     "evaluate",
     "novelty",
     "where",
+    "map",
     "demo",
 }
 

@@ -59,6 +59,7 @@ OFFERED: dict[str, dict[str, str]] = {
                 "--ending": "generate-ending", "--device": "generate-device"},
     "where": {"file": "novelty-files", "model": "generate-model", "--dataset": "novelty-dataset",
               "--device": "generate-device"},
+    "map": {},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
     "demo": {},
@@ -87,6 +88,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("make", "--count"): "the field Count of the sounds",
     ("make", "--out"): "sounds are in the history and in the library's folder",
     ("make", "--device"): "the field Device of each stage",
+    **{
+        ("map", option): "the map is a page of its own; this one draws it later"
+        for option in ("model", "files", "--out", "--dataset", "--device")
+    },
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",

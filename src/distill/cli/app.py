@@ -12,6 +12,7 @@ import distill
 from distill.cli.answer import emit
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
+from distill.cli.commands.mapping import map_
 from distill.cli.commands.novelty import novelty, where
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
 from distill.cli.commands.training import train, train_prior, train_synth
@@ -114,8 +115,22 @@ def ui(
     serve(host, port, announce)
 
 
-for command in (make, train, train_prior, train_synth, generate, reconstruct, evaluate, novelty, where, info, ui, demo):
-    app.command(command.__name__.replace("_", "-"))(take_paths(command))
+for command in (
+    make,
+    train,
+    train_prior,
+    train_synth,
+    generate,
+    reconstruct,
+    evaluate,
+    novelty,
+    where,
+    map_,
+    info,
+    ui,
+    demo,
+):
+    app.command(command.__name__.strip("_").replace("_", "-"))(take_paths(command))
 for registered in library_app.registered_commands:
     assert registered.callback is not None
     take_paths(registered.callback)

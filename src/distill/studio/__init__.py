@@ -7,6 +7,7 @@ from distill.studio.generating import generate
 from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
 from distill.studio.making import make
+from distill.studio.mapping import map_sounds
 from distill.studio.opening import can_resume
 from distill.studio.prior_training import resolve_prior, train_prior_for
 from distill.studio.reconstructing import reconstruct
@@ -21,6 +22,7 @@ __all__ = [
     "info",
     "look",
     "make",
+    "map_sounds",
     "novelty",
     "reconstruct",
     "resolve_prior",

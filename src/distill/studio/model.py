@@ -61,6 +61,7 @@ from distill.studio.evaluating import evaluate
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
+from distill.studio.mapping import MapReport, map_sounds
 from distill.studio.picking import picked_sounds
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
@@ -408,6 +409,25 @@ class Model:
         where = None if dataset is None else Path(dataset)
         work = judge_novelty(os.fspath(self.path), given, chosen, where, self._device.type)
         return next(event for event in work if isinstance(event, NoveltyReport)).to_dict()
+
+    def map(self, *sounds: Place, out: Place | None = None, dataset: Place | None = None) -> dict[str, Any]:
+        """Where the model's recordings, and other sounds, are on a map: sounds that are alike lie near each other.
+
+        Args:
+            sounds: files and folders to place beside the recordings.
+            out: an HTML page to write, which plays what is clicked; None: none.
+            dataset: where the recordings are now, to be played; None: where they were.
+
+        Returns:
+            As `distill map --json` says it: `neighbours_kept`, and under "points" each sound's name, what it is, kind, x and y
+            from 0 to 1, seconds and file.
+
+        Raises:
+            DistillError: there are neither codes nor recordings in the model, or no sound in a place.
+        """
+        target, where = (None if place is None else Path(place) for place in (out, dataset))
+        work = map_sounds(os.fspath(self.path), [Path(sound) for sound in sounds], target, where, self._device.type)
+        return next(event for event in work if isinstance(event, MapReport)).to_dict()
 
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:

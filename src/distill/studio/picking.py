@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
+from distill.compute.threads import threads
 from distill.errors import DistillError
 from distill.events import Event, Progress, SoundsPicked
 from distill.instrument.asked import Asked
-from distill.instrument.making import MadeSound, drawn_sounds
+from distill.instrument.making import DrawnSound, MadeSound, drawn_sounds
 from distill.instrument.picking import Choice, Considered, choose, considered
 from distill.instrument.sampling import is_filled_up
 from distill.instrument.verbs import Drawn
@@ -49,6 +50,12 @@ class _Batch:
     kept: dict[int, _Kept]
     judged: list[Judged]
 
+    def add(self, sound: Considered, kept: _Kept, judged: Judged | None) -> None:
+        self.sounds.append(sound)
+        self.kept[sound.seed] = kept
+        if judged is not None:
+            self.judged.append(judged)
+
 
 def picked_sounds(
     loaded: LoadedVQModel,
@@ -65,10 +72,11 @@ def picked_sounds(
         DistillError: none of them is, or the model cannot do what is asked.
     """
     assert settings.pick is not None
-    batch = yield from _made(loaded, settings, synthesise, stop, asked)
-    if batch is None:
-        return
-    copies, not_compared = yield from _copies(loaded, settings, batch.judged)
+    with threads(1):  # small networks: threads would wait for each other
+        batch = yield from _made(loaded, settings, synthesise, stop, asked)
+        if batch is None:
+            return
+        copies, not_compared = yield from _copies(loaded, settings, batch.judged)
     choice = choose(batch.sounds, copies, settings.pick, loaded.card.spectrogram_config.n_mels)
     picked = _said(settings, choice, not_compared)
     if not choice.good:
@@ -95,8 +103,6 @@ def _made(
 ) -> Generator[Event, None, _Batch | None]:
     """All sounds, looked at one by one; None: it was stopped."""
     batch = _Batch([], {}, [])
-    codec, levels = loaded.codec, loaded.card.vqvae_config.rvq_levels
-    spectrogram, device = loaded.card.spectrogram_config, codec.typical_level_db.device
     ends = settings.verb is None and _recordings_end(loaded, settings)
     for each in drawn_sounds(loaded, settings, synthesise, stop, asked):
         if isinstance(each, Progress):
@@ -104,22 +110,27 @@ def _made(
             continue
         if stop is not None and stop.is_set():
             return None
-        drawn, seed = each.drawn, each.seed
-        state = drawn.generator.get_state()
-        begun = time.monotonic()
-        samples = drawn.render()
-        spent = time.monotonic() - begun
-        loudest = -torch.inf
-        if len(drawn.codes):
-            mel = decode_codes(codec, drawn.codes[:, :levels].to(device), 0.0).cpu().T
-            loudest = float(mel.max())
-            frames = max(1, spectrogram.frames(samples.shape[1]))
-            batch.judged.append(Judged(f"{seed}", floored(mel[:frames]), drawn.codes[:, :levels]))
-        likely = _likelihood(loaded, drawn)
-        batch.sounds.append(considered(seed, samples, loudest, likely, ends and not drawn.ended, spectrogram))
-        batch.kept[seed] = _Kept(drawn, state, each.seconds, spent)
-        yield Progress("listening to the sounds", len(batch.sounds), settings.count, f"seed {seed}")
+        batch.add(*_listened(loaded, each, ends))
+        yield Progress("listening to the sounds", len(batch.sounds), settings.count, f"seed {each.seed}")
     return batch if len(batch.sounds) == settings.count else None
+
+
+def _listened(loaded: LoadedVQModel, each: DrawnSound, ends: bool) -> tuple[Considered, _Kept, Judged | None]:
+    """What is known of one sound."""
+    levels, spectrogram = loaded.card.vqvae_config.rvq_levels, loaded.card.spectrogram_config
+    drawn, seed = each.drawn, each.seed
+    state = drawn.generator.get_state()
+    begun = time.monotonic()
+    samples = drawn.render()
+    kept = _Kept(drawn, state, each.seconds, time.monotonic() - begun)
+    loudest, judged = -torch.inf, None
+    if len(drawn.codes):
+        codes = drawn.codes[:, :levels]
+        mel = decode_codes(loaded.codec, codes.to(loaded.codec.typical_level_db.device), 0.0).cpu().T
+        loudest = float(mel.max())
+        judged = Judged(f"{seed}", floored(mel[: max(1, spectrogram.frames(samples.shape[1]))]), codes)
+    likely = _likelihood(loaded, drawn)
+    return considered(seed, samples, loudest, likely, ends and not drawn.ended, spectrogram), kept, judged
 
 
 def _recordings_end(loaded: LoadedVQModel, settings: GenerationSettings) -> bool:

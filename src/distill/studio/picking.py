@@ -3,14 +3,16 @@
 import threading
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
-from distill.compute.threads import threads
+from distill.compute.threads import process_threads, threads
 from distill.errors import DistillError
 from distill.events import Event, Progress, SoundsPicked
 from distill.instrument.asked import Asked
@@ -101,36 +103,45 @@ def _made(
     stop: threading.Event | None,
     asked: Asked | None,
 ) -> Generator[Event, None, _Batch | None]:
-    """All sounds, looked at one by one; None: it was stopped."""
+    """All sounds, looked at as many at a time as the process has threads; None: it was stopped."""
     batch = _Batch([], {}, [])
     ends = settings.verb is None and _recordings_end(loaded, settings)
-    for each in drawn_sounds(loaded, settings, synthesise, stop, asked):
-        if isinstance(each, Progress):
-            yield each
-            continue
-        if stop is not None and stop.is_set():
-            return None
-        batch.add(*_listened(loaded, each, ends))
-        yield Progress("listening to the sounds", len(batch.sounds), settings.count, f"seed {each.seed}")
+    count = process_threads()
+    waiting: list[DrawnSound] = []
+    with ThreadPoolExecutor(count) as pool:
+        for each in drawn_sounds(loaded, settings, synthesise, stop, asked):
+            if isinstance(each, Progress):
+                yield each
+                continue
+            waiting.append(each)
+            if len(waiting) < count and len(batch.sounds) + len(waiting) < settings.count:
+                continue
+            if stop is not None and stop.is_set():
+                return None
+            for found in pool.map(partial(_listened, loaded, ends), waiting):
+                batch.add(*found)
+            waiting = []
+            yield Progress("listening to the sounds", len(batch.sounds), settings.count, f"seed {each.seed}")
     return batch if len(batch.sounds) == settings.count else None
 
 
-def _listened(loaded: LoadedVQModel, each: DrawnSound, ends: bool) -> tuple[Considered, _Kept, Judged | None]:
-    """What is known of one sound."""
+def _listened(loaded: LoadedVQModel, ends: bool, each: DrawnSound) -> tuple[Considered, _Kept, Judged | None]:
+    """What is known of one sound; beside others, so on one thread."""
     levels, spectrogram = loaded.card.vqvae_config.rvq_levels, loaded.card.spectrogram_config
     drawn, seed = each.drawn, each.seed
-    state = drawn.generator.get_state()
-    begun = time.monotonic()
-    samples = drawn.render()
-    kept = _Kept(drawn, state, each.seconds, time.monotonic() - begun)
-    loudest, judged = -torch.inf, None
-    if len(drawn.codes):
-        codes = drawn.codes[:, :levels]
-        mel = decode_codes(loaded.codec, codes.to(loaded.codec.typical_level_db.device), 0.0).cpu().T
-        loudest = float(mel.max())
-        judged = Judged(f"{seed}", floored(mel[: max(1, spectrogram.frames(samples.shape[1]))]), codes)
-    likely = _likelihood(loaded, drawn)
-    return considered(seed, samples, loudest, likely, ends and not drawn.ended, spectrogram), kept, judged
+    with threads(1):
+        state = drawn.generator.get_state()
+        begun = time.monotonic()
+        samples = drawn.render()
+        kept = _Kept(drawn, state, each.seconds, time.monotonic() - begun)
+        loudest, judged = -torch.inf, None
+        if len(drawn.codes):
+            codes = drawn.codes[:, :levels]
+            mel = decode_codes(loaded.codec, codes.to(loaded.codec.typical_level_db.device), 0.0).cpu().T
+            loudest = float(mel.max())
+            judged = Judged(f"{seed}", floored(mel[: max(1, spectrogram.frames(samples.shape[1]))]), codes)
+        likely = _likelihood(loaded, drawn)
+        return considered(seed, samples, loudest, likely, ends and not drawn.ended, spectrogram), kept, judged
 
 
 def _recordings_end(loaded: LoadedVQModel, settings: GenerationSettings) -> bool:

@@ -232,8 +232,8 @@ class GenerationSettings(Frozen):
 
     def comment(self, model: str, seed: int) -> str:
         """What stands in the file of one sound: what made it, and the settings that make it again, as JSON."""
-        one_way = {} if self.replace is None else {"candidates": 1}
-        alone = self.model_copy(update={"seed": seed, "count": 1, "pick": None, **one_way})
+        one_way: dict[str, Any] = {"pick": None} if self.replace is None else {"candidates": 1}
+        alone = self.model_copy(update={"seed": seed, "count": 1, **one_way})
         return f"model {model}, seed {seed}, settings {alone.model_dump_json()}"
 
 

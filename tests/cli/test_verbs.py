@@ -25,6 +25,7 @@ def test_the_flags_of_the_verbs(distill: Run, library: Path, tmp_path: Path) -> 
         (["--vary", two, "--amount", "0.2"], 24_000, 2),
         (["--bridge", one, two, "--seconds", "0.25"], 74_400, 2),
         (["--like", two, "--like-strength", "0.8"], 24_000, 2),
+        (["--more-like", two], 24_000, 2),
         (["--loop", "--bpm", "200", "--bars", "1", "--beats", "3"], 43_200, 2),
     ]
     for flags, samples, count in asked:

@@ -105,6 +105,7 @@ REASONS: dict[tuple[str, str], str] = {
             "--amount",
             "--bridge",
             "--like",
+            "--more-like",
             "--like-strength",
         )
     },

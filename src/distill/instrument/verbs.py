@@ -19,12 +19,16 @@ from distill.instrument.recordings import encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.varying import render_variation, source_of
-from distill.instrument.wishes import wishes_of
+from distill.instrument.wishes import wishes_like, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, SAMPLE_RATE
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+
+LOOSELY = 0.5
+"""How closely, beside --like, a sound is followed that more of its sort are made of: wishes say the rest."""
 
 
 class Drawn(NamedTuple):
@@ -63,7 +67,7 @@ def draw(
     asked.checked(loaded, settings)
     if asked.verb == "vary":
         return _variations(loaded, asked, generators, settings, synthesise)
-    if asked.verb == "like":
+    if asked.verb in ("like", "more-like"):
         return _alike(loaded, asked, generators, settings, synthesise)
     if asked.verb == "loop":
         return _loops(loaded, generators, settings, synthesise)
@@ -137,10 +141,12 @@ def _alike(
     (guide,) = asked.recordings
     codes = encode_recording(loaded, guide, level_of_all(loaded, asked.recordings)).to(loaded.prior.vectors.device)
     levels = loaded.card.vqvae_config.rvq_levels + (len(guide.planes) > 1)
-    canvas = guided_canvas(loaded.prior, codes, settings.like_strength, levels)
-    found = yield from filled(
-        loaded.prior, [canvas] * len(generators), generators, settings, wishes_of(loaded, settings)
-    )
+    more = asked.verb == "more-like"
+    canvas = guided_canvas(loaded.prior, codes, settings.like_strength * (LOOSELY if more else 1.0), levels)
+    wishes = wishes_of(loaded, settings)
+    if more:
+        wishes = wishes.filled_up(wishes_like(loaded, guide.planes[0], canvas.columns))
+    found = yield from filled(loaded.prior, [canvas] * len(generators), generators, settings, wishes)
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
     return [
         Drawn(

@@ -17,8 +17,8 @@ SynthesiserName = Literal["auto", "neural", "griffin-lim"]
 Ending = Literal["auto", "natural", "exact"]
 Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
-Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
-FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
+Verb = Literal["continue", "replace", "vary", "bridge", "like", "more-like", "loop"]
+FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like", "more_like")
 """The settings that name recordings to start from."""
 OF_PICKING = ("pick", "of")
 """The settings that choose among sounds: of one sound alone they say nothing."""
@@ -134,8 +134,15 @@ class GenerationSettings(Frozen):
         None, "Lead from the first of two sounds to the second, with --seconds between them.", unset="nothing"
     )
     like: Path | None = knob(None, "Make sounds after this one, each as long as it.", unset="nothing")
+    more_like: Path | None = knob(
+        None, "More sounds of the sort of this one: half as closely after it as --like, and as bright, high and busy.",
+        unset="nothing",
+    )  # fmt: skip
     like_strength: float = knob(
-        0.5, "How closely --like is followed; 0: not at all, 1: as closely as this model can.", ge=0.0, le=1.0
+        0.5,
+        "How closely --like or --more-like is followed; 0: not at all, 1: as closely as this model can.",
+        ge=0.0,
+        le=1.0,
     )
     loop: bool = knob(False, "Loops whose end runs into their beginning: of --bars at --bpm, or of --seconds.")
     bpm: float | None = knob(None, "The tempo of a loop, beats a minute.", unset="by --seconds", ge=20.0, le=400.0)
@@ -197,6 +204,7 @@ class GenerationSettings(Frozen):
             "vary": self.vary is not None,
             "bridge": self.bridge is not None,
             "like": self.like is not None,
+            "more-like": self.more_like is not None,
             "loop": self.loop,
         }
         return [verb for verb, wanted in given.items() if wanted]

@@ -247,6 +247,24 @@ class Model:
         chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
         return self._made(chosen, Asked("like", (_recording(samples, rate),)))
 
+    def more_like(
+        self, samples: Samples, rate: int, strength: float = 0.5, *, count: int = 1, seed: int | None = None,
+        **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """More sounds of the sort of one: half as closely after it as `like`, and as bright, high and busy (as wishes).
+
+        Args:
+            strength: as of `like`.
+
+        Returns:
+            [count, channels, samples].
+
+        Raises:
+            DistillError: as `continue_`.
+        """
+        chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
+        return self._made(chosen, Asked("more-like", (_recording(samples, rate),)))
+
     def loop(
         self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,
         seed: int | None = None, **settings: Any,

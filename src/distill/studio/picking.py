@@ -30,7 +30,7 @@ from distill.settings.generation import GenerationSettings, Verb
 from distill.settings.geometry import SAMPLE_RATE, columns
 from distill.studio.judging import material_of
 
-NEW: tuple[Verb | None, ...] = (None, "like", "loop")
+NEW: tuple[Verb | None, ...] = (None, "like", "more-like", "loop")
 """What begins with no recording, so that nearness to one says something."""
 
 

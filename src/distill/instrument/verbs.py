@@ -145,7 +145,7 @@ def _alike(
     canvas = guided_canvas(loaded.prior, codes, settings.like_strength * (LOOSELY if more else 1.0), levels)
     wishes = wishes_of(loaded, settings)
     if more:
-        wishes = wishes.filled_up(wishes_like(loaded, guide.planes[0], canvas.columns))
+        wishes = wishes.filled_up(wishes_like(loaded, guide.planes[0]))
     found = yield from filled(loaded.prior, [canvas] * len(generators), generators, settings, wishes)
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
     return [

@@ -88,9 +88,11 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
     )
 
 
-def wishes_like(loaded: LoadedVQModel, samples: npt.NDArray[np.floating], columns: int) -> Tensor | None:
-    """What would be wished for a sound [N] at 48 kHz of so many columns: [4]; None: this prior never heard what recordings
-    are like."""
+def wishes_like(loaded: LoadedVQModel, samples: npt.NDArray[np.floating]) -> Tensor | None:
+    """As bright and as high as a sound [N] at 48 kHz: [4]; None: this prior never heard what recordings are like.
+
+    Not its onsets: a guide says where they are.
+    """
     prior = loaded.card.prior_config
     if prior is None or not prior.traits:
         return None
@@ -99,7 +101,6 @@ def wishes_like(loaded: LoadedVQModel, samples: npt.NDArray[np.floating], column
     for place, value in ((BRIGHTNESS, found.brightness), (PITCH, found.pitch)):
         if value is not None:
             traits[place] = value
-    traits[ONSETS] = found.onsets / max(columns, 1)
     return traits
 
 

@@ -135,7 +135,7 @@ class GenerationSettings(Frozen):
     )
     like: Path | None = knob(None, "Make sounds after this one, each as long as it.", unset="nothing")
     more_like: Path | None = knob(
-        None, "More sounds of the sort of this one: half as closely after it as --like, and as bright, high and busy.",
+        None, "More sounds of the sort of this one: half as closely after it as --like, and as bright and as high.",
         unset="nothing",
     )  # fmt: skip
     like_strength: float = knob(

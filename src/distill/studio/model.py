@@ -251,7 +251,7 @@ class Model:
         self, samples: Samples, rate: int, strength: float = 0.5, *, count: int = 1, seed: int | None = None,
         **settings: Any,
     ) -> Sounds:  # fmt: skip
-        """More sounds of the sort of one: half as closely after it as `like`, and as bright, high and busy (as wishes).
+        """More sounds of the sort of one: half as closely after it as `like`, and as bright and as high (as wishes).
 
         Args:
             strength: as of `like`.

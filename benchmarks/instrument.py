@@ -2,8 +2,8 @@
 """What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close;
 and how fast new sounds are.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long] [--sounds N] [--seed N]
-                                    [--json] [--save NAME]
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long|pick|map]
+                                    [--sounds N] [--seed N] [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
 
@@ -21,13 +21,21 @@ speed       Times real time, medians of five, by the clock and by processor time
 long        Ten minutes as one stream: resident memory (the median of each minute), how far it strays from the first minute's, and
             processor time of each, the second half against the first.
             speed and long need no recordings.
+pick        12 of 100 sounds of a second: seconds on the clock and of the processors, the model loaded, medians of three; why
+            sounds were left out; how far the nearest other sound is in the mean (mel statistics, set side by side) among the
+            12, and among the first 12 of the 100; nats a code that the prior gives the 100, and held-out recordings, at 5, 50
+            and 95 %.
+map         Share of the 5 most alike sounds that are among the 10 nearest on the map: of the recordings alone, and with 64
+            generated sounds beside them.
 """
 
 import argparse
 import itertools
 import os
 import statistics
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +46,9 @@ import torch
 
 import distill
 from distill.audio.mel import log_mel_blocks
+from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
+from distill.audio.writing import write_audio
 from distill.instrument.joining import FADE, joined
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer, rounded
@@ -47,6 +57,7 @@ AUDIBLE_DB = 60.0
 AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
 LONGEST_SECONDS = 4.0
 RUNS, BATCH, STREAM_SECONDS, LONG_MINUTES = 5, 16, 10.0, 10
+PICKED, PICKED_OF = 12, 100
 
 Samples = npt.NDArray[np.floating]
 
@@ -218,8 +229,48 @@ def long_one(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dic
     }
 
 
+def picked(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    clock, processor = [], []
+    for _ in range(3):
+        begun = time.perf_counter(), time.process_time()
+        found = model.pick(PICKED, of=PICKED_OF, seed=seed)
+        clock.append(time.perf_counter() - begun[0])
+        processor.append(time.process_time() - begun[1])
+    every = model.generate(PICKED_OF, seed=seed).samples.mean(1)
+    trimmed = [each[: int(np.flatnonzero(np.append(1.0, each))[-1]) or 1] for each in every]
+    points = side_by_side(np.stack([mel_statistics(torch.from_numpy(log_mel(each))) for each in trimmed]), 128)
+    codes = [model.encode(each, SAMPLE_RATE) for each in sounds]
+    known = [float(model.likelihood(each).mean()) for each in codes]
+    made = [float(model.likelihood(model.encode(each, SAMPLE_RATE)).mean()) for each in trimmed if len(each) > 1024]
+    return {
+        "seconds": statistics.median(clock),
+        "cpu_seconds": statistics.median(processor),
+        "left_out": dict(Counter(each.reason for each in found.picked.dropped)),
+        "apart": _apart(points[[each - seed for each in found.picked.seeds]]),
+        "first_apart": _apart(points[:PICKED]),
+        "nats_made": [float(each) for each in np.quantile(made, (0.05, 0.5, 0.95))],
+        "nats_held_out": [float(each) for each in np.quantile(known, (0.05, 0.5, 0.95))],
+    }
+
+
+def mapped(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, sound in enumerate(model.generate(64, seed=seed).samples):
+            write_audio(Path(folder) / f"{number}.wav", sound.T)
+        beside = model.map(folder)["neighbours_kept"]
+    return {"recordings": model.map()["neighbours_kept"], "with_generated": beside}
+
+
+def _apart(points: npt.NDArray[np.float64]) -> float:
+    """How far the nearest other of [n, D] points is, in the mean."""
+    away = np.sqrt(np.square(points[:, None] - points).sum(-1))
+    np.fill_diagonal(away, np.inf)
+    return float(away.min(1).mean())
+
+
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
     "vary": varied, "like": alike, "replace": replaced, "loop": looped, "speed": fast, "long": long_one,
+    "pick": picked, "map": mapped,
 }  # fmt: skip
 NEED_NONE = ("speed", "long")
 """Measures that no recordings belong to."""

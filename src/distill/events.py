@@ -348,6 +348,69 @@ class SoundWritten(Event):
 
 
 @dataclass(frozen=True)
+class SoundDropped:
+    """A sound of a batch that is not worth hearing."""
+
+    seed: int
+    reason: str
+    """One of `DROPPED`."""
+    detail: str = ""
+    """Of a copy: what it is like."""
+
+
+DROPPED = {
+    "silent": "silent",
+    "clipped": "clipped",
+    "cut off": "cut off at --seconds",
+    "like a recording": "nearer to a recording than chance explains",
+    "like another": "like another one",
+    "unlikely": "among the least likely",
+    "too likely": "among the most likely",
+}
+"""Why sounds are left out, and how that is said."""
+
+
+@dataclass(frozen=True)
+class SoundsPicked(Event):
+    """Which of many sounds are worth hearing, and why the others are not."""
+
+    asked: int
+    of: int
+    good: int
+    seeds: tuple[int, ...]
+    """Those that were picked: the most typical first, then always what differs most from those before it."""
+    dropped: tuple[SoundDropped, ...]
+    not_compared: str = ""
+    """Why none was compared with the recordings; nothing: all were."""
+
+    @property
+    def sentence(self) -> str:
+        """What was picked, and what was not, in plain words."""
+        counted = [(sum(each.reason == reason for each in self.dropped), said) for reason, said in DROPPED.items()]
+        why = ", ".join(f"{count} {said}" for count, said in counted if count)
+        left_out = f" Left out: {why}." if why else " None was left out for a fault."
+        if self.good < self.asked:
+            head = f"Only {self.good} of {self.of} sounds {'is' if self.good == 1 else 'are'} worth hearing, not {self.asked}."
+            more = " Choose from more of them with --of." if self.of < 1000 else ""
+        else:
+            head, more = (
+                f"Picked {len(self.seeds)} of {self.of} sounds: those of {self.good} good ones that differ most.",
+                "",
+            )
+        not_compared = f" Not compared with the recordings: {self.not_compared}." if self.not_compared else ""
+        return head + left_out + not_compared + more
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are fewer than were asked for."""
+        return self.good < self.asked
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        return {**asdict(self), "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
 class GenerationCompleteEvent(Event):
     """All sounds are written."""
 
@@ -356,6 +419,8 @@ class GenerationCompleteEvent(Event):
     sounds: tuple[SoundWritten, ...] = field(default_factory=tuple)
     sampling_seconds: float = 0.0
     synthesis_seconds: float = 0.0
+    picked: SoundsPicked | None = None
+    """None: all were written."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ COMPUTING = {
     "evaluate",
     "novelty",
     "where",
+    "map",
     "demo",
 }
 

@@ -426,3 +426,27 @@ def test_what_is_new_is_in_phase_with_the_recording_on_both_sides(
     power = np.square(np.concatenate([loop[-3000:], loop[:3000]])).reshape(10, -1).mean(1)
     assert round_[2900:3100].max() <= 1.1 * round_[:2000].max()
     assert power.min() > 0.75 * power.max()
+
+
+def test_more_like_a_sound_wishes_for_what_it_is_like(loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a guide alone, and against measured traits that take the place of wishes that were given."""
+    asked: list[tuple[float, ...]] = []
+    real = verbs.filled
+
+    def noted(
+        prior: CodePrior, canvases: Any, generators: Any, settings: Any, wishes: Any, *rest: Any, **more: Any
+    ) -> Any:
+        asked.append((*wishes.traits.tolist(), float(canvases[0].guide.strength.max())))
+        return real(prior, canvases, generators, settings, wishes, *rest, **more)
+
+    monkeypatch.setattr(verbs, "filled", noted)
+    tone = Recording(np.sin(2 * np.pi * 440 * np.arange(RATE // 2) / RATE).astype(np.float32)[None], "tone.wav")
+    (sound,) = made(loaded, Asked("more-like", (tone,)))
+    assert sound.samples.shape[1] == tone.samples
+    made(loaded, Asked("more-like", (tone,)), brightness=0.0, like_strength=0.2)
+    loudness, brightness, pitch, onsets, strength = asked[0]
+    assert np.isnan(loudness)
+    assert (brightness, pitch, strength) == (pytest.approx(np.log2(440), abs=0.2), pytest.approx(69, abs=0.2), 0.25)
+    assert np.isnan(onsets)  # the guide says where they are
+    assert asked[1][1] != pytest.approx(brightness, abs=0.01)
+    assert (asked[1][2], asked[1][4]) == (pytest.approx(pitch), pytest.approx(0.1))

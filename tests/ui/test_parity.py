@@ -34,6 +34,7 @@ OFFERED: dict[str, dict[str, str]] = {
                     "--allow-changed": "synthesiser-allow_changed", "--overwrite": "synthesiser-replace",
                     "--resume": "synthesiser-resume", "--device": "synthesiser-device"},
     "generate": {"model": "generate-model", "--count": "generate-count", "--seconds": "generate-seconds",
+                 "--pick": "generate-pick", "--of": "generate-of",
                  "--seed": "generate-seed", "--temperature": "generate-temperature",
                  "--temperatures": "generate-temperatures", "--top-k": "generate-top-k",
                  "--top-p": "generate-top-p", "--min-p": "generate-min-p",
@@ -69,6 +70,7 @@ OFFERED: dict[str, dict[str, str]] = {
     "what": {},
     "again": {"--device": "generate-device"},
     "export": {},
+    "map": {},
     "info": {"model": "act details", "--heatmap": "act details"},
     "ui": {},
     "demo": {},
@@ -109,6 +111,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("make", "--seed"): "the field Seed of the sounds",
     ("make", "--out"): "sounds are in the history and in the library's folder",
     ("make", "--device"): "the field Device of each stage",
+    **{
+        ("map", option): "the map is a page of its own; this one draws it later"
+        for option in ("model", "files", "--out", "--dataset", "--device")
+    },
     ("train", "--out"): "what the page trains is in the library; Download takes it anywhere",
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     **{
@@ -127,6 +133,7 @@ REASONS: dict[tuple[str, str], str] = {
             "--amount",
             "--bridge",
             "--like",
+            "--more-like",
             "--like-strength",
         )
     },

@@ -14,6 +14,7 @@ from distill.cli.commands.checkpoint import checkpoint
 from distill.cli.commands.exporting import export
 from distill.cli.commands.library import library_app
 from distill.cli.commands.making import make
+from distill.cli.commands.mapping import map_
 from distill.cli.commands.novelty import attribute, novelty, where
 from distill.cli.commands.recordings import consent, forget
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
@@ -119,11 +120,11 @@ def ui(
 
 
 COMMANDS = (
-    make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, attribute, what, again,
-    forget, consent, info, export, ui, demo,
+    make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, attribute, map_, what,
+    again, forget, consent, info, export, ui, demo,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command(command.__name__.replace("_", "-"))(take_paths(command))
+    app.command(command.__name__.strip("_").replace("_", "-"))(take_paths(command))
 for registered in library_app.registered_commands:
     assert registered.callback is not None
     take_paths(registered.callback)

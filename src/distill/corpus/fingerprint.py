@@ -88,7 +88,9 @@ def _powers(samples: npt.NDArray[np.floating], start: int) -> npt.NDArray[np.flo
     padded = np.pad(padded, (0, wanted - len(padded)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP_LENGTH]
     spectrum = np.fft.rfft(windows * np.hanning(WINDOW + 1)[:-1].astype(np.float32), axis=1)
-    power: npt.NDArray[np.float64] = (np.abs(spectrum) ** 2) @ _bands()
+    first, last = _bands()
+    inside = np.square(np.abs(spectrum[:, first[0] : last]), dtype=np.float64)
+    power: npt.NDArray[np.float64] = np.add.reduceat(inside, first - first[0], axis=1)
     return power
 
 
@@ -111,13 +113,13 @@ def _edges() -> npt.NDArray[np.int64]:
 
 
 @lru_cache(maxsize=1)
-def _bands() -> npt.NDArray[np.float64]:
-    """[WINDOW / 2 + 1, bands]: 1 where a frequency is in a band; bands are equally wide in mel."""
+def _bands() -> tuple[npt.NDArray[np.int64], int]:
+    """The first frequency of each band, and the one after the last: bands are equally wide in mel."""
     hz = np.concatenate([BANDS_HZ, np.fft.rfftfreq(WINDOW, 1.0 / SAMPLE_RATE)])
     low, high, *mels = 2595.0 * np.log10(1.0 + hz / 700.0)
     band = np.floor((np.array(mels) - low) / (high - low) * BANDS)
-    inside: npt.NDArray[np.float64] = (band[:, None] == np.arange(BANDS)).astype(np.float64)
-    return inside
+    first = np.searchsorted(band, np.arange(BANDS + 1))
+    return first[:-1], int(first[-1])
 
 
 def distances_db(fingerprints: Sequence[Fingerprint]) -> npt.NDArray[np.float32]:

@@ -11,7 +11,7 @@ from distill.settings.geometry import SAMPLE_RATE
 LEAST_REPLACED = 0.02
 BOTH_SIDES: tuple[Verb, ...] = ("replace", "vary", "bridge", "loop")
 """What a prior cannot do that hears the past alone."""
-AS_LONG: tuple[Verb, ...] = ("vary", "like")
+AS_LONG: tuple[Verb, ...] = ("vary", "like", "more-like")
 """Verbs whose sounds are as long as the recording."""
 
 

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +15,6 @@ from distill.compute.threads import process_threads, threads
 from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.asked import Asked
-from distill.instrument.choosing import Sampled
-from distill.instrument.rendering import to_samples
-from distill.instrument.sampling import sample_pieces
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.verbs import Drawn, draw
 from distill.modelfile.opened import LoadedVQModel
@@ -39,6 +36,48 @@ class MadeSound(NamedTuple):
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
 
 
+class DrawnSound(NamedTuple):
+    """The codes of one sound."""
+
+    seed: int
+    drawn: Drawn
+    seconds: float  # what they took, their share of the batch's
+
+
+def drawn_sounds(
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+    stop: threading.Event | None = None,
+    asked: Asked | None = None,
+) -> Iterator[Progress | DrawnSound]:
+    """The codes of sounds, batch by batch, with what is under way between them; ways to replace a part come the likeliest
+    first. Arguments and errors as of `made_sounds`."""
+    if loaded.prior is None:
+        raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
+    ranked = asked is not None and asked.verb == "replace"
+    drawn: list[tuple[int, Drawn]] = []
+    begun, spent = time.monotonic(), 0.0
+    for first in range(0, settings.count, BATCH):
+        batch = settings.seeds()[first : first + BATCH]
+        drawing = draw(loaded, asked, [clip_generator(seed) for seed in batch], settings, synthesise)
+        while True:
+            try:
+                done, total = next(drawing)
+            except StopIteration as end:
+                drawn += zip(batch, end.value, strict=True)
+                break
+            if stop is not None and stop.is_set():
+                return
+            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
+        spent = time.monotonic() - begun
+        if ranked and len(drawn) < settings.count:
+            continue
+        for seed, each in sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if ranked else drawn:
+            yield DrawnSound(seed, each if ranked else each._replace(score=None), spent / len(drawn))
+        drawn, begun = [], time.monotonic()
+
+
 def made_sounds(
     loaded: LoadedVQModel,
     settings: GenerationSettings,
@@ -56,42 +95,38 @@ def made_sounds(
     Raises:
         DistillError: the model has no prior, or cannot do what is asked.
     """
-    if loaded.prior is None:
-        raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
-    if asked is not None:
-        yield from _asked_sounds(loaded, settings, synthesise, stop, asked)
+    if asked is None and loaded.prior is not None and is_long(loaded, settings):
+        yield from _long_sounds(loaded, settings, synthesise, stop)
         return
-    if is_long(loaded, settings):
-        for seed in settings.seeds():
-            long = LongSound(loaded, settings, seed, synthesise)
-            begun, blocks = time.monotonic(), []
-            for progress, block in long.followed(settings.seconds):
-                if stop is not None and stop.is_set():
-                    return
-                yield progress
-                blocks.append(block)
-            taken = time.monotonic() - begun - long.sampling_seconds
-            yield MadeSound(seed, np.concatenate(blocks, axis=1), long.sampling_seconds, taken)
-        return
-    seeds = settings.seeds()
-    for first in range(0, settings.count, BATCH):
-        batch = seeds[first : first + BATCH]
-        generators = [clip_generator(seed) for seed in batch]
-        begun = time.monotonic()
-        sampled: list[Sampled] = []
-        for done, total, sampled in sample_pieces(loaded.prior, generators, loaded, settings, synthesise):  # noqa: B007
+    waiting: list[DrawnSound] = []
+    for each in chain(drawn_sounds(loaded, settings, synthesise, stop, asked), [None]):
+        if isinstance(each, DrawnSound):
+            waiting.append(each)
+            continue
+        work = [one.drawn.render for one in waiting]
+        for one, (samples, seconds) in zip(waiting, _side_by_side(work, loaded), strict=False):
             if stop is not None and stop.is_set():
                 return
-            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
-        sampling_seconds = (time.monotonic() - begun) / len(batch)
-        work = [
-            partial(to_samples, loaded, sequence, synthesise, generator, settings)
-            for generator, sequence in zip(generators, sampled, strict=True)
-        ]
-        for seed, (samples, seconds) in zip(batch, _side_by_side(work, loaded), strict=False):
+            yield MadeSound(one.seed, samples, one.seconds, seconds, one.drawn.score)
+        waiting = []
+        if each is not None:
+            yield each
+
+
+def _long_sounds(
+    loaded: LoadedVQModel, settings: GenerationSettings, synthesise: Synthesiser, stop: threading.Event | None
+) -> Iterator[Progress | MadeSound]:
+    """New sounds that are made piece by piece, each of them whole."""
+    for seed in settings.seeds():
+        long = LongSound(loaded, settings, seed, synthesise)
+        begun, blocks = time.monotonic(), []
+        for progress, block in long.followed(settings.seconds):
             if stop is not None and stop.is_set():
                 return
-            yield MadeSound(seed, samples, sampling_seconds, seconds)
+            yield progress
+            blocks.append(block)
+        taken = time.monotonic() - begun - long.sampling_seconds
+        yield MadeSound(seed, np.concatenate(blocks, axis=1), long.sampling_seconds, taken)
 
 
 def _side_by_side(
@@ -102,6 +137,8 @@ def _side_by_side(
     Threads within a sound would gain as much on an idle machine and lose most of it on a busy one, and samples would depend
     on how many there are.
     """
+    if not work:
+        return
     on_processor = loaded.codec.typical_level_db.device.type == "cpu"
     with ThreadPoolExecutor(min(process_threads(), len(work)) if on_processor else 1) as pool:
         futures = [pool.submit(_timed, each) for each in work]
@@ -117,38 +154,3 @@ def _timed(work: Callable[[], npt.NDArray[np.float32]]) -> tuple[npt.NDArray[np.
     begun = time.monotonic()
     with threads(1):
         return work(), time.monotonic() - begun
-
-
-def _asked_sounds(
-    loaded: LoadedVQModel,
-    settings: GenerationSettings,
-    synthesise: Synthesiser,
-    stop: threading.Event | None,
-    asked: Asked,
-) -> Iterator[Progress | MadeSound]:
-    """The same of a verb; ways to replace a part come the likeliest first."""
-    drawn: list[tuple[int, Drawn]] = []
-    begun, spent = time.monotonic(), 0.0
-    for first in range(0, settings.count, BATCH):
-        batch = settings.seeds()[first : first + BATCH]
-        drawing = draw(loaded, asked, [clip_generator(seed) for seed in batch], settings, synthesise)
-        while True:
-            try:
-                done, total = next(drawing)
-            except StopIteration as end:
-                drawn += zip(batch, end.value, strict=True)
-                break
-            if stop is not None and stop.is_set():
-                return
-            yield Progress("sampling", first * total + len(batch) * done, settings.count * total)
-        spent = time.monotonic() - begun
-        if asked.verb == "replace" and len(drawn) < settings.count:
-            continue
-        for seed, each in sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if asked.verb == "replace" else drawn:
-            if stop is not None and stop.is_set():
-                return
-            begun = time.monotonic()
-            samples = each.render()
-            score = each.score if asked.verb == "replace" else None
-            yield MadeSound(seed, samples, spent / len(drawn), time.monotonic() - begun, score)
-        drawn, begun = [], time.monotonic()

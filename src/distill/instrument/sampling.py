@@ -63,6 +63,12 @@ def sample_pieces(
     yield columns_wanted, columns_wanted, [each.sampled for each in best if each is not None]
 
 
+def is_filled_up(prior: CodePrior, settings: GenerationSettings, wanted: int) -> bool:
+    """Whether a sound of `wanted` columns that ends is followed by another until there are so many."""
+    beyond_window = wanted > prior.config.seq_len // prior.config.bands
+    return settings.ending == "exact" or (settings.ending == "auto" and beyond_window)
+
+
 def _sampled(
     prior: CodePrior,
     generators: Sequence[torch.Generator],
@@ -79,8 +85,7 @@ def _sampled(
     bands = prior.config.bands
     samples = round(settings.seconds * SAMPLE_RATE) if wishes.samples is None else wishes.samples
     wanted = columns(loaded.card.spectrogram_config.frames(samples))
-    beyond_window = wanted > prior.config.seq_len // bands
-    filling = settings.ending == "exact" or (settings.ending == "auto" and beyond_window)
+    filling = is_filled_up(prior, settings, wanted)
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))

@@ -1,4 +1,4 @@
-"""What each verb makes: its canvases filled, then its sounds."""
+"""What new sounds and each verb are made of: canvases filled, then sounds of them."""
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
 from distill.instrument.asked import Asked
@@ -17,8 +18,9 @@ from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.looping import fill_loops, render_loop
 from distill.instrument.recordings import encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
+from distill.instrument.sampling import sample_pieces
 from distill.instrument.varying import render_variation, source_of
-from distill.instrument.wishes import wishes_of
+from distill.instrument.wishes import wishes_like, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, SAMPLE_RATE
@@ -26,11 +28,22 @@ from distill.settings.geometry import BANDS, SAMPLE_RATE
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
 
+LOOSELY = 0.5
+"""How closely, beside --like, a sound is followed that more of its sort are made of: wishes say the rest."""
+
+
 class Drawn(NamedTuple):
     """Codes that were drawn for one generator."""
 
     render: Callable[[], Samples]
-    """Makes the sound [channels, N]; what is random in it comes from the generator that the codes came from."""
+    """Makes the sound [channels, N]; what is random in it comes from `generator`."""
+    generator: torch.Generator
+    """That the codes came from."""
+    codes: Tensor  # [S, Q]
+    log_likelihood: Tensor | None = None
+    """[S, Q], nats, what the prior made of each code that was drawn; None: it was not kept."""
+    ended: bool = True
+    """Whether it ends by itself, or where it was asked to."""
     score: float | None = None
     """Of ways to fill a gap: how likely it is; the likeliest is the best."""
 
@@ -40,24 +53,49 @@ Drawing = Generator[tuple[int, int], None, list[Drawn]]
 
 def draw(
     loaded: LoadedVQModel,
-    asked: Asked,
+    asked: Asked | None,
     generators: Sequence[torch.Generator],
     settings: GenerationSettings,
     synthesise: Synthesiser,
 ) -> Drawing:
-    """Draw the codes of a verb's sounds, one for each generator; yields (columns done, of).
+    """Draw the codes of new sounds, or of a verb's, one for each generator; yields (columns done, of).
 
     Raises:
         DistillError: this model cannot do it.
     """
+    if asked is None:
+        return _new(loaded, generators, settings, synthesise)
     asked.checked(loaded, settings)
     if asked.verb == "vary":
         return _variations(loaded, asked, generators, settings, synthesise)
-    if asked.verb == "like":
+    if asked.verb in ("like", "more-like"):
         return _alike(loaded, asked, generators, settings, synthesise)
     if asked.verb == "loop":
         return _loops(loaded, generators, settings, synthesise)
     return _gaps(loaded, asked, generators, settings, synthesise)
+
+
+def _new(
+    loaded: LoadedVQModel,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    sampled: list[Sampled] = []
+    for done, total, found in sample_pieces(loaded.prior, generators, loaded, settings, synthesise):
+        yield done, total
+        sampled = found
+    return [
+        Drawn(
+            partial(to_samples, loaded, each, synthesise, own, settings),
+            own,
+            each.codes,
+            each.log_likelihood,
+            each.ended,
+        )
+        for each, own in zip(sampled, generators, strict=True)
+    ]
 
 
 def _gaps(
@@ -72,7 +110,7 @@ def _gaps(
     limited = sounds_under_limit(loaded, settings, len(generators))
     ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings), limited)
     return [
-        Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), way.score)
+        Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), own, way.codes, score=way.score)
         for way, own in zip(ways, generators, strict=True)
     ]
 
@@ -92,7 +130,7 @@ def _variations(
         loaded.prior, canvases, generators, settings, wishes_of(loaded, settings), under_limit=limited
     )
     return [
-        Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings))
+        Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings), own, each.codes)
         for canvas, each, own in zip(canvases, found, generators, strict=True)
     ]
 
@@ -108,14 +146,21 @@ def _alike(
     (guide,) = asked.recordings
     codes = encode_recording(loaded, guide, level_of_all(loaded, asked.recordings)).to(loaded.prior.vectors.device)
     levels = loaded.card.vqvae_config.rvq_levels + (len(guide.planes) > 1)
-    canvas = guided_canvas(loaded.prior, codes, settings.like_strength, levels)
+    more = asked.verb == "more-like"
+    canvas = guided_canvas(loaded.prior, codes, settings.like_strength * (LOOSELY if more else 1.0), levels)
+    wishes = wishes_of(loaded, settings)
+    if more:
+        wishes = wishes.filled_up(wishes_like(loaded, guide.planes[0]))
     canvases, limited = [canvas] * len(generators), sounds_under_limit(loaded, settings, len(generators))
-    found = yield from filled(
-        loaded.prior, canvases, generators, settings, wishes_of(loaded, settings), under_limit=limited
-    )
+    found = yield from filled(loaded.prior, canvases, generators, settings, wishes, under_limit=limited)
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
     return [
-        Drawn(partial(to_samples, loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long))
+        Drawn(
+            partial(to_samples, loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long),
+            own,
+            each.codes,
+            each.log_likelihood,
+        )
         for each, own in zip(found, generators, strict=True)
     ]
 
@@ -130,6 +175,6 @@ def _loops(
     wishes = wishes_of(loaded, settings)
     found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
     return [
-        Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db))
+        Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db), own, codes)
         for codes, own in zip(found, generators, strict=True)
     ]

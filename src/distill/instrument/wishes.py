@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from distill.audio.notes import parse_pitch
-from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH, TRAITS
+from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH, TRAITS, sound_traits
 from distill.audio.wished import Quantiles
 from distill.corpus.kinds import safe_name
 from distill.errors import DistillError
@@ -40,6 +42,14 @@ class Wishes(NamedTuple):
         """A canvas for which this is wished."""
         traits = None if self.traits is None else self.traits.expand(canvas.columns, -1)
         return replace(canvas, traits=traits, kind=self.kind, strength=strength)
+
+    def filled_up(self, others: Tensor | None) -> "Wishes":
+        """These, and of traits that nothing is wished of what others [4] say."""
+        if others is None:
+            return self
+        own = torch.full((len(TRAITS),), math.nan) if self.traits is None else self.traits
+        traits = torch.where(own.isnan(), others, own)
+        return self if bool(traits.isnan().all()) else self._replace(traits=traits)
 
     @property
     def chosen_by(self) -> bool:
@@ -76,6 +86,22 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
         None if settings.loudness is None else _value(card, "loudness", settings.loudness),
         samples,
     )
+
+
+def wishes_like(loaded: LoadedVQModel, samples: npt.NDArray[np.floating]) -> Tensor | None:
+    """As bright and as high as a sound [N] at 48 kHz: [4]; None: this prior never heard what recordings are like.
+
+    Not its onsets: a guide says where they are.
+    """
+    prior = loaded.card.prior_config
+    if prior is None or not prior.traits:
+        return None
+    found = sound_traits(samples, SAMPLE_RATE, loaded.card.spectrogram_config)
+    traits = torch.full((len(TRAITS),), math.nan)
+    for place, value in ((BRIGHTNESS, found.brightness), (PITCH, found.pitch)):
+        if value is not None:
+            traits[place] = value
+    return traits
 
 
 def _check_able(loaded: LoadedVQModel, wished: Sequence[str]) -> None:

@@ -22,9 +22,11 @@ Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
 Bits = Literal["16", "24", "32"]
 Normalise = Literal["off", "peak", "lufs"]
-Verb = Literal["continue", "replace", "vary", "bridge", "like", "loop"]
-FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like")
+Verb = Literal["continue", "replace", "vary", "bridge", "like", "more-like", "loop"]
+FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like", "more_like")
 """The settings that name recordings to start from."""
+OF_PICKING = ("pick", "of")
+"""The settings that choose among sounds: of one sound alone they say nothing."""
 LONGEST_SECONDS = 600.0
 """Of what begins with a recording, and of loops."""
 LONG_SECONDS = 4.0
@@ -54,6 +56,11 @@ class GenerationSettings(Frozen):
         None, "The same number makes the same sounds; the next sound has the next number.",
         unset="a new one", ge=0, le=LARGEST_SEED,
     )  # fmt: skip
+    pick: int | None = knob(
+        None, "Make many sounds (--of) and write so many that are worth hearing: none that is faulty, a copy or odd, and those "
+        "that differ most.", unset="all that are made", ge=1, le=1000,
+    )  # fmt: skip
+    of: int = knob(100, "For --pick, in place of --count: how many sounds are made to choose from.", ge=1, le=1000)
     temperature: float = knob(
         1.0, "Above 1 more surprising, below 1 safer; 0: always the likeliest code.", ge=0.0, le=10.0
     )
@@ -166,8 +173,15 @@ class GenerationSettings(Frozen):
         None, "Lead from the first of two sounds to the second, with --seconds between them.", unset="nothing"
     )
     like: Path | None = knob(None, "Make sounds after this one, each as long as it.", unset="nothing")
+    more_like: Path | None = knob(
+        None, "More sounds of the sort of this one: half as closely after it as --like, and as bright and as high.",
+        unset="nothing",
+    )  # fmt: skip
     like_strength: float = knob(
-        0.5, "How closely --like is followed; 0: not at all, 1: as closely as this model can.", ge=0.0, le=1.0
+        0.5,
+        "How closely --like or --more-like is followed; 0: not at all, 1: as closely as this model can.",
+        ge=0.0,
+        le=1.0,
     )
     loop: bool = knob(False, "Loops whose end runs into their beginning: of --bars at --bpm, or of --seconds.")
     bpm: float | None = knob(None, "The tempo of a loop, beats a minute.", unset="by --seconds", ge=20.0, le=400.0)
@@ -208,10 +222,25 @@ class GenerationSettings(Frozen):
 
     @model_validator(mode="after")
     def _every_sound_has_a_seed(self) -> Self:
-        if self.seed is not None and self.seed + self.count - 1 > LARGEST_SEED:
+        flag, count = ("--count", self.count) if self.pick is None else ("--of", self.of)
+        if self.seed is not None and self.seed + count - 1 > LARGEST_SEED:
             raise ValueError(
-                f"--seed {self.seed} and --count {self.count}: the last sound's seed would be over {LARGEST_SEED}; "
-                f"choose a seed of at most {LARGEST_SEED - self.count + 1}"
+                f"--seed {self.seed} and {flag} {count}: the last sound's seed would be over {LARGEST_SEED}; "
+                f"choose a seed of at most {LARGEST_SEED - count + 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _more_than_are_picked(self) -> Self:
+        if self.pick is None:
+            return self
+        if self.pick > self.of:
+            raise ValueError(
+                f"--pick {self.pick} and --of {self.of}: make as many as are picked, --of {self.pick} or more"
+            )
+        if self.replace is not None:
+            raise ValueError(
+                "--pick and --replace: choose one of them; --replace makes --candidates, the likeliest first"
             )
         return self
 
@@ -241,6 +270,7 @@ class GenerationSettings(Frozen):
             "vary": self.vary is not None,
             "bridge": self.bridge is not None,
             "like": self.like is not None,
+            "more-like": self.more_like is not None,
             "loop": self.loop,
         }
         return [verb for verb, wanted in given.items() if wanted]
@@ -256,9 +286,9 @@ class GenerationSettings(Frozen):
         return self.seconds if self.bpm is None else self.bars * self.beats * 60.0 / self.bpm
 
     def seeded(self) -> "GenerationSettings":
-        """The same with a seed, a new one where there was none, and with as many sounds as are made."""
+        """The same with a seed, a new one where there was none, and with as many sounds as are made (not: picked)."""
         seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
-        count = self.count if self.replace is None else self.candidates
+        count = self.of if self.pick is not None else self.count if self.replace is None else self.candidates
         return self.model_copy(update={"seed": seed, "count": count})
 
     def seeds(self) -> list[int]:
@@ -276,7 +306,7 @@ class GenerationSettings(Frozen):
 
     def alone(self, seed: int) -> "GenerationSettings":
         """The same for one of the sounds."""
-        one_way = {} if self.replace is None else {"candidates": 1}
+        one_way: dict[str, Any] = {"pick": None} if self.replace is None else {"candidates": 1}
         return self.model_copy(update={"seed": seed, "count": 1, **one_way})
 
     @property
@@ -284,7 +314,7 @@ class GenerationSettings(Frozen):
         """The recordings that it starts from."""
         if self.replace is not None:
             return (Path(self.replace[1]),)
-        given = self.continue_ or self.vary or self.like
+        given = self.continue_ or self.vary or self.like or self.more_like
         return self.bridge or (() if given is None else (given,))
 
     def with_files(self, files: Sequence[Path]) -> "GenerationSettings":
@@ -295,7 +325,7 @@ class GenerationSettings(Frozen):
             return self.model_copy(update={"replace": (self.replace[0], os.fspath(files[0]))})
         if self.bridge is not None:
             return self.model_copy(update={"bridge": tuple(files)})
-        of_one = (name for name in ("continue_", "vary", "like") if getattr(self, name) is not None)
+        of_one = (name for name in ("continue_", "vary", "like", "more_like") if getattr(self, name) is not None)
         return self.model_copy(update=dict.fromkeys(of_one, files[0]))
 
     def plain(self) -> dict[str, Any]:

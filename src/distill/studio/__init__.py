@@ -12,6 +12,7 @@ from distill.studio.generating import generate
 from distill.studio.judging import novelty, where
 from distill.studio.looking import look, said_of_pieces
 from distill.studio.making import make
+from distill.studio.mapping import map_sounds
 from distill.studio.opening import can_resume
 from distill.studio.packing import PackRequest, generate_pack
 from distill.studio.prior_training import resolve_prior, train_prior_for
@@ -37,6 +38,7 @@ __all__ = [
     "info",
     "look",
     "make",
+    "map_sounds",
     "novelty",
     "reconstruct",
     "resolve_prior",

@@ -17,13 +17,13 @@ from distill.errors import DistillError
 from distill.events import (
     Event,
     GenerationCompleteEvent,
-    Progress,
+    SoundsPicked,
     SoundWritten,
     Warned,
 )
 from distill.files import unused_path
 from distill.instrument.asked import Asked, asked_of
-from distill.instrument.making import made_sounds
+from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.instrument.tags import source_file, tags_of
@@ -31,6 +31,7 @@ from distill.library.models import find_model, spoken
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.settings.generation import GenerationSettings
 from distill.studio.growing import needs_all, write_as_made
+from distill.studio.picking import picked_sounds
 
 
 def generate(
@@ -38,7 +39,8 @@ def generate(
 ) -> Generator[Event, None, None]:
     """Sample the prior and write new sounds, or what the settings ask for instead of those (a continuation, a loop, ...).
 
-    Sound number i of seed s is sound 0 of seed s + i; parts that are replaced come the likeliest first.
+    Sound number i of seed s is sound 0 of seed s + i; parts that are replaced come the likeliest first, sounds that are picked
+    the most typical first, after what was left out and why.
 
     Args:
         stop: set it to end before the next sound; those that are written stay, and of a long one what is made.
@@ -77,7 +79,8 @@ def write_sounds(
     sounds: list[SoundWritten] = []
     softer: list[float] = []
     sampling_seconds = synthesis_seconds = 0.0
-    as_made = asked is None and is_long(loaded, settings) and not needs_all(settings)
+    picked: SoundsPicked | None = None
+    as_made = asked is None and settings.pick is None and is_long(loaded, settings) and not needs_all(settings)
     for seed in settings.seeds() if as_made else ():
         if stop is not None and stop.is_set():
             break
@@ -91,8 +94,10 @@ def write_sounds(
             SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=seed, unfinished=not whole)
         )
         yield sounds[-1]
-    for made in () if as_made else made_sounds(loaded, settings, synthesise, stop, asked):
-        if isinstance(made, Progress):
+    making = made_sounds if settings.pick is None else picked_sounds
+    for made in () if as_made else making(loaded, settings, synthesise, stop, asked):
+        if not isinstance(made, MadeSound):
+            picked = made if isinstance(made, SoundsPicked) else picked
             yield made
             continue
         what = "" if settings.verb is None else f"-{settings.verb}"
@@ -103,10 +108,11 @@ def write_sounds(
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds
         seconds = samples.shape[1] / rate
-        sounds.append(
-            SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=made.seed, score=made.score)
-        )
+        total = settings.count if picked is None else len(picked.seeds)
+        sounds.append(SoundWritten(str(target), seconds, len(sounds) + 1, total, seed=made.seed, score=made.score))
         yield sounds[-1]
     if any(softer):
         yield Warned(told_softer(softer, settings.lufs))
-    yield GenerationCompleteEvent(str(path), settings.seeds()[0], tuple(sounds), sampling_seconds, synthesis_seconds)
+    yield GenerationCompleteEvent(
+        str(path), settings.seeds()[0], tuple(sounds), sampling_seconds, synthesis_seconds, picked
+    )

@@ -30,7 +30,7 @@ from distill.novelty.power import power_of
 from distill.novelty.sounds import as_decoded, floored
 from distill.novelty.verdict import judge
 from distill.novelty.where import WhereReport, sources
-from distill.settings.generation import NOT_OF_CODES, GenerationSettings
+from distill.settings.generation import NOT_OF_CODES, OF_PICKING, GenerationSettings
 from distill.settings.geometry import BANDS, SpectrogramConfig
 from distill.studio.evaluating import sounds_in
 from distill.studio.stopping import stoppable
@@ -94,8 +94,8 @@ def novelty(
     yield Progress("comparing the recordings with each other", 1, 1)
     request = None
     if candidates is None:
-        settings = (settings or GenerationSettings(count=COUNT)).seeded()
-        request = settings.model_dump(exclude=set(NOT_OF_CODES))
+        settings = (settings or GenerationSettings(count=COUNT)).model_copy(update={"pick": None}).seeded()
+        request = settings.model_dump(exclude={*NOT_OF_CODES, *OF_PICKING})
         judging = _generated(load_model(path, chosen), settings)
     else:
         judging = _given(material.codec, candidates, opened, chosen)

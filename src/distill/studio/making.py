@@ -128,7 +128,7 @@ def make(
         _end_if_stopped(stop, prior.stopped_early, f"The prior trained so far is kept ({path}).")
     work = generate(os.fspath(path), target, wanted, device, stop)
     made = yield from _passed(work, GenerationCompleteEvent, going, "sounds")
-    if len(made.sounds) < wanted.count:
+    if len(made.sounds) < wanted.count and made.picked is None:
         raise Stopped(f"Stopped after {len(made.sounds)} of {wanted.count} sounds: model and sounds are kept.")
     yield MakingCompleteEvent(str(path), made.sounds, made.seed, time.monotonic() - begun)
 

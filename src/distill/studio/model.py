@@ -11,12 +11,13 @@
     samples, rate = model.generate(count=8, seconds=1, seed=7)   # float32 [8, channels, samples], 48000
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
     longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
+    best, rate, why = model.pick(12, of=100)                     # a batch worth hearing, and what was left out of it
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
-    made = distill.what("kit-seed7.wav")                         # what a file says of how it was made
-    same, rate = distill.again("kit-seed7.wav")                  # the same sound, by that
     for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
         print(block.shape)
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
+
+`distill.what(file)` reads how a file of sound was made, `distill.again(file)` makes it again.
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
 events (`distill.events`): each says how far the work is, and what it has measured. Leaving the loop ends the training with its
@@ -47,11 +48,11 @@ from distill.compute.device import choose_device
 from distill.corpus.manifest import Consent
 from distill.errors import DistillError
 from distill.evaluation.scores import EvaluationCompleteEvent
-from distill.events import Event, PackWritten, Progress
+from distill.events import Event, PackWritten, Progress, SoundsPicked
 from distill.instrument.asked import Asked, asked_of, span_in
 from distill.instrument.choosing import Sampled
 from distill.instrument.kits import KitFormat
-from distill.instrument.making import made_sounds
+from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.recordings import Recording, encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
 from distill.instrument.streaming import LongSound, is_long
@@ -76,7 +77,9 @@ from distill.studio.forgetting import forget as forget_recordings
 from distill.studio.judging import novelty as judge_novelty
 from distill.studio.making import Effort
 from distill.studio.making import make as make_all
+from distill.studio.mapping import MapReport, map_sounds
 from distill.studio.packing import PackRequest, generate_pack
+from distill.studio.picking import picked_sounds
 from distill.studio.prior_training import train_prior_for
 from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.repeating import model_of, repeat_of
@@ -94,6 +97,16 @@ class Sounds(NamedTuple):
     """[count, channels, samples], shorter sounds filled up with silence; of one sound [channels, samples]."""
     rate: int
     """Samples in a second: 48,000 unless another was asked for."""
+
+
+class PickedSounds(NamedTuple):
+    """Sounds that are worth hearing, of many."""
+
+    samples: npt.NDArray[np.float32]
+    """[count, channels, samples]: the most typical first, then always what differs most from those before it."""
+    rate: int
+    picked: SoundsPicked
+    """Their seeds, and for each sound that was left out its seed and why; `sentence` says it in words."""
 
 
 class Model:
@@ -140,6 +153,24 @@ class Model:
         """
         chosen = generation_settings(count=count, seconds=seconds, seed=seed, **settings)
         return self._made(chosen, asked_of(chosen))
+
+    def pick(
+        self, count: int = 12, of: int = 100, seconds: float = 1.0, seed: int | None = None, **settings: Any
+    ) -> PickedSounds:
+        """A batch worth hearing: of many new sounds those that are no copies, not faulty, not odd, and unlike each other.
+
+        Args:
+            count: how many; there are fewer where fewer are good, which `picked` says.
+            of: how many are made to choose from: sound number i of them has the seed `seed` + i.
+            settings: as of `generate`.
+
+        Raises:
+            DistillError: none is good, the model has no prior yet, or a setting cannot be.
+        """
+        chosen = generation_settings(pick=count, of=of, seconds=seconds, seed=seed, **settings)
+        sounds, picked = self._sounds(chosen, asked_of(chosen))
+        assert picked is not None
+        return PickedSounds(*sounds, picked)
 
     def continue_(
         self, samples: Samples, rate: int, seconds: float = 1.0, *, count: int = 1, seed: int | None = None,
@@ -233,6 +264,24 @@ class Model:
         """
         chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
         return self._made(chosen, Asked("like", (_recording(samples, rate),)))
+
+    def more_like(
+        self, samples: Samples, rate: int, strength: float = 0.5, *, count: int = 1, seed: int | None = None,
+        **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """More sounds of the sort of one: half as closely after it as `like`, and as bright and as high (as wishes).
+
+        Args:
+            strength: as of `like`.
+
+        Returns:
+            [count, channels, samples].
+
+        Raises:
+            DistillError: as `continue_`.
+        """
+        chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
+        return self._made(chosen, Asked("more-like", (_recording(samples, rate),)))
 
     def loop(
         self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,
@@ -396,13 +445,18 @@ class Model:
         return torch.from_numpy(given.astype(np.int64))
 
     def _made(self, settings: GenerationSettings, asked: Asked | None) -> Sounds:
+        return self._sounds(settings, asked)[0]
+
+    def _sounds(self, settings: GenerationSettings, asked: Asked | None) -> tuple[Sounds, SoundsPicked | None]:
+        """Sounds, and of many what was left out."""
         chosen = settings.seeded()
-        making = made_sounds(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked)
-        made = [finished(each.samples, chosen).samples for each in making if not isinstance(each, Progress)]
+        making = made_sounds if chosen.pick is None else picked_sounds
+        events = list(making(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked))
+        made = [finished(each.samples, chosen).samples for each in events if isinstance(each, MadeSound)]
         longest = max(each.shape[1] for each in made)
-        return Sounds(
-            np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made]), chosen.rate
-        )
+        stacked = np.stack([np.pad(samples, ((0, 0), (0, longest - samples.shape[1]))) for samples in made])
+        picked = next((each for each in events if isinstance(each, SoundsPicked)), None)
+        return Sounds(stacked, chosen.rate), picked
 
     def reconstruct(self, samples: npt.NDArray[np.floating], rate: int, *, synthesiser: str = "auto") -> Sounds:
         """A sound through the codec and back.
@@ -504,6 +558,25 @@ class Model:
         """
         work = export_onnx(os.fspath(self.path), Path(folder), overwrite)
         return next(event for event in work if isinstance(event, ExportCompleteEvent)).to_dict()
+
+    def map(self, *sounds: Place, out: Place | None = None, dataset: Place | None = None) -> dict[str, Any]:
+        """Where the model's recordings, and other sounds, are on a map: sounds that are alike lie near each other.
+
+        Args:
+            sounds: files and folders to place beside the recordings.
+            out: an HTML page to write, which plays what is clicked; None: none.
+            dataset: where the recordings are now, to be played; None: where they were.
+
+        Returns:
+            As `distill map --json` says it: `neighbours_kept`, and under "points" each sound's name, what it is, kind, x and y
+            from 0 to 1, seconds and file.
+
+        Raises:
+            DistillError: there are neither codes nor recordings in the model, or no sound in a place.
+        """
+        target, where = (None if place is None else Path(place) for place in (out, dataset))
+        work = map_sounds(os.fspath(self.path), [Path(sound) for sound in sounds], target, where, self._device.type)
+        return next(event for event in work if isinstance(event, MapReport)).to_dict()
 
     def _synthesiser(self, name: str) -> Synthesiser:
         if name not in self._synthesisers:

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from distill.errors import DistillError
-from distill.settings.generation import FROM_SOUNDS, OF_FILES, GenerationSettings, generation_settings
+from distill.settings.generation import FROM_SOUNDS, OF_FILES, OF_PICKING, GenerationSettings, generation_settings
 from distill.settings.knobs import Knob, knobs_of
 from distill.ui.extras import device_field
 from distill.ui.fields import overrides_from
@@ -48,6 +48,8 @@ def lay_out_what(models: list[str]) -> What:
     train_prior = gr.Button("Train its prior", visible=False, elem_id="generate-train-prior")
     with gr.Row():
         fields = {name: _field(KNOBS[name]) for name in ("seconds", "count")}
+    with gr.Row():
+        fields |= {name: _field(KNOBS[name]) for name in OF_PICKING}
     fields["seed"] = _field(KNOBS["seed"])
     with gr.Row():
         again = gr.Button("Same seed again", size="sm", elem_id="generate-again", min_width=110)
@@ -61,7 +63,7 @@ def lay_out_how() -> How:
     wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength", "tries")
     loops = ("loop", "bpm", "bars", "beats")
     written = tuple(name for name in OF_FILES if name in KNOBS)
-    placed = {"seconds", "count", "seed", *wishes, *loops, *written, *less_usual}
+    placed = {"seconds", "count", "seed", *OF_PICKING, *wishes, *loops, *written, *less_usual}
     fields = {name: _field(knob) for name, knob in KNOBS.items() if name not in placed}
     with gr.Accordion("Wishes", open=False, elem_id="generate-wishes"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in wishes}

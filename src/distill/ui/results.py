@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from distill.events import GenerationCompleteEvent, Progress, SoundWritten
+from distill.events import DROPPED, GenerationCompleteEvent, Progress, SoundsPicked, SoundWritten
 from distill.library.history import Generation, find_generation
 from distill.places import kept_dir
 from distill.settings.generation import OF_FILES, GenerationSettings
 from distill.settings.knobs import knobs_of
 from distill.studio.jobs import Job
-from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, text
+from distill.ui.fields import in_page_words
+from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, table, text
 from distill.ui.page_state import GenerationBegun, PageState
 
-ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats", *OF_FILES)
+ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats", "of", *OF_FILES)
 """Numbers that say nothing where they were left as they are."""
+WORK = {"sampling": "Drawing codes"}
+"""What is under way, in the page's words; other work is called what it is."""
 NOTHING_YET = "Nothing generated yet."
 
 
@@ -50,7 +53,7 @@ def _progress(job: Job) -> str:
         early = " Stopped: what was done is kept." if job.stopping else ""
         return (
             f"<p><b>{len(done.sounds)} sounds</b>, {sum(s.seconds for s in done.sounds):.1f} s together, in "
-            f"{job.elapsed:.1f} s.{early}</p>"
+            f"{job.elapsed:.1f} s.{early}</p>{picked_html(done.picked)}"
         )
     written = [event for event in events if isinstance(event, SoundWritten)]
     if job.stopping:
@@ -61,7 +64,19 @@ def _progress(job: Job) -> str:
         )
     step = job.step if isinstance(job.step, Progress) else None
     share = step.done / max(step.total, 1) if step else 0.0
-    return f"<p>{'Drawing codes' if step else 'Opening the model'}</p>{bar(share, 'Drawing codes')}"
+    what = "Opening the model" if step is None else WORK.get(step.task, step.task.capitalize())
+    return f"<p>{what}</p>{bar(share, what)}"
+
+
+def picked_html(picked: SoundsPicked | None) -> str:
+    """What was left out of a batch, and why; nothing where all were kept."""
+    if picked is None:
+        return ""
+    rows = [[f"{each.seed}", text(in_page_words(DROPPED[each.reason])), text(each.detail)] for each in picked.dropped]
+    listed = table(["Seed", "Why", "Like what"], rows, "Sounds that were left out", ["n", "", "f"]) if rows else ""
+    style = "d-warn" if picked.is_short else "d-note"
+    more = f"<details><summary>Left out</summary>{listed}</details>" if listed else ""
+    return f'<p class="{style}">{text(in_page_words(picked.sentence))}</p>{more}'
 
 
 def _cards(page_state: PageState, generation: Generation) -> str:
@@ -117,6 +132,6 @@ def _earlier(generation: Generation) -> str:
     )
     return (
         f'<article class="d-card"><h3>{text(generation.model)}</h3><dl><dt>made</dt><dd>{day(generation.created)}</dd>'
-        f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.count}, {kept} kept</dd>{shown}"
+        f"<dt>sounds</dt><dd>{len(generation.sounds)} of {made.pick or made.count}, {kept} kept</dd>{shown}"
         f'</dl><div class="d-acts">{acts}</div></article>'
     )

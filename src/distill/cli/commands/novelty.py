@@ -10,7 +10,7 @@ from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import Dataset, Device, Model, Overrides
 from distill.cli.running import last, run
-from distill.settings.generation import NOT_OF_CODES, OF_VERBS, GenerationSettings, generation_settings
+from distill.settings.generation import NOT_OF_CODES, OF_PICKING, OF_VERBS, GenerationSettings, generation_settings
 
 if TYPE_CHECKING:
     from distill.novelty.attribution import AttributionReport
@@ -21,7 +21,7 @@ LISTED = 10
 """Sounds that are listed without --json: those nearest to a recording."""
 
 
-@settings_flags(GenerationSettings, without=(*NOT_OF_CODES, *OF_VERBS), defaults={"count": 64})
+@settings_flags(GenerationSettings, without=(*NOT_OF_CODES, *OF_VERBS, *OF_PICKING), defaults={"count": 64})
 def novelty(
     model: Model,
     files: Annotated[

@@ -99,6 +99,7 @@ def generate(
             sampling_seconds=done.sampling_seconds,
             synthesis_seconds=done.synthesis_seconds,
             **({} if pack is None else {"pack": asdict(last(events, PackWritten))}),
+            **({} if done.picked is None else {"picked": done.picked.to_dict()}),
         )
 
 

@@ -139,3 +139,12 @@ UNNAMED = """() => [...document.querySelectorAll('button, input, textarea, selec
 def say(sentence: str) -> None:
     """A figure, shown by `pytest -s`."""
     sys.stdout.write(f"\n{sentence}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+
+
+def until(page: Any, expression: str, seconds: float = 30.0) -> None:
+    """Wait for what an expression says. `wait_for_function` would build its check inside the page, which
+    a page that forbids `eval` refuses unless the first look already finds it true."""
+    last = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < last, f"never true: {expression}"
+        page.wait_for_timeout(20)

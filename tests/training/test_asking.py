@@ -11,7 +11,7 @@ from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH
 from distill.compute.fabric import launch_fabric
 from distill.models.canvas import open_canvas
 from distill.models.filling import fill
-from distill.models.prior import BOS, IGNORED, MID
+from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.models.sampling import clip_generator
 from distill.settings.prior import PriorSettings
 from distill.training.fit import fit
@@ -53,6 +53,16 @@ def test_a_window_with_a_hole_has_its_targets_in_the_order_of_reading() -> None:
     assert [int(batch.targets[row, 8, 0]) for row in range(3)] == [IGNORED, IGNORED, 8]
     assert batch.given.end is not None
     assert batch.given.end.tolist() == [-1, 4, -1, -1]
+
+
+def test_what_is_not_asked_for_is_learned_and_sampled_alike() -> None:
+    """Guards against training that adds the kind 0 to every window while sampling, with no kind wished, adds nothing."""
+    codes = sequence(4, 0)
+    batch = make_batch([Window(codes, 0, 4, BOS)], SETTINGS)
+    prior = CodePrior(SETTINGS, torch.randn(2, 8, 4)).eval()
+    torch.nn.init.normal_(prior.kind.weight)
+    learned = prior(batch.codes, batch.start, batch.hidden, batch.given)
+    torch.testing.assert_close(prior(batch.codes, batch.start), learned)
 
 
 def test_windows_are_told_much_little_and_nothing() -> None:

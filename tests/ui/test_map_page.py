@@ -8,7 +8,7 @@ import soundfile
 
 from distill.studio.map_page import map_page
 from distill.studio.mapping import MapPoint, url_of
-from page import CHROMIUM, SLOW
+from page import CHROMIUM, SLOW, until
 from tiny import RATE, hit
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")]
@@ -39,11 +39,11 @@ def test_a_click_plays_a_sound_and_names_stay_names(browser: Any, tmp_path: Path
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto((tmp_path / "map.html").as_uri())
     page.locator(".point").click()
-    page.wait_for_function("document.getElementById('player').duration > 0.2")
+    until(page, "document.getElementById('player').duration > 0.2")
     page.goto(out.as_uri())
     assert page.locator(".point").count() == 3
     page.locator("rect.point").click()
-    page.wait_for_function("document.getElementById('player').duration > 0.4")
+    until(page, "document.getElementById('player').duration > 0.4")
     assert "b.wav" in page.locator("#name").inner_text()
     page.locator(".point.silent").focus()
     page.keyboard.press("Enter")

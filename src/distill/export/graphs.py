@@ -107,11 +107,7 @@ class PriorGraph(nn.Module):
         batch, count = sources.shape[:2]
         slots = (sources + prior.source_slot).flatten(2)
         x = F.embedding(slots, stepper.source).sum(2) + stepper.place[place]
-        unasked = prior._added(start, Given(traits=traits), count - 1)  # [B, P, H]
-        if kind is not None:
-            asked = prior._added(start, Given(traits=traits, kind=kind), count - 1)
-            unasked = torch.where((kind > 0)[:, None, None], asked, unasked)
-        x = x + unasked
+        x = x + prior._added(start, Given(traits=traits, kind=kind), count - 1)  # [B, P, H]
         if left_gap is not None and right_gap is not None:
             x = x + prior.left_gap(left_gap) - prior.left_gap.weight[0]
             x = x + prior.right_gap(right_gap) - prior.right_gap.weight[0]

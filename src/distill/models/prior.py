@@ -353,8 +353,9 @@ class CodePrior(nn.Module):
     def _added(self, start: Tensor, given: Given, columns: int) -> Tensor:
         """[B, C + 1, H]: what start, kind and traits add to the inputs of every column."""
         added: Tensor = self.start(start)
-        if given.kind is not None and self.config.kinds:
-            added = added + WISH_GAIN * self.kind(given.kind)
+        if self.config.kinds:  # the first row is that of no kind, which training adds as well
+            kind = torch.zeros_like(start) if given.kind is None else given.kind
+            added = added + WISH_GAIN * self.kind(kind)
         added = added[:, None].expand(-1, columns + 1, -1)
         if given.traits is not None and self.config.traits:
             added = added + WISH_GAIN * self.trait(trait_features(given.traits).to(self.trait.weight.dtype))

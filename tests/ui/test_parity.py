@@ -96,7 +96,9 @@ REASONS: dict[tuple[str, str], str] = {
         ("attribute", option): "an answer of minutes; the page has where each second is nearest"
         for option in ("file", "model", "--suspects", "--dataset", "--device")
     },
-    **{("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--device")},
+    **{
+        ("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--novelty", "--device")
+    },
     **{("consent", option): OF_RECORDINGS for option in ("model", "files", "--whose", "--licence", "--remove")},
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
     **{("reconstruct", flag): "the page plays what the codec makes, and writes nothing" for flag in OF_FILES_FLAGS},
@@ -152,6 +154,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("ui", "--library"): "said before there is a page",
     ("demo", "--out"): "the demo's sounds, model and results go where the page keeps all others",
     ("novelty", "--count"): "the page judges 64 sounds",
+    ("train", "--novelty"): "the page always looks; a verdict costs seconds and is on the model's card",
     ("train-prior", "--novelty"): "the page always looks; a verdict costs seconds and is on the model's card",
     ("demo", "--device"): "the demo takes what auto takes",
     ("library import", "--name"): "Rename is on the card as soon as it is there",

@@ -137,6 +137,16 @@ def novelty_after_training(
         yield Warned(f"Whether the sounds are new was not found out: {error}")
 
 
+def novelty_of_kept_codes(file: ModelInTraining) -> Generator[Event, None, None]:
+    """The same of a prior that was trained again, by the codes that are in the model; nothing where there are none."""
+    opened = file.as_written()
+    card = opened.card
+    if card.has_codes:
+        sizes = card.vqvae_config.codebook_size, card.prior_levels
+        sequences = unpack_codes(opened.codes, card.corpus_manifest, *sizes)
+        yield from novelty_after_training(file, sequences, card.corpus_manifest)
+
+
 def where(
     file: Path, model: str, dataset: Path | None = None, device: str = "auto", stop: threading.Event | None = None
 ) -> Generator[Event, None, None]:

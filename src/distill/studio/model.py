@@ -659,6 +659,7 @@ def train(
     again: bool = False,
     add: Place | None = None,
     continue_codec: bool = False,
+    novelty: bool = True,
     stop: threading.Event | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
@@ -674,6 +675,7 @@ def train(
             and the model is as it was until that is done.
         add: as `again`, with the recordings of one more folder.
         continue_codec: as `again`, and the codec goes on for a few epochs with all recordings.
+        novelty: judge some sounds of a prior that is trained again, and keep the verdict in the file.
         stop: set it to end after the current step, the best epoch kept.
         settings: epochs, preset, codebook_size, ...
 
@@ -686,7 +688,7 @@ def train(
                 "name, out, overwrite and resume are for a new model: leave them out where one is trained again."
             )
         more = None if add is None else Path(add)
-        yield from train_again(os.fspath(folder), more, continue_codec, settings, device, stop)
+        yield from train_again(os.fspath(folder), more, continue_codec, settings, device, stop, novelty=novelty)
         return
     target = None if out is None else Path(out)
     yield from train_codec(Path(folder), name, target, settings, device, overwrite, resume, stop)
@@ -699,6 +701,7 @@ def train_prior(
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    novelty: bool = True,
     stop: threading.Event | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
@@ -706,13 +709,16 @@ def train_prior(
 
     Args:
         dataset: where the recordings are now; None: where they were.
+        novelty: judge some of its sounds at the end, and keep the verdict in the file.
         overwrite, resume, stop, settings: as of `train`.
 
     Raises:
         DistillError: the model has a prior already, its recordings are gone, or a setting cannot be.
     """
     where = None if dataset is None else Path(dataset)
-    yield from train_prior_for(os.fspath(model), where, settings, device, overwrite, resume=resume, stop=stop)
+    yield from train_prior_for(
+        os.fspath(model), where, settings, device, overwrite, resume=resume, stop=stop, novelty=novelty
+    )
 
 
 def train_synth(
@@ -739,6 +745,7 @@ def forget(
     *names: Place,
     codec: bool = False,
     undo: bool = True,
+    novelty: bool = True,
     device: str = "auto",
     stop: threading.Event | None = None,
 ) -> Iterator[Event]:
@@ -748,12 +755,14 @@ def forget(
         names: of recordings as the manifest has them, folders, patterns such as `kicks/*`, or the files themselves.
         codec: train the codec anew without them too.
         undo: keep a copy of the model as it was in the library's trash; it still has them.
+        novelty: as of `train_prior`.
         stop: set it to end before anything is changed.
 
     Raises:
         DistillError: there is no such recording, or too little would be left.
     """
-    yield from forget_recordings(os.fspath(model), [os.fspath(name) for name in names], codec, undo, device, stop)
+    recordings = [os.fspath(name) for name in names]
+    yield from forget_recordings(os.fspath(model), recordings, codec, undo, device, stop, novelty)
 
 
 def consent(

@@ -301,7 +301,7 @@ class Model:
 
     def pack(
         self, folder: Place, *, licence: str = "", kits: Sequence[KitFormat] = (), zipped: bool = False,
-        overwrite: bool = False, **settings: Any,
+        overwrite: bool = False, certificate: bool = False, **settings: Any,
     ) -> PackWritten:  # fmt: skip
         """New sounds as a pack on the disk, as `distill generate --pack`: by kind, with names, a page and pictures.
 
@@ -311,12 +311,13 @@ class Model:
             kits: of "sfz" and "decentsampler": playable kits, with `count` sounds of every kind.
             zipped: whether there shall be a .zip beside it.
             overwrite: whether a pack that is there is replaced.
+            certificate: whether the sounds are judged, and what is found is put into it; `distill.verify` checks it.
             settings: of `generate`.
 
         Raises:
             DistillError: something of that name is there, or a setting cannot be.
         """
-        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite)
+        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite, certificate)
         work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
         return next(event for event in work if isinstance(event, PackWritten))
 

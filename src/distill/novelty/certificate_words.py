@@ -68,8 +68,10 @@ def contradictions(certificate: Certificate) -> Iterator[str]:
         yield "its copy rate is not that of its sounds"
     elif any(abs(a - b) > ALIKE for a, b in zip(test.copy_rate_interval, wilson(copied, len(judged)), strict=True)):
         yield "the interval of its copy rate is not that of its sounds"
-    if test.verdict not in SAID or (copied and test.verdict not in ("copies", "close to the source")) or (
-        not copied and test.verdict == "copies"
+    if (
+        test.verdict not in SAID
+        or (copied and test.verdict not in ("copies", "close to the source"))
+        or (not copied and test.verdict == "copies")
     ):
         yield "its verdict is not that of its sounds"
     if any((each.verdict == "copied") != (each.copied is True) for each in it.sounds):
@@ -78,9 +80,9 @@ def contradictions(certificate: Certificate) -> Iterator[str]:
         yield "its limit is not that of its request"
     if not all(any(_holds(request, each.seed) for request in it.requests) for each in it.sounds):
         yield "the seed of a sound is none of its requests'"
-    if it.distill == distill.__version__:  # another version may have other words
-        if it.says != sentences(it.pack, it.licence, it.model, it.max_copy_seconds, test, it.sounds):
-            yield "its sentences are not those of its figures"
+    said = sentences(it.pack, it.licence, it.model, it.max_copy_seconds, test, it.sounds)
+    if it.distill == distill.__version__ and it.says != said:  # another version may have other words
+        yield "its sentences are not those of its figures"
 
 
 def _holds(request: dict[str, object], seed: int) -> bool:
@@ -100,9 +102,7 @@ def _power(test: CopyTest) -> str:
     if test.power is None:
         return "How many copies the test would find here was not measured."
     little = " So it can tell little here." if test.power < ENOUGH_POWER else ""
-    return (
-        f"Power: of copies of this model's recordings, put in for this, the test finds {test.power:.0%}, each by itself.{little}"
-    )
+    return f"Power: of copies of this model's recordings, made for this, the test finds {test.power:.0%} one by one.{little}"
 
 
 def _limit(max_copy_seconds: float | None) -> str:
@@ -115,7 +115,11 @@ def _limit(max_copy_seconds: float | None) -> str:
 
 
 def _heard(test: CopyTest) -> str:
-    what = "the recordings, and what their codes decode to" if "recordings" in test.heard else "what the recordings' codes decode to"
+    what = (
+        "the recordings, and what their codes decode to"
+        if "recordings" in test.heard
+        else "what the recordings' codes decode to"
+    )
     return f"The sound files were compared with {what}; the baseline is of {_count(test.recordings, 'recording')}."
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -140,7 +140,7 @@ def _certified(sound: Placed, path: Path, found: SoundNovelty | None) -> Certifi
         samples = samples_sha256(path)
     except UnusableSound as error:
         raise DistillError(f"--certificate: {sound.file} cannot be read again ({error}).") from error
-    whole = {
+    whole: dict[str, Any] = {
         "file": sound.file,
         "sha256": file_sha256(path),
         "samples_sha256": samples,
@@ -148,22 +148,23 @@ def _certified(sound: Placed, path: Path, found: SoundNovelty | None) -> Certifi
         "seconds": sound.seconds,
         "seed": sound.seed,
     }
+    return CertifiedSound(**whole, **figures_of(found))
+
+
+def figures_of(found: SoundNovelty | None) -> dict[str, Any]:
+    """What a certificate says of how new one sound is; None: it cannot be judged."""
     if found is None:
-        return CertifiedSound(**whole, verdict="not judged")
-    return CertifiedSound(
-        **whole,
-        verdict=verdict_of(found),
-        copied=found.copied,
-        p=found.p,
-        nearest=Nearest(file=found.nearest, seconds=found.nearest_seconds, at=found.at_seconds),
-        unexplained=found.unexplained,
-        run_seconds=found.run_seconds,
-    )
-
-
-def verdict_of(found: SoundNovelty) -> SoundVerdict:
-    """What is said of one sound, in a word."""
-    return "copied" if found.copied else "near" if found.p <= NEAR else "not near"
+        unknown = ("copied", "p", "nearest", "unexplained", "run_seconds")
+        return {"verdict": "not judged", **dict.fromkeys(unknown)}
+    verdict: SoundVerdict = "copied" if found.copied else "near" if found.p <= NEAR else "not near"
+    return {
+        "verdict": verdict,
+        "copied": found.copied,
+        "p": found.p,
+        "nearest": Nearest(file=found.nearest, seconds=found.nearest_seconds, at=found.at_seconds),
+        "unexplained": found.unexplained,
+        "run_seconds": found.run_seconds,
+    }
 
 
 def certified_model(loaded: LoadedVQModel, manifest: CorpusManifest) -> CertifiedModel:

@@ -275,7 +275,9 @@ def _write_about(
         _write(folder / LICENCE, request.licence + "\n")
     about += [f"For samplers: {kit}" for kit in kits]
     if certificate is not None:
-        about.append(f"Copy test: {certificate.test.verdict}. {CERTIFICATE} has what was found; `distill verify` checks it.")
+        about.append(
+            f"Copy test: {certificate.test.verdict}. {CERTIFICATE} has what was found; `distill verify` checks it."
+        )
     shown = [
         Shown(each.path, each.kind, _facts(each, settings), picture_of(each.heard.channels, COLOURS)) for each in packed
     ]

@@ -170,7 +170,9 @@ class ZipPack(GivenPack):
         found = [each for each in names if PurePosixPath(each).name == NAME and len(PurePosixPath(each).parts) <= 2]
         if not found:
             raise DistillError(f"{self.path} holds no {NAME}: it is no pack that was made with --certificate.")
-        return min(found, key=len).removesuffix(NAME)
+        if NAME not in found and len(found) > 1:
+            raise DistillError(f"{self.path} holds more than one {NAME}: give one pack at a time.")
+        return "" if NAME in found else found[0].removesuffix(NAME)
 
     def certificate(self) -> bytes:
         """As `GivenPack.certificate`."""

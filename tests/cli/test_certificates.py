@@ -288,6 +288,27 @@ def test_a_kit_has_a_request_for_each_kind(distill: Run, library: Path, tmp_path
     assert all(each["made_again"] for each in answer["sounds"])
 
 
+def test_what_is_made_of_a_recording(distill: Run, library: Path, tmp_path: Path) -> None:
+    """Guards against variations whose recording is in no certificate, and that cannot be made again for it."""
+    soundfile.write(tmp_path / "a.wav", hit(3, 0.4), RATE, subtype="PCM_24")
+    code, _, stderr = distill(
+        "generate", "kit", "--vary", tmp_path / "a.wav", "--count", "2", "--synthesiser", "griffin-lim", "--tries", "1",
+        "--certificate", "--pack", tmp_path / "p",
+    )  # fmt: skip
+    assert code == 0, stderr
+    plain = said(tmp_path / "p")
+    assert plain["sources"] == [
+        {"name": "a.wav", "sha256": hashlib.sha256((tmp_path / "a.wav").read_bytes()).hexdigest()}
+    ]
+    flags = ("--model", "kit", "--again", "1", "--device", "cpu")
+    code, answer, stderr = verified(distill, tmp_path / "p", *flags)
+    assert (code, answer["sounds"][0]["made_again"]) == (0, True), stderr
+    (tmp_path / "a.wav").unlink()
+    code, answer, stderr = verified(distill, tmp_path / "p", *flags)
+    assert (code, answer["sounds"][0]["made_again"]) == (0, None), stderr
+    assert "was not made again" in answer["notes"][0]
+
+
 def zipped(pack: Path, target: Path, **more: bytes) -> Path:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(each for each in pack.rglob("*") if each.is_file()):
@@ -356,14 +377,15 @@ def test_hostile_archives_are_one_sentence(
     assert verified(distill, more)[0] == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes that have names")
 def test_links_and_devices_are_no_sounds_of_a_pack(distill: Run, pack: Path, library: Path, tmp_path: Path) -> None:
     """Guards against a pack that has this machine read what lies outside it, or wait for ever."""
     first, second, *_ = (each["file"] for each in said(pack)["sounds"])
     (pack / first).rename(tmp_path / "elsewhere.wav")
     (pack / first).symlink_to(tmp_path / "elsewhere.wav")
     (pack / second).unlink()
-    os.mkfifo(pack / second)
-    os.mkfifo(pack / "more.wav")
+    for path in (pack / second, pack / "more.wav"):
+        os.mkfifo(path)
     code, answer, _ = verified(distill, pack)
     assert code == 1
     assert [states(answer)[each] for each in (first, second)] == ["missing", "missing"]

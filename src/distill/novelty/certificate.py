@@ -146,7 +146,9 @@ class Certificate(_Part):
         body = {"format": FORMAT, "version": VERSION, **self.model_dump(mode="json")}
         text = json.dumps({**body, OWN_HASH: _own_hash(body)}, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
         if len(text) > MOST_BYTES:
-            raise DistillError("--certificate: it would be larger than one may be. Make a pack of fewer sounds.")
+            raise DistillError(
+                "--certificate: it would be too large. Make a pack of fewer sounds, or say less with `distill consent`."
+            )
         return text
 
 

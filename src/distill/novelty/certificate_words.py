@@ -22,6 +22,8 @@ OF_A_SOUND = {
     "not near": "no nearer than unseen recordings are",
     "not judged": "silent, or too short to judge",
 }
+LINES, LONGEST_LINE = 8, 300
+"""Of consent, that are said in the sentence about it; all of them are in the certificate."""
 ALIKE = 1e-6
 """By how much a figure may differ from what it follows from."""
 
@@ -126,7 +128,8 @@ def _heard(test: CopyTest) -> str:
 def _consents(model: CertifiedModel) -> str:
     if not model.consents:
         return "Whose the recordings are, and under which licence, is not said (`distill consent`)."
-    lines = "; ".join(f"{_of(each)}: {each.line}" for each in model.consents)
+    lines = "; ".join(f"{_of(each)}: {each.line}"[:LONGEST_LINE] for each in model.consents[:LINES])
+    lines += f"; and {len(model.consents) - LINES} lines more" if len(model.consents) > LINES else ""
     rest = f" For {_count(model.without_consent, 'recording')} nothing is said." if model.without_consent else ""
     return f"Whose the recordings are, as the model's file has it and nobody has checked: {lines}.{rest}"
 

@@ -12,6 +12,7 @@ import torch
 import distill
 from distill.audio.hashing import samples_sha256
 from distill.audio.reading import UnusableSound
+from distill.audio.tagging import read_tags
 from distill.corpus.cache import file_sha256
 from distill.corpus.consents import consents_for, without_consent
 from distill.corpus.manifest import CorpusManifest
@@ -115,6 +116,8 @@ def certify(
     found = {each.name: each for each in report.sounds}
     certified = []
     for number, each in enumerate(sounds, start=1):
+        if _made_by(files[each.file]) not in ("", made_by.digest):
+            raise DistillError(f"{made_by.path} was changed while its sounds were made: make the pack again.")
         certified.append(_certified(each, files[each.file], found.get(each.file)))
         yield Progress("hashing", number, len(sounds), each.file)
     model = certified_model(made_by, judge.opened.card.corpus_manifest)
@@ -133,6 +136,14 @@ def certify(
         sounds=tuple(certified),
     )
     return certificate, report
+
+
+def _made_by(path: Path) -> str:
+    """The hash of the model in the tags of a sound; nothing where a file is too large for tags."""
+    try:
+        return read_tags(path).model_sha256
+    except DistillError:
+        return ""
 
 
 def _certified(sound: Placed, path: Path, found: SoundNovelty | None) -> CertifiedSound:

@@ -38,7 +38,7 @@ from distill.instrument.kits import (
 from distill.instrument.naming import Described, Named, named
 from distill.instrument.pack_page import Shown, pack_page
 from distill.library.models import find_model
-from distill.modelfile.opened import load_model
+from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.novelty.certificate import NAME as CERTIFICATE
 from distill.novelty.certificate import Certificate
 from distill.settings.generation import GenerationSettings
@@ -147,14 +147,9 @@ def generate_pack(
         packed = _placed(folder, listened, settings)
         shutil.rmtree(folder / "made", ignore_errors=True)
         kits = _write_kits(folder, request, packed, loaded.path.stem)
-        certificate: Certificate | None = None
+        certificate = None
         if judge is not None:
-            placed = [Placed(each.path, each.sound.seed, each.sound.seconds) for each in packed]
-            certificate, report = yield from certify(
-                judge, loaded, request.name, request.licence, wishes, folder, placed, stop
-            )
-            _write(folder / CERTIFICATE, certificate.text())
-            yield report
+            certificate = yield from _certified(folder, judge, loaded, request, wishes, packed, stop)
         _write_about(folder, request, packed, settings, loaded.path.stem, kits, certificate)
         if archive is not None:
             _zip(folder, request.name, archive)
@@ -243,6 +238,23 @@ def _placed(
             raise cannot_write(folder / path, error) from error
         packed.append(_Packed(sound, kind, hears, name, path))
     return packed
+
+
+def _certified(
+    folder: Path,
+    judge: Judge,
+    loaded: LoadedVQModel,
+    request: PackRequest,
+    wishes: Sequence[GenerationSettings],
+    packed: Sequence[_Packed],
+    stop: threading.Event | None,
+) -> Generator[Event, None, Certificate]:
+    """Write the certificate; the verdict is an event."""
+    placed = [Placed(each.path, each.sound.seed, each.sound.seconds) for each in packed]
+    certificate, report = yield from certify(judge, loaded, request.name, request.licence, wishes, folder, placed, stop)
+    _write(folder / CERTIFICATE, certificate.text())
+    yield report
+    return certificate
 
 
 def _write_kits(folder: Path, request: PackRequest, packed: Sequence[_Packed], model: str) -> list[str]:

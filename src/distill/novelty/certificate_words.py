@@ -95,8 +95,9 @@ def _holds(request: dict[str, object], seed: int) -> bool:
 def _rate(test: CopyTest) -> str:
     low, high = test.copy_rate_interval
     return (
-        f"Copied: {test.copied} of {test.judged} ({test.copy_rate:.1%}; with 95 % between {low:.1%} and {high:.1%}). As a whole "
-        f"as near by chance: p {test.p_value:.2g}. Farther from the recordings than unseen ones by z {test.coherence_z:.1f}."
+        f"Copied: {test.copied} of {test.judged} ({test.copy_rate:.1%}; with 95 % between {low:.1%} and {high:.1%}). Unseen "
+        f"recordings would be as near as all the sounds are together with a chance of {test.p_value:.2g}; the sounds are farther "
+        f"from the recordings than those by {test.coherence_z:.1f} standard deviations."
     )
 
 

@@ -134,15 +134,15 @@ def judged_again(
     if not whole:
         notes.append("The sounds were not judged again: they are not all there as they were.")
         return None
-    material = yield from material_of(model.opened, dataset, asked.device, recorded=True)
+    recorded = certificate.test.heard == "codes and recordings"
+    material = yield from material_of(model.opened, dataset if recorded else None, asked.device, recorded)
     if model.opened.card.has_codes and material_sha256(material) != certificate.test.material_sha256:
         wrong.append("What the sounds were compared with is not what the model's file holds of its recordings.")
         return False
-    if certificate.test.heard != ("codes and recordings" if material.as_recorded else "codes"):
-        with_them = "with" if "recordings" in certificate.test.heard else "without"
+    if recorded and not material.as_recorded:
         notes.append(
-            f"The sounds were not judged again: for the certificate they were {with_them} the recordings themselves, which here "
-            "is not so. Say with --dataset DIR where those are now."
+            "The sounds were not judged again: for the certificate they were compared with the recordings themselves, which are "
+            "not here. Say with --dataset DIR where they are."
         )
         return None
     files = {each.file: _on_disk(asked, number, each.file) for number, each in enumerate(certificate.sounds)}

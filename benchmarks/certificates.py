@@ -4,8 +4,8 @@
     python benchmarks/certificates.py MODEL [--count 64] [--times 3] [--json] [--save NAME]
 
 Each is the command line in a process of its own, so its start is in it: `generate --pack`, the same with `--certificate --zip`,
-`verify` of the folder with the model in no library, `verify --model` of the archive, and that with `--again 4`. Printed: median
-seconds, and in brackets processor seconds, which other work on the machine touches less; and what the certificate says.
+`verify` of the folder with the model in no library, `verify --model` of the archive, and that with `--again 4`. Printed: seconds
+each, in brackets processor seconds, which other work on the machine touches less; medians; and what the certificate says.
 """
 
 import argparse
@@ -55,6 +55,9 @@ def main() -> None:
         for number in range(given.times):
             for what in list(commands) if number % 2 == 0 else ["certified", "pack", *list(commands)[2:]]:
                 found.setdefault(what, []).append(spent(commands[what], folder / "library"))
+                if not given.json:
+                    wall, cpu = found[what][-1]
+                    print(f"{what}: {wall:.1f} s ({cpu:.1f} s)", flush=True)
         said = json.loads((certified / "certificate.json").read_bytes())
         bytes_of_it = (certified / "certificate.json").stat().st_size
     answer: dict[str, Any] = {
@@ -67,8 +70,6 @@ def main() -> None:
         },
     }
     if not given.json:
-        for what, pairs in found.items():
-            print(f"{what}: {', '.join(f'{wall:.1f} ({cpu:.1f})' for wall, cpu in pairs)} s")
         print(rounded(answer))
     give_answer(given, answer)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import distill
-from distill.corpus.consents import Consent
+from distill.corpus.manifest import Consent
 from distill.novelty.certificate import Certificate, CertifiedModel, CertifiedSound, CopyTest
 from distill.novelty.statistics import wilson
 from distill.novelty.verdict import ENOUGH_POWER, SAID

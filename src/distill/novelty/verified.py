@@ -112,7 +112,7 @@ def _alike(one: CertifiedSound, other: CertifiedSound) -> bool:
         return False
     figures = [(each.p, each.unexplained, each.run_seconds) for each in (one, other)]
     for first, second in zip(*figures, strict=True):
-        if (first is None) != (second is None) or (first is not None and abs(first - second) > ALIKE):  # type: ignore[operator]
+        if (first is None) != (second is None) or (first is not None and abs(first - second) > ALIKE):
             return False
     if one.nearest is None or other.nearest is None:
         return one.nearest is other.nearest

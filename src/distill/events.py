@@ -433,6 +433,8 @@ class PackWritten(Event):
     kits: tuple[str, ...] = ()
     """Files for samplers."""
     archive: str | None = None
+    certificate: str | None = None
+    """What its sounds are, and what the copy test found of them."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ OFFERED: dict[str, dict[str, str]] = {
     "consent": {},
     "what": {},
     "again": {"--device": "generate-device"},
+    "verify": {},
     "export": {},
     "map": {},
     "info": {"model": "act details", "--heatmap": "act details"},
@@ -121,7 +122,11 @@ REASONS: dict[tuple[str, str], str] = {
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     **{
         ("generate", option): "a pack is a folder on the disk of who asks, and is made for others than the page"
-        for option in ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+        for option in ("--pack", "--licence", "--kit", "--zip", "--certificate", "--overwrite")
+    },
+    **{
+        ("verify", option): "packs are folders and archives on a disk, and not on the page"
+        for option in ("what", "--model", "--again", "--dataset", "--device")
     },
     ("generate", "--stream"): "for players behind a pipe; the page has its own",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",

@@ -24,12 +24,12 @@ def _word(value: object) -> str:
     return value
 
 
-def _plain(value: object, depth: int = 0) -> object:
+def plain_value(value: object, depth: int = 0) -> object:
     """A value of a request: what JSON has, not nested without end."""
     if depth > DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(value, list | tuple):
-        return [_plain(each, depth + 1) for each in value]
+        return [plain_value(each, depth + 1) for each in value]
     if isinstance(value, str):
         return _word(value)
     if value is None or isinstance(value, bool | int | float):
@@ -70,7 +70,7 @@ class SoundTags(Frozen):
     """The how many-th sound of its request it is, by seed."""
     count: int = Field(1, ge=1)
     """How many that made."""
-    request: dict[Word, Annotated[Any, PlainValidator(_plain)]] = Field(default_factory=dict)
+    request: dict[Word, Annotated[Any, PlainValidator(plain_value)]] = Field(default_factory=dict)
     """The settings of the whole request, as `GenerationSettings` has them; what is None is left out."""
     sources: tuple[SourceFile, ...] = ()
     loop: bool = False

@@ -124,6 +124,8 @@ class Screen:
             self.say(f"  for samplers: {kit}")
         if event.archive is not None:
             self.say(f"  archive: {event.archive}")
+        if event.certificate is not None:
+            self.say(f"  certificate: {event.certificate}")
 
     def _advance(self, task: str, done: int, total: int, item: str) -> None:
         if task not in self.tasks:

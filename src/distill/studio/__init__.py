@@ -21,6 +21,7 @@ from distill.studio.repeating import again, what
 from distill.studio.retraining import train_again
 from distill.studio.streaming import stream
 from distill.studio.synthesiser_training import train_synth_for
+from distill.studio.verifying import verify
 
 __all__ = [
     "PackRequest",
@@ -48,6 +49,7 @@ __all__ = [
     "train_again",
     "train_prior_for",
     "train_synth_for",
+    "verify",
     "what",
     "where",
 ]

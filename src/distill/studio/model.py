@@ -17,7 +17,8 @@
         print(block.shape)
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
-`distill.what(file)` reads how a file of sound was made, `distill.again(file)` makes it again.
+`distill.what(file)` reads how a file of sound was made, `distill.again(file)` makes it again; `distill.verify(pack)` checks a
+pack against its certificate.
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
 events (`distill.events`): each says how far the work is, and what it has measured. Leaving the loop ends the training with its
@@ -65,6 +66,7 @@ from distill.models.likelihood import log_likelihood
 from distill.models.sampling import clip_generator
 from distill.novelty.attribution import AttributionReport
 from distill.novelty.verdict import NoveltyReport
+from distill.novelty.verified import VerifyReport
 from distill.places import given_path
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
@@ -85,6 +87,7 @@ from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.repeating import model_of, repeat_of
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
+from distill.studio.verifying import verify as verify_pack
 
 Place = str | os.PathLike[str]
 Samples = npt.NDArray[np.floating]
@@ -301,7 +304,7 @@ class Model:
 
     def pack(
         self, folder: Place, *, licence: str = "", kits: Sequence[KitFormat] = (), zipped: bool = False,
-        overwrite: bool = False, **settings: Any,
+        overwrite: bool = False, certificate: bool = False, **settings: Any,
     ) -> PackWritten:  # fmt: skip
         """New sounds as a pack on the disk, as `distill generate --pack`: by kind, with names, a page and pictures.
 
@@ -311,12 +314,13 @@ class Model:
             kits: of "sfz" and "decentsampler": playable kits, with `count` sounds of every kind.
             zipped: whether there shall be a .zip beside it.
             overwrite: whether a pack that is there is replaced.
+            certificate: whether the sounds are judged, and what is found is put into it; `distill.verify` checks it.
             settings: of `generate`.
 
         Raises:
             DistillError: something of that name is there, or a setting cannot be.
         """
-        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite)
+        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite, certificate)
         work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
         return next(event for event in work if isinstance(event, PackWritten))
 
@@ -617,6 +621,30 @@ def again(sound: Place, *sources: Place, device: str = "auto") -> Sounds:
     path = given_path(os.fspath(sound))
     loaded, _ = model_of(path, read_tags(path), None, device)
     return Model(loaded, choose_device(device)).again(path, *sources)
+
+
+def verify(
+    what: Place, model: Place | None = None, *, again: int = 0, dataset: Place | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Whether a pack is what its certificate says, as `distill verify --json` says it.
+
+    Args:
+        what: a pack's folder, its archive, or its certificate beside the sounds.
+        model: the one that made it: its hash is compared, and the sounds are judged again. None: the library's, its hash alone,
+            if it is there.
+        again: so many sounds, the first ones, are made again.
+        dataset: where the model's recordings are now; None: where they were.
+
+    Returns:
+        `agrees`; `disagreements` and `notes`, a sentence each; `sounds` with the `state` of each; `intact`, `model_is_the_one`,
+        `judged_again`.
+
+    Raises:
+        DistillError: there is no certificate, or something given cannot be read.
+    """
+    where, named = None if dataset is None else Path(dataset), None if model is None else os.fspath(model)
+    work = verify_pack(Path(what), named, again, where, device)
+    return next(event for event in work if isinstance(event, VerifyReport)).to_dict()
 
 
 def make(

@@ -43,6 +43,13 @@ def generate(
         ),
     ] = None,
     zipped: Annotated[bool, typer.Option("--zip", help="Write the pack as a .zip too, beside its folder.")] = False,
+    certificate: Annotated[
+        bool,
+        typer.Option(
+            "--certificate",
+            help="Judge the sounds of the pack (as novelty --files) and put what is found into it; `distill verify` checks it.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a pack that is there.")] = False,
     stream: Annotated[
         str | None,
@@ -63,7 +70,10 @@ def generate(
     from distill import studio
     from distill.events import GenerationCompleteEvent, PackWritten
 
-    for flag, given in (("--licence", licence), ("--kit", kit), ("--zip", zipped), ("--overwrite", overwrite)):
+    of_packs = {
+        "--licence": licence, "--kit": kit, "--zip": zipped, "--certificate": certificate, "--overwrite": overwrite,
+    }  # fmt: skip
+    for flag, given in of_packs.items():
         if given and pack is None:
             raise DistillError(f"{flag} is for packs: add --pack FOLDER.")
     if pack is not None and out != USUAL_OUT:
@@ -80,7 +90,7 @@ def generate(
         return
     work = studio.generate(model, out, settings, device, stop)
     if pack is not None:
-        wanted = studio.PackRequest(pack, licence or "", tuple(kit or ()), zipped, overwrite)  # type: ignore[arg-type]
+        wanted = studio.PackRequest(pack, licence or "", tuple(kit or ()), zipped, overwrite, certificate)  # type: ignore[arg-type]
         work = studio.generate_pack(model, wanted, settings, device, stop)
     events = run(work, stop)
     done = last(events, GenerationCompleteEvent)

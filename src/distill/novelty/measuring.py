@@ -6,6 +6,7 @@ material that repeats itself gets a fair baseline.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from distill.novelty.nearest import Compared, Corpus, Match, seconds_of
 from distill.novelty.runs import NO_RUN, KnownCodes, Run
-from distill.novelty.sounds import Heard, loud_columns, pieces, positions_in_seconds
+from distill.novelty.sounds import Heard, floored, loud_columns, pieces, positions_in_seconds
 from distill.novelty.statistics import Null, Values
 from distill.settings.geometry import BANDS, SpectrogramConfig
 
@@ -33,14 +34,19 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Known:
-    """A recording of the model's corpus: the codes that were kept of it, and its log-mels, floored."""
+    """A recording of the model's corpus: the codes that were kept of it, and its log-mels."""
 
     name: str
     group: int
     codes: Tensor
     """[S, Q] of the middle."""
-    mels: tuple[Tensor, ...]
-    """[T, M] as decoded from the codes, and as recorded where that is at hand."""
+    wide: tuple[Tensor, ...]
+    """[T, M] as decoded from the codes, and as recorded where that is at hand: dB under the loudest cell, at most `WIDE_DB`."""
+
+    @cached_property
+    def mels(self) -> tuple[Tensor, ...]:
+        """The same, floored at `RANGE_DB`."""
+        return tuple(floored(mel) for mel in self.wide)
 
 
 @dataclass(frozen=True)

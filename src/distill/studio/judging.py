@@ -27,7 +27,7 @@ from distill.models.encoding import encode_codes, level_of
 from distill.models.sampling import clip_generator
 from distill.novelty.measuring import Judged, Known, Yardstick
 from distill.novelty.power import power_of
-from distill.novelty.sounds import as_decoded, floored
+from distill.novelty.sounds import WIDE_DB, as_decoded, floored
 from distill.novelty.verdict import judge
 from distill.novelty.where import WhereReport, sources
 from distill.settings.generation import NOT_OF_CODES, OF_PICKING, GenerationSettings
@@ -199,9 +199,9 @@ def _as_material(
     for number, file in enumerate(manifest.files, start=1):
         codes = next(train if file.split == "train" else held_out)[:, :levels]
         frames = codec.spectrogram.frames(file.samples)
-        mels = [as_decoded(codec, codes, frames)]
+        mels = [as_decoded(codec, codes, frames, WIDE_DB)]
         if recordings is not None:
-            mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32))))
+            mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32)), WIDE_DB))
         # The pieces of a recording are of one group, and each is a sound of its own here.
         group = file.group if file.span is None else len(manifest.files) + number
         known[file.split].append(Known(file.name, group, codes, tuple(mels)))

@@ -23,8 +23,9 @@ import numpy.typing as npt
 import soundfile
 import torch
 
-from distill.novelty.measuring import Known, Yardstick
-from distill.novelty.where import Source, sources
+from distill.events import Source
+from distill.novelty.measuring import Known
+from distill.novelty.where import Provenance
 from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.judging import judged_samples
 from novelty import Samples, Subject
@@ -121,7 +122,7 @@ def measure(subject: Subject, cases: int, seed: int, verbose: bool = False) -> d
     """One model."""
     rng = np.random.default_rng(seed)
     train = subject.material.train
-    yardstick: Yardstick = subject.material.yardstick(subject.spectrogram)
+    provenance = Provenance.of(train, subject.material.held_out, subject.spectrogram)
     same = {file.name: file.content for file in subject.opened.card.corpus_manifest.files}
     seconds: dict[str, list[Second]] = {way: [] for way in WAYS}
     moments: list[Second] = []
@@ -129,8 +130,7 @@ def measure(subject: Subject, cases: int, seed: int, verbose: bool = False) -> d
         way = WAYS[case % len(WAYS)]
         clean, stretches = spliced(subject, train, rng)
         sound = changed(subject, clean, way, rng)
-        judged = judged_samples(subject.material.codec, "", sound, subject.opened, torch.device("cpu"))
-        found = list(sources(yardstick, judged))
+        found = list(provenance.sources(sound))
         heard = np.flatnonzero(audible(clean)) * MOMENT_SECONDS
         for stretch in stretches:
             for begins, ends in seconds_of(stretch):

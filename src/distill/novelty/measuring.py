@@ -101,6 +101,8 @@ class Scale:
     centres: Values
     """[shares] middle of the null at each share of a piece, and the spread of its lower half."""
     spreads: Values
+    windows: Values
+    """[shares] how many windows of a piece that usually is."""
     null: Null
     """Of scores."""
     farness: Values
@@ -118,18 +120,28 @@ class Scale:
         centres = np.array([null.quantile(0.5) for null in nulls])
         spreads = np.array([null.lower_spread(USUAL_SPREAD) for null in nulls])
         scores = ((values - centres) / spreads).min(1)
+        windows = np.median([[match.windows for match in each.matches] for each in found], axis=0)
         return cls(
             corpus,
             owners,
             centres,
             spreads,
+            windows,
             Null.of(list(scores), owners),
             np.array([each.farness for each in found]),
         )
 
-    def placed(self, piece: Heard, found: Compared) -> "Placed":
-        """What a comparison means on this scale."""
-        scores = (np.array([match.unexplained for match in found.matches]) - self.centres) / self.spreads
+    def placed(self, piece: Heard, found: Compared, is_part: bool = False) -> "Placed":
+        """What a comparison means on this scale.
+
+        Args:
+            is_part: whether the piece was cut out of a second, so that it may be so near for being short alone.
+        """
+        centres, spreads = self.centres, self.spreads
+        if is_part:
+            lengths = np.log([match.windows for match in found.matches])
+            centres, spreads = (np.interp(lengths, np.log(self.windows), values) for values in (centres, spreads))
+        scores = (np.array([match.unexplained for match in found.matches]) - centres) / spreads
         best = int(scores.argmin())
         match = found.matches[best]
         p = float(self.null.p(scores[best : best + 1])[0])
@@ -192,11 +204,12 @@ class Yardstick:
         """How many recordings the null is of."""
         return len(self.recording_scores)
 
-    def place(self, cut: Sequence[Heard]) -> list[Placed]:
+    def place(self, cut: Sequence[Heard], are_parts: Sequence[bool] | None = None) -> list[Placed]:
         """Each piece beside what explains it best, of what stands out, with the least chance of all scales, taken for as
-        many chances as there are scales."""
+        many chances as there are scales; `are_parts`: as of `Scale.placed`, none of them unless it is given."""
+        parts = are_parts or [False] * len(cut)
         found = [
-            [scale.placed(piece, each) for piece, each in zip(cut, compared(scale.corpus, cut), strict=True)]
+            [scale.placed(*each) for each in zip(cut, compared(scale.corpus, cut), parts, strict=True)]
             for scale in self.scales
         ]
         least = []

@@ -29,7 +29,6 @@ from distill.novelty.measuring import Judged, Known, Yardstick
 from distill.novelty.power import power_of
 from distill.novelty.sounds import WIDE_DB, as_decoded, floored
 from distill.novelty.verdict import judge
-from distill.novelty.where import WhereReport, sources
 from distill.settings.generation import NOT_OF_CODES, OF_PICKING, GenerationSettings
 from distill.settings.geometry import BANDS, SpectrogramConfig
 from distill.studio.evaluating import sounds_in
@@ -135,28 +134,6 @@ def novelty_after_training(
         yield report
     except DistillError as error:
         yield Warned(f"Whether the sounds are new was not found out: {error}")
-
-
-def where(
-    file: Path, model: str, dataset: Path | None = None, device: str = "auto", stop: threading.Event | None = None
-) -> Generator[Event, None, None]:
-    """For every second of a sound, which recording of the model's is nearest; the report is the last event.
-
-    Raises:
-        DistillError: the file is no sound, or there are neither codes nor recordings.
-    """
-    path = find_model(model)
-    chosen = choose_device(device)
-    opened = open_model(path)
-    samples, info = read_audio(file)
-    for note in info.notes:
-        yield Warned(f"{file}: {note}.")
-    material = yield from stoppable(material_of(opened, dataset, chosen, recorded=True), stop, STOPPED)
-    yield Progress("comparing the recordings with each other", 0, 1)
-    yardstick = material.yardstick(opened.card.spectrogram_config)
-    judged = judged_samples(material.codec, file.name, samples, opened, chosen)
-    report = WhereReport(str(path), str(file), yardstick.recordings, tuple(sources(yardstick, judged)))
-    yield report
 
 
 def material_of(

@@ -49,12 +49,12 @@ class NearestTags(Frozen):
     @classmethod
     def of(cls, sources: Sequence[Source]) -> Self:
         """As many seconds as go in."""
-        step = 1
+        step = -(-len(sources) // MOST_ENTRIES) or 1
         while True:
             some = [min(sources[i : i + step], key=lambda each: each.p) for i in range(0, len(sources), step)]
             names = list(dict.fromkeys(_word(each.nearest) for each in some))
             made = cls(names=tuple(names), seconds=tuple(_second(each, names) for each in some))
-            if len(some) <= 1 or (len(some) < MOST_ENTRIES and len(json.dumps(made.model_dump())) <= MOST_CHARACTERS):
+            if len(some) <= 1 or len(json.dumps(made.model_dump())) <= MOST_CHARACTERS:
                 return made
             step *= 2
 

@@ -25,6 +25,8 @@ NEAR_RANGE_DB = 40.0
 """How far under the loudest cell around it a frame is looked at."""
 CHANGE = 4.0
 """What it costs to go on elsewhere, in logarithms of a window's unexplained share: so much better must what follows be."""
+MOST = 0.5
+"""What a window costs at most: where nothing is near, each is as far as the other."""
 CELLS = 2**22
 """Distances that are held at a time."""
 BLOCK = 8192
@@ -85,7 +87,7 @@ class Tapes:
             some = slice(first, first + rows)
             apart = self.apart(queries[some])
             left = ((apart + own[some, None]).clamp_min(0.0) + soft) / (own[some, None] + soft)
-            for costs in torch.where(apart > FAR / 2, FAR, left.log().clamp_max(0.0)):
+            for costs in torch.where(apart > FAR / 2, FAR, left.log().clamp_max(MOST)):
                 way.step(costs)
         found = []
         for first, last, state in way.runs():

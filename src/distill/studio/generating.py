@@ -139,13 +139,26 @@ def _provenance(
     where they are gone."""
     if not settings.provenance:
         return None
-    try:
-        return (yield from provenance_of(open_model(loaded.path), device))
-    except DistillError as error:
-        if is_needed:
-            raise
-        yield Warned(f"What the sound is nearest to is not said again: {error}")
-        return None
+    elsewhere = "`distill where FILE MODEL --dataset DIR` takes them from elsewhere."
+    work = provenance_of(open_model(loaded.path), device)
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            found: Provenance = end.value
+            return found
+        except DistillError as error:
+            why = f"{loaded.path.stem} holds no codes of its recordings, and not all of them are where they were"
+            if is_needed:
+                raise DistillError(f"--provenance: {why}. Leave it out; {elsewhere}") from error
+            yield Warned(f"What the sound is nearest to is not said again: {why}; {elsewhere}")
+            return None
+        if isinstance(event, Warned):
+            event = Warned(
+                "The recordings are not where they were, so sounds are compared with what their codes in the model decode to, "
+                f"and less is noticed; {elsewhere}"
+            )
+        yield event
 
 
 class TracedSound:

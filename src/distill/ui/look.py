@@ -2,6 +2,8 @@
 
 import gradio as gr
 
+from distill.instrument.strip import STRIP_SCRIPT, STRIP_STYLE
+
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
@@ -64,10 +66,10 @@ document.addEventListener('drop', async event => {
   input().files = found.files;
   input().dispatchEvent(new Event('change'));
 }, true);
-</script>"""
+""" + STRIP_SCRIPT + """</script>"""
 """What the whole page does by itself."""
 
-CSS = """
+CSS = STRIP_STYLE + """
 :root, .dark { --good: #1a7f37; --fair: #8a5a00; --bad: #c02b2b; --good-fill: #2da44e; --fair-fill: #d29922;
   --bad-fill: #e5534b; --line-a: #7c3aed; --line-b: #0891b2; }
 .dark { --good: #57d06f; --fair: #f0b847; --bad: #ff8a80; --line-a: #a78bfa; --line-b: #22d3ee; }
@@ -109,6 +111,7 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .d-card h3 { margin: 0 !important; font-size: 1rem; overflow-wrap: anywhere; }
 .d-card img { width: 100%; height: 110px; border-radius: 6px; background: #000; display: block; }
 .d-card audio { width: 100%; }
+.d-card .near-words { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .d-card.kept { border-color: var(--good-fill); box-shadow: 0 0 0 1px var(--good-fill); }
 .d-card.whole { grid-column: 1 / -1; }
 .d-card dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .75rem; margin: 0; font-size: .875rem; }

@@ -69,14 +69,3 @@ def test_a_second_is_heard_beside_its_recording(open_page: Callable[..., Any], s
     where.write_bytes(page.request.get(f"{server.address.rstrip('/')}{address}").body())
     assert soundfile.info(where).samplerate == RATE
 
-
-def test_recordings_that_are_gone_are_not_offered(open_page: Callable[..., Any], server: Server) -> None:
-    """Guards against an address of a file that is not the model's recording any more, and a strip that needs one."""
-    from distill.library.history import Generation
-    from distill.settings.generation import GenerationSettings
-    from distill.ui.page_state import PageState
-    from distill.ui.results import _recordings
-
-    state = PageState(server.library.parent, any_folder=True)
-    gone = Generation(id="20260101T000000Z-0", created="2026-01-01", model="no such", settings=GenerationSettings(seed=1))
-    assert _recordings(state, gone)("hit 1.wav") is None

@@ -90,7 +90,7 @@ def picked_html(picked: SoundsPicked | None) -> str:
 
 def _cards(page_state: PageState, generation: Generation) -> str:
     cards, discarded = [], []
-    beside = _recordings(page_state, generation) if generation.settings.provenance else None
+    beside = recordings_of(page_state, generation) if generation.settings.provenance else None
     for sound in generation.sounds:
         path = generation.path_of(sound)
         data = {"id": generation.id, "file": sound.file}
@@ -119,7 +119,7 @@ def _cards(page_state: PageState, generation: Generation) -> str:
     return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
 
 
-def _recordings(page_state: PageState, generation: Generation) -> Callable[[str], Beside | None]:
+def recordings_of(page_state: PageState, generation: Generation) -> Callable[[str], Beside | None]:
     """What finds the recordings of a generation's model by name, as far as this page may play them and they are there."""
     manifest: CorpusManifest | None = None
     with suppress(DistillError):  # the model is gone

@@ -9,7 +9,8 @@ and through the model's codec. Each stretch is cut into seconds, counted from it
 (a shorter stretch is one); a second in which nothing is within 35 dB of the sound's loudest is left out. `right`: at the middle
 of what is heard in that second, the nearest recording is the one that it was taken from, or of the same content, and the time
 in it is within 0.2 s. `file`: the recording alone. `time`: share of all audible moments, one every 10 ms, that are right,
-those beside a splice too.
+those beside a splice too. `nearer`: share of these seconds that are said to be nearer than chance; `alarms`: the same of the
+parts of a quarter as many sounds that are spliced, as they are, of recordings that were held out.
 """
 
 import argparse
@@ -55,6 +56,7 @@ class Second(NamedTuple):
 
     file: bool
     right: bool
+    nearer: bool
 
 
 def spliced(subject: Subject, train: Sequence[Known], rng: np.random.Generator) -> tuple[Samples, list[Stretch]]:
@@ -102,11 +104,11 @@ def is_right(found: Sequence[Source], at: float, stretch: Stretch, same: dict[st
     """Whether a moment of the sound has the right source."""
     source = next((each for each in found if each.begins <= at < each.ends), None)
     if source is None:
-        return Second(False, False)
+        return Second(False, False, False)
     time = source.nearest_seconds + at - source.begins
     right = abs(time - (stretch.taken_from + at - stretch.begins)) <= WITHIN_SECONDS
     file = same[source.nearest] == same[stretch.name]
-    return Second(file, file and right)
+    return Second(file, file and right, source.nearer_than_chance)
 
 
 def seconds_of(stretch: Stretch) -> list[tuple[float, float]]:
@@ -144,14 +146,26 @@ def measure(subject: Subject, cases: int, seed: int, verbose: bool = False) -> d
                     for each in found:
                         print("     ", each)
     every = [each for found in seconds.values() for each in found]
+    alarms: list[bool] = []
+    if len(subject.material.held_out) > 1:
+        for _ in range(cases // 4):
+            unseen, _ = spliced(subject, subject.material.held_out, rng)
+            alarms += [each.nearer_than_chance for each in provenance.sources(unseen)]
     return {
         "cases": cases,
         "seconds": len(every),
         "right": float(np.mean([each.right for each in every])),
         "file": float(np.mean([each.file for each in every])),
         "time": float(np.mean([each.right for each in moments])),
+        "nearer": float(np.mean([each.nearer for each in every])),
+        "alarms": float(np.mean(alarms)) if alarms else None,
+        "unseen_parts": len(alarms),
         "by_way": {way: float(np.mean([each.right for each in found])) for way, found in seconds.items() if found},
     }
+
+
+def _share(value: float | None) -> str:
+    return "    -" if value is None else f"{value:5.1%}"
 
 
 def main() -> None:
@@ -166,13 +180,13 @@ def main() -> None:
     given = parser.parse_args()
     answer = {}
     if not given.json:
-        print(f"{'':10}  cases seconds  right   file   time   {'   '.join(WAYS)}")
+        print(f"{'':10}  cases seconds  right   file   time  nearer  alarms  {'   '.join(WAYS)}")
     for path in given.models:
         found = answer[path.stem] = measure(Subject(path, given.recordings), given.cases, given.seed, given.misses)
         if not given.json:
             ways = "   ".join(f"{found['by_way'].get(way, float('nan')):.0%}".rjust(len(way)) for way in WAYS)
             print(f"{path.stem:10}  {found['cases']:5} {found['seconds']:7}  {found['right']:5.0%}  {found['file']:5.0%}  "
-                  f"{found['time']:5.0%}   {ways}")  # fmt: skip
+                  f"{found['time']:5.0%}   {found['nearer']:5.0%}   {_share(found['alarms'])}  {ways}")  # fmt: skip
     give_answer(given, answer)
 
 

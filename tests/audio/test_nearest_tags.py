@@ -31,7 +31,10 @@ def test_every_format_tells_them_again(suffix: str, tmp_path: Path) -> None:
 
 def test_a_long_sound_has_no_longer_tags() -> None:
     """Guards against tags that nobody reads any more: of every few seconds the nearest one is kept."""
-    sources = [source(number, f"{number % 500:03d} {'ü' * 400}.wav", 0.001 if number == 777 else 0.5) for number in range(14_400)]
+    sources = [
+        source(number, f"{number % 500:03d} {'ü' * 400}.wav", 0.001 if number == 777 else 0.5)
+        for number in range(14_400)
+    ]
     tags = SoundTags(version="1", verb="generate", nearest=NearestTags.of(sources))
     assert len(json.dumps(NearestTags.of(sources).model_dump())) <= MOST_CHARACTERS
     assert len(tags.text()) < MOST_TEXT

@@ -22,7 +22,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str,
     return found
 
 
-def test_every_second_says_what_it_is_nearest_to(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_second_says_what_it_is_nearest_to(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Guards against files that say another thing than --json, or not the same twice, and sounds that differ for it."""
     wanted = ("generate", "kit", "--count", "2", "--seconds", "1.5", "--exact", "--seed", "5")
     made = run(capsys, *wanted, "--provenance", "--out", tmp_path / "a")
@@ -58,9 +60,13 @@ def run_what(capsys: pytest.CaptureFixture[str], file: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_sound_written_as_it_is_made_says_it_too(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sound_written_as_it_is_made_says_it_too(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Guards against long sounds without, and against places that begin anew with each block or passage."""
-    made = run(capsys, "generate", "kit", "--count", "1", "--seconds", "33", "--seed", "5", "--provenance", "--out", tmp_path)
+    made = run(
+        capsys, "generate", "kit", "--count", "1", "--seconds", "33", "--seed", "5", "--provenance", "--out", tmp_path
+    )
     (each,) = made["files"]
     at = [second["at"] for second in each["provenance"]]
     assert at == sorted(at)
@@ -80,10 +86,14 @@ def test_without_recordings_it_is_said(library: Path, tmp_path: Path, capsys: py
     decoded = run(capsys, *wanted, "--out", tmp_path / "c")
     assert decoded["files"][0]["provenance"]
     write_model(library / "bare.distill", {**contents, "has_codes": False, "codes": {}})
-    with pytest.raises(DistillError, match="--provenance: bare holds no codes of its recordings, and not all of them are"):
+    with pytest.raises(
+        DistillError, match="--provenance: bare holds no codes of its recordings, and not all of them are"
+    ):
         app([*wanted, "--out", str(tmp_path / "b"), "--device", "cpu"], standalone_mode=False)
     assert not (tmp_path / "b").exists()
-    again = run(capsys, "again", made["files"][0]["path"], "--out", tmp_path / "again", "--model", library / "bare.distill")
+    again = run(
+        capsys, "again", made["files"][0]["path"], "--out", tmp_path / "again", "--model", library / "bare.distill"
+    )
     assert again["same"]
 
 

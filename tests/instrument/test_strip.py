@@ -34,7 +34,9 @@ def test_nothing_near_is_said() -> None:
 
 def test_a_pack_shows_it() -> None:
     """Guards against a pack's page that leaves it out, or fetches a recording that is not in the pack."""
-    page = pack_page("kit", [], [Shown("a/b.wav", "kick", "", b"", strip_html(SOURCES, "b.wav")), Shown("a/c.wav", "kick", "", b"")])
+    page = pack_page(
+        "kit", [], [Shown("a/b.wav", "kick", "", b"", strip_html(SOURCES, "b.wav")), Shown("a/c.wav", "kick", "", b"")]
+    )
     assert page.count('class="near"') == 1
     assert "data-url=" not in page
     assert "nearPlay" in page

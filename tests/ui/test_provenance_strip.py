@@ -39,6 +39,7 @@ def test_a_second_is_heard_beside_its_recording(open_page: Callable[..., Any], s
     """Guards against a strip that is missing, unnamed for who does not see it, or plays another recording or nothing."""
     page = open_page()
     choose_tab(page, "Generate")
+    page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
     page.locator("#generate-count input").fill("1")
     page.locator("#generate-seed").get_by_role("textbox").fill("3")
     page.locator("#generate-more").get_by_role("button").first.click()
@@ -68,4 +69,3 @@ def test_a_second_is_heard_beside_its_recording(open_page: Callable[..., Any], s
     where = server.library.parent / "heard.wav"
     where.write_bytes(page.request.get(f"{server.address.rstrip('/')}{address}").body())
     assert soundfile.info(where).samplerate == RATE
-

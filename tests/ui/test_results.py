@@ -41,7 +41,9 @@ def test_what_was_left_out_of_a_batch_is_listed() -> None:
     assert picked_html(None) == ""
 
 
-def test_only_the_recordings_of_the_model_that_are_there_are_offered(library: Path, sounds: Path, tmp_path: Path) -> None:
+def test_only_the_recordings_of_the_model_that_are_there_are_offered(
+    library: Path, sounds: Path, tmp_path: Path
+) -> None:
     """Guards against a sound's tags that make the page read what is none of the model's recordings, or are gone."""
     state = PageState(tmp_path, any_folder=True)
     made = Generation(

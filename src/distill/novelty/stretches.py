@@ -6,11 +6,9 @@ So a splice in the middle of a second is found, and what is alike all along is n
 of speed hide nothing, as in `nearest`; what is soft is looked at as closely as what is loud.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -73,7 +71,8 @@ class Tapes:
         """[n, D] -> [n, tapes * F] squared distances, less the queries' own squares."""
         total = len(self)
         return torch.cat(
-            [tape.apart(queries, at, min(at + BLOCK, total)) for tape in self.tapes for at in range(0, total, BLOCK)], dim=1
+            [tape.apart(queries, at, min(at + BLOCK, total)) for tape in self.tapes for at in range(0, total, BLOCK)],
+            dim=1,
         )
 
     def stretches(self, mel: Tensor) -> list[Stretch]:

@@ -84,7 +84,8 @@ class Provenance:
         """What is beside a part all along; where only a bit of it stands out, what that is nearest to."""
         nearer = placed.p < NEARER_BELOW
         name = self.names[part.stretch.sound]
-        frame, unexplained = part.stretch.frame + part.piece.begins_frame - part.stretch.begins, part.stretch.unexplained
+        frame = part.stretch.frame + part.piece.begins_frame - part.stretch.begins
+        unexplained = part.stretch.unexplained
         if nearer and placed.nearest != name:
             name, frame = placed.nearest, placed.match.frame - placed.match.begins
             unexplained = float(np.exp(placed.match.unexplained))

@@ -99,8 +99,15 @@ def write_sounds(
         sampling_seconds += long.sampling_seconds
         synthesis_seconds += time.monotonic() - begun - long.sampling_seconds
         sounds.append(
-            SoundWritten(str(target), seconds, len(sounds) + 1, settings.count, seed=seed, unfinished=not whole,
-                         sources=None if tracing is None else tracing.sources)
+            SoundWritten(
+                str(target),
+                seconds,
+                len(sounds) + 1,
+                settings.count,
+                seed=seed,
+                unfinished=not whole,
+                sources=None if tracing is None else tracing.sources,
+            )
         )
         yield sounds[-1]
     making = made_sounds if settings.pick is None else picked_sounds
@@ -113,7 +120,9 @@ def write_sounds(
         target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
         samples, rate, softer_db = finished(made.samples, settings)
         nearest = None if provenance is None else tuple(provenance.sources(mono_of(samples, rate)))
-        write_audio(target, samples.T, rate, tags_of(loaded, request, made.seed, made.samples, of, nearest), settings.bits)
+        write_audio(
+            target, samples.T, rate, tags_of(loaded, request, made.seed, made.samples, of, nearest), settings.bits
+        )
         softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds

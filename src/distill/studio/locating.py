@@ -57,9 +57,7 @@ def where(
     found = tuple(provenance.sources(samples))
     if out is not None:
         yield from _write_side_by_side(file, found, opened.card.corpus_manifest, dataset, out)
-    yield WhereReport(
-        str(path), str(file), provenance.yardstick.recordings, found, None if out is None else str(out)
-    )
+    yield WhereReport(str(path), str(file), provenance.yardstick.recordings, found, None if out is None else str(out))
 
 
 def provenance_of(

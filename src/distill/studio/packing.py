@@ -259,7 +259,10 @@ def _write_about(
     about += [f"For samplers: {kit}" for kit in kits]
     shown = [
         Shown(
-            each.path, each.kind, _facts(each, settings), picture_of(each.heard.channels, COLOURS),
+            each.path,
+            each.kind,
+            _facts(each, settings),
+            picture_of(each.heard.channels, COLOURS),
             strip_html(each.sound.sources or (), each.path.rpartition("/")[2]),
         )
         for each in packed

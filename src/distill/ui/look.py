@@ -2,8 +2,6 @@
 
 import gradio as gr
 
-from distill.instrument.strip import STRIP_SCRIPT, STRIP_STYLE
-
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
@@ -66,10 +64,10 @@ document.addEventListener('drop', async event => {
   input().files = found.files;
   input().dispatchEvent(new Event('change'));
 }, true);
-""" + STRIP_SCRIPT + """</script>"""
+</script>"""
 """What the whole page does by itself."""
 
-CSS = STRIP_STYLE + """
+CSS = """
 :root, .dark { --good: #1a7f37; --fair: #8a5a00; --bad: #c02b2b; --good-fill: #2da44e; --fair-fill: #d29922;
   --bad-fill: #e5534b; --line-a: #7c3aed; --line-b: #0891b2; }
 .dark { --good: #57d06f; --fair: #f0b847; --bad: #ff8a80; --line-a: #a78bfa; --line-b: #22d3ee; }

@@ -15,7 +15,8 @@ h1 { margin-bottom: .2rem } h2 { margin: 2rem 0 .6rem } a { color: #c4b5fd }
 .sounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem }
 figure { margin: 0; padding: .8rem; background: #1c1a36; border-radius: .6rem }
 img { width: 100%; height: auto; border-radius: .3rem } audio { width: 100%; margin-top: .4rem }
-figcaption { overflow-wrap: anywhere } .near-words { margin: .2rem 0; font-size: .85rem } .facts { color: #a5b4fc; font-size: .85rem }
+figcaption { overflow-wrap: anywhere } .near-words { margin: .2rem 0; font-size: .85rem }
+.facts { color: #a5b4fc; font-size: .85rem }
 """
 ONE_AT_A_TIME = """
 document.addEventListener('play', event => {

@@ -11,7 +11,8 @@ STRIP_STYLE = """
 .near button { flex: 1 1 0; min-width: 6px; padding: 0; margin: 0; border: 0; background: none; color: inherit; cursor: pointer;
   text-align: left; font: inherit; font-size: .78rem; line-height: 1.3; overflow: hidden; white-space: nowrap;
   text-overflow: ellipsis; display: block }
-.near i { display: block; height: 10px; margin-bottom: 3px; border: 1px solid #7c3aed; border-radius: 2px; box-sizing: border-box }
+.near i { display: block; height: 10px; margin-bottom: 3px; border: 1px solid #7c3aed; border-radius: 2px;
+  box-sizing: border-box }
 .near i::before { content: ''; display: block; height: 100%; background: #7c3aed; opacity: var(--near) }
 .near .surely i { border-width: 2px; outline: 1px solid currentColor }
 .near .surely span { font-weight: 700 }

@@ -42,19 +42,20 @@ async function nearPlay(player, from, to, mine) {
 document.addEventListener('click', async event => {
   const part = event.target.closest && event.target.closest('.near button');
   if (!part) return;
-  const mine = ++nearTurn, strip = part.closest('.near'), card = part.closest('article, figure');
+  const mine = ++nearTurn, card = part.closest('article, figure');
+  const player = card.querySelector('audio:not(.near-source)');
   for (const other of document.querySelectorAll('.near .now')) other.classList.remove('now');
   part.classList.add('now');
   const {at, ends, url, seconds, name} = part.dataset;
   try {
-    await nearPlay(card.querySelector('audio'), +at, +ends, mine);
+    await nearPlay(player, +at, +ends, mine);
     if (!url || mine !== nearTurn) return;
     let source = card.querySelector('audio.near-source');
     if (!source) {
       source = document.createElement('audio');
       source.className = 'near-source';
       source.controls = true;
-      strip.after(source);
+      player.after(source);
     }
     if (source.dataset.url !== url) {
       source.src = URL.createObjectURL(await (await fetch(url)).blob());  // which can be begun anywhere

@@ -120,9 +120,8 @@ def write_sounds(
         target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
         samples, rate, softer_db = finished(made.samples, settings)
         nearest = None if provenance is None else tuple(provenance.sources(mono_of(samples, rate)))
-        write_audio(
-            target, samples.T, rate, tags_of(loaded, request, made.seed, made.samples, of, nearest), settings.bits
-        )
+        tags = tags_of(loaded, request, made.seed, made.samples, of, nearest)
+        write_audio(target, samples.T, rate, tags, settings.bits)
         softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds

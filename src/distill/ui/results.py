@@ -111,8 +111,9 @@ def _cards(page_state: PageState, generation: Generation) -> str:
             link("WAV", page_state.offers.download(path, ".wav"), f"Download seed {sound.seed} as WAV"),
             link("FLAC", page_state.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
         ]
-        extra = _strip(path, title, beside) + f'<div class="d-acts">{"".join(acts)}</div>'
-        cards.append(sound_card(page_state.offers, path, title, length(sound.seconds), extra, kept))
+        extra = f'<div class="d-acts">{"".join(acts)}</div>'
+        strip = _strip(path, title, beside)
+        cards.append(sound_card(page_state.offers, path, title, length(sound.seconds), extra, kept, strip))
     rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
     kept_some = any(sound.fate == "kept" for sound in generation.sounds)
     where = f'<p class="d-note">Kept sounds are copied to {text(place(kept_dir()))}</p>' if kept_some else ""

@@ -10,11 +10,13 @@ and through the model's codec. Each stretch is cut into seconds, counted from it
 of what is heard in that second, the nearest recording is the one that it was taken from, or of the same content, and the time
 in it is within 0.2 s. `file`: the recording alone. `time`: share of all audible moments, one every 10 ms, that are right,
 those beside a splice too. `nearer`: share of these seconds that are said to be nearer than chance; `alarms`: the same of the
-parts of a quarter as many sounds that are spliced, as they are, of recordings that were held out.
+parts of a quarter as many sounds that are spliced, as they are, of recordings that were held out. `once`, `a second`: seconds
+of processor time before the first sound, beside reading the recordings, and for each second of sound.
 """
 
 import argparse
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,7 +126,9 @@ def measure(subject: Subject, cases: int, seed: int, verbose: bool = False) -> d
     """One model."""
     rng = np.random.default_rng(seed)
     train = subject.material.train
+    begun = time.process_time()
     provenance = Provenance.of(train, subject.material.held_out, subject.spectrogram)
+    once, spent, heard_seconds = time.process_time() - begun, 0.0, 0.0
     same = {file.name: file.content for file in subject.opened.card.corpus_manifest.files}
     seconds: dict[str, list[Second]] = {way: [] for way in WAYS}
     moments: list[Second] = []
@@ -132,7 +136,10 @@ def measure(subject: Subject, cases: int, seed: int, verbose: bool = False) -> d
         way = WAYS[case % len(WAYS)]
         clean, stretches = spliced(subject, train, rng)
         sound = changed(subject, clean, way, rng)
+        begun = time.process_time()
         found = list(provenance.sources(sound))
+        spent += time.process_time() - begun
+        heard_seconds += len(sound) / SAMPLE_RATE
         heard = np.flatnonzero(audible(clean)) * MOMENT_SECONDS
         for stretch in stretches:
             for begins, ends in seconds_of(stretch):
@@ -160,6 +167,8 @@ def measure(subject: Subject, cases: int, seed: int, verbose: bool = False) -> d
         "nearer": float(np.mean([each.nearer for each in every])),
         "alarms": float(np.mean(alarms)) if alarms else None,
         "unseen_parts": len(alarms),
+        "processor_seconds_once": once,
+        "processor_seconds_a_second": spent / heard_seconds,
         "by_way": {way: float(np.mean([each.right for each in found])) for way, found in seconds.items() if found},
     }
 
@@ -180,13 +189,14 @@ def main() -> None:
     given = parser.parse_args()
     answer = {}
     if not given.json:
-        print(f"{'':10}  cases seconds  right   file   time  nearer  alarms  {'   '.join(WAYS)}")
+        print(f"{'':10}  cases seconds  right   file   time  nearer  alarms  {'   '.join(WAYS)}   once  a second")
     for path in given.models:
         found = answer[path.stem] = measure(Subject(path, given.recordings), given.cases, given.seed, given.misses)
         if not given.json:
             ways = "   ".join(f"{found['by_way'].get(way, float('nan')):.0%}".rjust(len(way)) for way in WAYS)
             print(f"{path.stem:10}  {found['cases']:5} {found['seconds']:7}  {found['right']:5.0%}  {found['file']:5.0%}  "
-                  f"{found['time']:5.0%}   {found['nearer']:5.0%}   {_share(found['alarms'])}  {ways}")  # fmt: skip
+                  f"{found['time']:5.0%}   {found['nearer']:5.0%}   {_share(found['alarms'])}  {ways}  "
+                  f"{found['processor_seconds_once']:5.1f}  {found['processor_seconds_a_second']:.2f}")  # fmt: skip
     give_answer(given, answer)
 
 

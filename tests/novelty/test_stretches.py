@@ -7,8 +7,10 @@ from torch import Tensor
 
 from distill.audio.mel import log_mel
 from distill.novelty import stretches
+from distill.novelty.measuring import Known
 from distill.novelty.sounds import FRAME_SECONDS, WIDE_DB, floored
 from distill.novelty.stretches import CHANGE, MOST, STEP_FRAMES, Tapes, _Way
+from distill.novelty.where import Provenance
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 
 CONFIG = SpectrogramConfig()
@@ -99,3 +101,28 @@ def test_many_windows_at_a_time_are_as_good_as_few(tapes: Tapes, monkeypatch: py
     monkeypatch.setattr(stretches, "CELLS", 1)
     monkeypatch.setattr(stretches, "BLOCK", 100)
     assert [each[:4] for each in tapes.stretches(mel)] == [each[:4] for each in whole]
+
+
+def test_a_soft_part_of_a_splice_is_as_near_as_a_loud_one() -> None:
+    """Guards against a part that is judged in the range of its loud neighbour, so that an exact copy is no nearer than chance."""
+    generator = torch.Generator().manual_seed(0)
+    known = [
+        Known(
+            f"{number}.wav",
+            number,
+            torch.randint(0, 16, (48, 3), generator=generator),
+            (floored(mel_of(sweep(number, 1.0)), WIDE_DB),),
+        )
+        for number in range(14)
+    ]
+    provenance = Provenance.of(known[:12], known[12:], CONFIG)
+    sound = torch.cat([sweep(2, 1.0)[:36_000], 0.03 * sweep(7, 1.0)[4_800:40_800]])
+    first, second = provenance.sources(sound.numpy())
+    assert (first.nearest, second.nearest) == ("2.wav", "7.wav")
+    assert first.nearer_than_chance
+    assert second.nearer_than_chance
+    assert second.nearest_seconds - second.begins == pytest.approx(0.1 - 0.75, abs=0.03)
+    assert second.ends == 1.5
+    unseen = list(provenance.sources(sweep(40, 1.0).numpy()))
+    assert unseen
+    assert not any(each.nearer_than_chance for each in unseen)

@@ -143,9 +143,11 @@ def _parts(mel: torch.Tensor, stretches: Sequence[Stretch]) -> Iterator[_Part]:
         count = max(1, round((ends - begins) / PIECE_FRAMES))
         for number in range(count):
             begin = begins + number * PIECE_FRAMES
-            piece = heard[begin : ends if number == count - 1 else begin + PIECE_FRAMES]
-            if float(piece.max()) > -QUIET_DB:
-                yield _Part(Heard("", floored(piece), begins_frame=begin), stretch, len(joined) > 1 and count == 1)
+            end = ends if number == count - 1 else begin + PIECE_FRAMES
+            if float(heard[begin:end].max()) > -QUIET_DB:
+                # Of a splice each part has its own loudest cell, as the recording that it is from has.
+                of = mel if len(joined) > 1 else heard
+                yield _Part(Heard("", floored(of[begin:end]), begins_frame=begin), stretch, len(joined) > 1 and count == 1)
 
 
 def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:

@@ -147,7 +147,9 @@ def _parts(mel: torch.Tensor, stretches: Sequence[Stretch]) -> Iterator[_Part]:
             if float(heard[begin:end].max()) > -QUIET_DB:
                 # Of a splice each part has its own loudest cell, as the recording that it is from has.
                 of = mel if len(joined) > 1 else heard
-                yield _Part(Heard("", floored(of[begin:end]), begins_frame=begin), stretch, len(joined) > 1 and count == 1)
+                yield _Part(
+                    Heard("", floored(of[begin:end]), begins_frame=begin), stretch, len(joined) > 1 and count == 1
+                )
 
 
 def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:

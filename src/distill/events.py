@@ -329,6 +329,23 @@ class PreviewWritten(Event):
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a second of a sound is nearest to, of the recordings that its model has learned from."""
+
+    begins: float
+    """Seconds."""
+    ends: float
+    nearest: str
+    nearest_seconds: float
+    """Where in that recording the same moment is."""
+    unexplained: float
+    """Share of its variation that the recording leaves unexplained: 0 is the recording itself."""
+    p: float
+    """How often an unseen recording is so near."""
+    nearer_than_chance: bool
+
+
+@dataclass(frozen=True)
 class SoundWritten(Event):
     """One generated or reconstructed sound is on the disk."""
 
@@ -345,6 +362,8 @@ class SoundWritten(Event):
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
     unfinished: bool = False
     """Whether making it was stopped: then its file is called so."""
+    sources: tuple[Source, ...] | None = None
+    """What each second of it is nearest to; None: nobody asked."""
 
 
 @dataclass(frozen=True)

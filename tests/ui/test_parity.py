@@ -43,7 +43,8 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--strength": "generate-strength", "--tries": "generate-tries",
                  "--ending": "generate-ending", "--exact": "generate-ending", "--max-copy-seconds": "generate-max-copy-seconds",
                  "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
-                 "--level": "generate-level", "--mono": "generate-mono", "--device": "generate-device",
+                 "--level": "generate-level", "--mono": "generate-mono",
+                 "--provenance": "generate-provenance", "--device": "generate-device",
                  **{f"--{wish}": f"generate-{wish}" for wish in ("kind", "brightness", "loudness", "pitch", "onsets",
                                                                  "length", "strength", "tries")},
                  **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")},
@@ -154,6 +155,7 @@ REASONS: dict[tuple[str, str], str] = {
         ("export", option): "writes a folder for a developer's host; a browser downloads single files"
         for option in ("model", "--onnx", "--overwrite")
     },
+    ("where", "--out"): "on the page a click on a second plays it, and then its recording's",
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",

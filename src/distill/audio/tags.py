@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationError
 
+from distill.audio.nearest_tags import NearestTags
 from distill.settings.knobs import LARGEST_SEED, Frozen
 
 FORMAT = 1
@@ -80,6 +81,8 @@ class SoundTags(Frozen):
     beats_per_bar: int | None = Field(None, ge=1, le=65_535)
     root_note: int | None = Field(None, ge=0, le=127)
     """The MIDI note that the sound has, if it has one."""
+    nearest: NearestTags | None = None
+    """What each second of it is nearest to, where that was asked for (`--provenance`)."""
 
     @property
     def title(self) -> str:

@@ -41,7 +41,7 @@ USUAL_LUFS = -23.0
 MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 OF_FILES = ("format", "bits", "rate", "normalise", "lufs", "trim", "fade_in", "fade_out")
 """Settings of what becomes of a sound that is made, on its way into a file."""
-NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", *OF_FILES)
+NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "provenance", *OF_FILES)
 """Settings of what becomes of the codes that are sampled: they make no sound newer."""
 OF_VERBS = (*FROM_SOUNDS, "candidates", "amount", "like_strength", "loop", "bpm", "bars", "beats")
 """Settings of sounds that begin with others, or end where they begin."""
@@ -138,6 +138,10 @@ class GenerationSettings(Frozen):
     level: Level = knob(
         "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."
     )
+    provenance: bool = knob(
+        False, "Find for each second of each sound the nearest recording and the place in it, and whether that is nearer than "
+        "chance: said in --json and in the file. Takes some seconds more, and a little for each sound.",
+    )  # fmt: skip
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob(
         "wav", "What files are written: wav, flac and aiff without loss, ogg and mp3 smaller and with loss."

@@ -9,7 +9,8 @@ from distill.studio.evaluating import evaluate
 from distill.studio.exporting import export_onnx
 from distill.studio.forgetting import forget
 from distill.studio.generating import generate
-from distill.studio.judging import novelty, where
+from distill.studio.judging import novelty
+from distill.studio.locating import where
 from distill.studio.looking import look, said_of_pieces
 from distill.studio.making import make
 from distill.studio.mapping import map_sounds

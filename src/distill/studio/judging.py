@@ -28,9 +28,8 @@ from distill.models.encoding import encode_codes, level_of
 from distill.models.sampling import clip_generator
 from distill.novelty.measuring import Judged, Known, Yardstick
 from distill.novelty.power import power_of
-from distill.novelty.sounds import as_decoded, floored
+from distill.novelty.sounds import WIDE_DB, as_decoded, floored
 from distill.novelty.verdict import NoveltyReport, judge
-from distill.novelty.where import WhereReport, sources
 from distill.settings.generation import NOT_OF_CODES, OF_PICKING, GenerationSettings
 from distill.settings.geometry import BANDS, SpectrogramConfig
 from distill.studio.evaluating import sounds_in
@@ -178,28 +177,6 @@ def novelty_of_kept_codes(file: ModelInTraining) -> Generator[Event, None, None]
         yield from novelty_after_training(file, sequences, card.corpus_manifest)
 
 
-def where(
-    file: Path, model: str, dataset: Path | None = None, device: str = "auto", stop: threading.Event | None = None
-) -> Generator[Event, None, None]:
-    """For every second of a sound, which recording of the model's is nearest; the report is the last event.
-
-    Raises:
-        DistillError: the file is no sound, or there are neither codes nor recordings.
-    """
-    path = find_model(model)
-    chosen = choose_device(device)
-    opened = open_model(path)
-    samples, info = read_audio(file)
-    for note in info.notes:
-        yield Warned(f"{file}: {note}.")
-    material = yield from stoppable(material_of(opened, dataset, chosen, recorded=True), stop, STOPPED)
-    yield Progress("comparing the recordings with each other", 0, 1)
-    yardstick = material.yardstick(opened.card.spectrogram_config)
-    judged = judged_samples(material.codec, file.name, samples, opened, chosen)
-    report = WhereReport(str(path), str(file), yardstick.recordings, tuple(sources(yardstick, judged)))
-    yield report
-
-
 def material_of(
     opened: OpenedModel,
     dataset: Path | None,
@@ -247,9 +224,9 @@ def _as_material(
     for number, file in enumerate(manifest.files, start=1):
         codes = next(train if file.split == "train" else held_out)[:, :levels]
         frames = codec.spectrogram.frames(file.samples)
-        mels = [as_decoded(codec, codes, frames)]
+        mels = [as_decoded(codec, codes, frames, WIDE_DB)]
         if recordings is not None:
-            mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32))))
+            mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32)), WIDE_DB))
         # The pieces of a recording are of one group, and each is a sound of its own here.
         group = file.group if file.span is None else len(manifest.files) + number
         known[file.split].append(Known(file.name, group, codes, tuple(mels)))

@@ -37,6 +37,7 @@ from distill.instrument.kits import (
 )
 from distill.instrument.naming import Described, Named, named
 from distill.instrument.pack_page import Shown, pack_page
+from distill.instrument.strip import strip_html
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.novelty.certificate import NAME as CERTIFICATE
@@ -291,7 +292,14 @@ def _write_about(
             f"Copy test: {certificate.test.verdict}. {CERTIFICATE} has what was found; `distill verify` checks it."
         )
     shown = [
-        Shown(each.path, each.kind, _facts(each, settings), picture_of(each.heard.channels, COLOURS)) for each in packed
+        Shown(
+            each.path,
+            each.kind,
+            _facts(each, settings),
+            picture_of(each.heard.channels, COLOURS),
+            strip_html(each.sound.sources or (), each.path.rpartition("/")[2]),
+        )
+        for each in packed
     ]
     _write(folder / PAGE, pack_page(request.name, about, shown))
     record = {

@@ -59,7 +59,7 @@ def lay_out_what(models: list[str]) -> What:
 
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
-    less_usual = ("temperatures", "max_copy_seconds", "ending", "level", "synthesiser", "texture", "mono")
+    less_usual = ("temperatures", "max_copy_seconds", "ending", "level", "synthesiser", "texture", "mono", "provenance")
     wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength", "tries")
     loops = ("loop", "bpm", "bars", "beats")
     written = tuple(name for name in OF_FILES if name in KNOBS)

@@ -9,7 +9,7 @@ import typer
 from distill.cli.answer import Json, emit
 from distill.cli.flags import settings_flags
 from distill.cli.options import Dataset, Device, Model, Overrides
-from distill.cli.running import last, run
+from distill.cli.running import hint, last, run
 from distill.settings.generation import NOT_OF_CODES, OF_PICKING, OF_VERBS, GenerationSettings, generation_settings
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ def novelty(
 def where(
     file: Annotated[Path, typer.Argument(help="A sound file.", show_default=False)],
     model: Model,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write this sound file, in which each second of the sound is followed by that of its recording.",
+            show_default="nothing",
+        ),
+    ] = None,
     dataset: Dataset = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -58,11 +66,13 @@ def where(
     from distill.novelty.where import WhereReport
 
     stop = threading.Event()
-    report = last(run(studio.where(file, model, dataset, device, stop), stop), WhereReport)
+    report = last(run(studio.where(file, model, dataset, device, stop, out), stop), WhereReport)
     if as_json:
         emit(**report.to_dict())
     else:
         _show_sources(report)
+        if report.side_by_side is not None:
+            hint(f"Each second, and then its recording's: {report.side_by_side}")
 
 
 def attribute(

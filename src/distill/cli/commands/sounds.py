@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from distill.cli.answer import Json, emit
+from distill.cli.answer import Json, emit, spoken_source
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
@@ -104,6 +104,7 @@ def generate(
                 {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
                 | ({} if sound.score is None else {"score": sound.score})
                 | ({"unfinished": True} if sound.unfinished else {})
+                | ({} if sound.sources is None else {"provenance": [spoken_source(each) for each in sound.sources]})
                 for sound in done.sounds
             ],
             sampling_seconds=done.sampling_seconds,

@@ -345,6 +345,8 @@ class SoundWritten(Event):
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
     unfinished: bool = False
     """Whether making it was stopped: then its file is called so."""
+    way: float | None = None
+    """Of a morph's steps: how far along it is."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ NOT_STREAMED = {
     "fade_in": "a stream is faded by who plays it",
     "fade_out": "a stream is faded by who plays it",
     "candidates": "a stream is one sound",
+    "steps": "a stream is one sound",
 }
 """Settings that mean nothing to a stream."""
 

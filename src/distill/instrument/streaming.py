@@ -27,6 +27,7 @@ from distill.audio.loudness import HIGHEST_DB, REACH_SAMPLES, limited
 from distill.audio.master import FADE_IN_SECONDS, FADE_OUT_SECONDS
 from distill.audio.wished import Quantiles
 from distill.compute.threads import threads
+from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.decoding import decoded_as_drawn, grained
 from distill.instrument.limiting import sounds_under_limit
@@ -72,6 +73,8 @@ class LongSound:
         assert loaded.prior is not None
         self.loaded, self.settings, self.synthesise = loaded, settings, synthesise
         self.wishes = wishes_of(loaded, settings)
+        if endless and self.wishes.drawn:
+            raise DistillError("A curve is drawn over a sound that ends: say how long it is with --seconds.")
         self.generator = clip_generator(seed)  # of the codes: those of `sampling`
         seeds = torch.randint(2**62, (3,), generator=clip_generator(seed)).tolist()
         self.end_generator, self.grain_generator, self.phase_generator = (

@@ -101,15 +101,19 @@ def write_sounds(
             yield made
             continue
         what = "" if settings.verb is None else f"-{settings.verb}"
-        target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
+        of_one = request.at(made.way)
+        along = "" if of_one.way is None else f"-way{round(of_one.way * 100):03d}"
+        target = unused_path(out / f"{path.stem}{what}-seed{made.seed}{along}.{settings.format}")
         samples, rate, softer_db = finished(made.samples, settings)
-        write_audio(target, samples.T, rate, tags_of(loaded, request, made.seed, made.samples, of), settings.bits)
+        write_audio(target, samples.T, rate, tags_of(loaded, of_one, made.seed, made.samples, of), settings.bits)
         softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
         synthesis_seconds += made.synthesis_seconds
         seconds = samples.shape[1] / rate
         total = settings.count if picked is None else len(picked.seeds)
-        sounds.append(SoundWritten(str(target), seconds, len(sounds) + 1, total, seed=made.seed, score=made.score))
+        sounds.append(
+            SoundWritten(str(target), seconds, len(sounds) + 1, total, seed=made.seed, score=made.score, way=of_one.way)
+        )
         yield sounds[-1]
     if any(softer):
         yield Warned(told_softer(softer, settings.lufs))

@@ -66,7 +66,7 @@ from distill.models.sampling import clip_generator
 from distill.novelty.attribution import AttributionReport
 from distill.novelty.verdict import NoveltyReport
 from distill.places import given_path
-from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.generation import GenerationSettings, generation_settings, steps_of
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.attributing import attribute as attribute_sound
 from distill.studio.codec_training import train as train_codec
@@ -282,6 +282,27 @@ class Model:
         """
         chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
         return self._made(chosen, Asked("more-like", (_recording(samples, rate),)))
+
+    def morph(
+        self, first: Samples, first_rate: int, second: Samples, second_rate: int, steps: int = 7, *,
+        seed: int | None = None, **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """From one sound to another in steps, all of one seed: each after a mixture of both, and as bright, as high, as loud
+        and as long as between them.
+
+        Args:
+            steps: how many, from one after the first to one after the second; at least 2.
+            settings: as of `generate`; like_strength is how closely they are followed.
+
+        Returns:
+            [steps, channels, samples], shorter sounds filled up with silence.
+
+        Raises:
+            DistillError: as `continue_`.
+        """
+        chosen = generation_settings(steps=steps, count=steps, seed=seed, **settings)
+        both = _recording(first, first_rate), _recording(second, second_rate)
+        return self._made(chosen, Asked("morph", both, ways=steps_of(steps)))
 
     def loop(
         self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,

@@ -23,6 +23,9 @@ from distill.models.encoding import encode_codes, level_of
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, SAMPLE_RATE
 
+CLOSELY = 4.0
+"""How much more than beside --like the guide counts at the same strength: what comes of it shall be between the two."""
+
 
 class End(NamedTuple):
     """One of the two sounds."""
@@ -82,7 +85,8 @@ def step_of(loaded: LoadedVQModel, morph: Morph, way: float, settings: Generatio
     frames = loaded.card.spectrogram_config.frames(samples)
     codes = [_as_long(loaded, end, frames).to(loaded.prior.vectors.device) for end in (first, second)]
     levels = loaded.card.vqvae_config.rvq_levels + morph.stereo
-    canvas = mixed_canvas(loaded.prior, codes[0], codes[1], way, settings.like_strength, levels)
+    closely = settings.like_strength * CLOSELY / (1.0 + (CLOSELY - 1.0) * settings.like_strength)
+    canvas = mixed_canvas(loaded.prior, codes[0], codes[1], way, closely, levels)
     wishes = wishes_of(loaded, settings, canvas.columns)
     prior = loaded.card.prior_config
     if prior is not None and prior.traits:

@@ -66,6 +66,13 @@ class Wishes(NamedTuple):
         return self if bool(traits.isnan().all()) else self._replace(traits=traits)
 
     @property
+    def envelope(self) -> Tensor | None:
+        """[C] dB over the sound's mean, where loudness is drawn over it."""
+        if self.traits is None or not self.drawn or bool(self.traits[:, LOUDNESS].isnan().any()):
+            return None
+        return self.traits[:, LOUDNESS]
+
+    @property
     def drawn(self) -> bool:
         """Whether something changes over the sound."""
         return self.traits is not None and self.traits.ndim > 1

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH
+from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, frame_traits
 from distill.errors import DistillError
 from distill.instrument import unending
 from distill.instrument.choosing import Sampled, judged
+from distill.instrument.envelopes import MOST_UP_DB, faded, following
 from distill.instrument.unending import Course, columns_drawn
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.canvas import Canvas, open_canvas
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings, generation_settings
-from distill.settings.geometry import COLUMN_SECONDS
+from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
 
 Run = Callable[..., tuple[int, str, str]]
 LINE = tuple(float(value) for value in np.linspace(0.0, 32.0, 33))
@@ -153,3 +154,29 @@ def test_a_text_that_is_no_curve_is_one_sentence(text: str) -> None:
     with pytest.raises(DistillError, match=r"^--loudness .*\.$") as mistake:
         generation_settings(loudness=text)
     assert "\n" not in str(mistake.value)
+
+
+def test_loudness_follows_the_curve_but_rests_stay_rests() -> None:
+    """Guards against a gain that is turned round or a column late, and against rests that become as loud as what is played."""
+    config = SpectrogramConfig()
+    steady = torch.full((config.n_mels, 12 * 16), -30.0)
+    rise = torch.linspace(-20.0, 5.0, 12)
+    found = column_traits(frame_traits(following(steady, rise, config).T, np.zeros(0), config), 12)[:, LOUDNESS]
+    torch.testing.assert_close(found - found.mean(), rise - rise.mean(), atol=1.5, rtol=0.0)
+    gone = steady.clone()
+    gone[:, 6 * 16 :] = -90.0
+    after = following(gone, torch.zeros(12), config)
+    assert float(after[:, 8 * 16 :].max()) <= -90.0 + MOST_UP_DB
+    assert float(after[:, : 4 * 16].mean()) == pytest.approx(
+        -33.0, abs=0.2
+    )  # it is half of the sound: 3 dB over its mean
+    assert torch.equal(following(steady, torch.zeros(12), config), steady)
+
+
+def test_a_fader_of_a_long_sound_does_not_see_its_pieces() -> None:
+    """Guards against a gain that jumps where a piece begins."""
+    mel, gains = torch.full((4, 12 * 16), -30.0), torch.linspace(-9.0, 3.0, 12)
+    whole = faded(mel, gains, 0, -100.0)
+    pieces = [faded(mel[:, first : first + 48], gains, first, -100.0) for first in range(0, 192, 48)]
+    torch.testing.assert_close(torch.cat(pieces, 1), whole)
+    assert float(whole[0, 5 * 16 + 8]) == pytest.approx(-30.0 + float(gains[5]), abs=0.1)

@@ -30,8 +30,8 @@ def following(mel: Tensor, wished: Tensor, spectrogram: SpectrogramConfig) -> Te
 
 
 def faded(mel: Tensor, gains_db: Tensor, first: int, floor_db: float) -> Tensor:
-    """A mel [M, T] dB that begins at frame `first` of a sound, turned up or down by gains [C] in the middle of each of the sound's
-    columns."""
+    """A mel [M, T] dB that begins at frame `first` of a sound, turned up or down by gains [C], one in the middle of each column
+    of the sound."""
     places = (torch.arange(first, first + mel.shape[1]) + 0.5).numpy() / FRAMES_PER_COLUMN - 0.5
     gains = gains_db.clamp(-MOST_DOWN_DB, MOST_UP_DB).double().numpy()
     over_frames = torch.from_numpy(np.interp(places, np.arange(len(gains)), gains)).to(mel)

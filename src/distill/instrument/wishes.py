@@ -97,7 +97,7 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings, drawn_over: i
     if not wished:
         return Wishes()
     card = loaded.card
-    _check_able(loaded, [name for name in wished if name != "loudness" or "," in settings.loudness])
+    _check_able(loaded, wished, "," in (settings.loudness or ""))
     seconds = settings.seconds
     if settings.length is not None:
         seconds = min(seconds, _value(card, "length", settings.length))
@@ -143,13 +143,13 @@ def _mean_db(values: Tensor) -> float:
     return 10.0 * float((10.0 ** (values.double() / 10.0)).mean().log10())
 
 
-def _check_able(loaded: LoadedVQModel, wished: Sequence[str]) -> None:
+def _check_able(loaded: LoadedVQModel, wished: Sequence[str], loudness_is_drawn: bool) -> None:
     prior = loaded.card.prior_config
     assert prior is not None
     again = f"Train its prior again: `distill train-prior {loaded.path.stem} --overwrite`."
-    if wished and not prior.both_sides:
+    if not prior.both_sides:
         raise DistillError(f"--{wished[0]}: the prior of {loaded.path.stem} is older than wishes. {again}")
-    if not prior.traits and any(name in DRAWN for name in wished):
+    if not prior.traits and any(name in DRAWN and (name != "loudness" or loudness_is_drawn) for name in wished):
         raise DistillError(
             f"--{wished[0]}: the prior of {loaded.path.stem} was trained without its recordings, so it never heard what they "
             f"are like. {again}"

@@ -10,7 +10,7 @@
     model = distill.load("mine")
     samples, rate = model.generate(count=8, seconds=1, seed=7)   # float32 [8, channels, samples], 48000
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
-    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
+    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like, morph
     best, rate, why = model.pick(12, of=100)                     # a batch worth hearing, and what was left out of it
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
     for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
@@ -144,6 +144,8 @@ class Model:
             seed: None: a new one each time.
             settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
                 mono, rate, normalise, lufs, trim, fade_in, fade_out.
+                brightness, loudness, pitch and onsets may be curves: [0, 1, 0.3], spread evenly over the sound, or [(seconds,
+                value), ...].
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.

@@ -20,11 +20,13 @@ from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Canvas
 from distill.models.encoding import encode_codes, level_of
-from distill.settings.generation import GenerationSettings
+from distill.settings.generation import USUAL_STRENGTH, GenerationSettings
 from distill.settings.geometry import BANDS, SAMPLE_RATE
 
 CLOSELY = 4.0
 """How much more than beside --like the guide counts at the same strength: what comes of it shall be between the two."""
+AS_LEARNED = 1.0 / USUAL_STRENGTH
+"""What wishes are multiplied by: exaggerated, they lead steps away from both sounds."""
 
 
 class End(NamedTuple):

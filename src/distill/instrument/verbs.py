@@ -16,7 +16,7 @@ from distill.instrument.filled import filled
 from distill.instrument.gaps import fill_gap, gap_of, render_gap
 from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.looping import fill_loops, loop_columns, render_loop
-from distill.instrument.morphing import morph_of, step_of
+from distill.instrument.morphing import AS_LEARNED, morph_of, step_of
 from distill.instrument.recordings import encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
@@ -184,7 +184,7 @@ def _steps(
         loaded.prior,
         [step.canvas for step in steps],
         generators,
-        settings,
+        settings.model_copy(update={"strength": settings.strength * AS_LEARNED}),
         [step.wishes for step in steps],
         under_limit=limited,
     )

@@ -36,6 +36,7 @@ LONGEST_PIECE_SECONDS = 14_400.0
 """Four hours: what a WAV file of 24 bit and two channels holds."""
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
+USUAL_STRENGTH = 1.5
 USUAL_RATE = 48_000
 USUAL_LUFS = -23.0
 """EBU R 128. Drums whose peaks are at -1 dB have -20 LUFS in the median: at -23 nine in ten are alike, at -18 a third."""
@@ -108,7 +109,10 @@ class GenerationSettings(Frozen):
         unset="as it comes", ge=0.0, le=1.0,
     )  # fmt: skip
     strength: float = knob(
-        1.5, "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.", ge=0.0, le=5.0
+        USUAL_STRENGTH,
+        "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.",
+        ge=0.0,
+        le=5.0,
     )
     tries: int = knob(
         8,

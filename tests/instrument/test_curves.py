@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from distill.audio.griffin_lim import GriffinLim
 from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, frame_traits
 from distill.errors import DistillError
 from distill.instrument import unending
 from distill.instrument.choosing import Sampled, judged
 from distill.instrument.envelopes import MOST_UP_DB, faded, following
+from distill.instrument.streaming import LongSound
 from distill.instrument.unending import Course, columns_drawn
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel, load_model
@@ -180,3 +182,14 @@ def test_a_fader_of_a_long_sound_does_not_see_its_pieces() -> None:
     pieces = [faded(mel[:, first : first + 48], gains, first, -100.0) for first in range(0, 192, 48)]
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
     assert float(whole[0, 5 * 16 + 8]) == pytest.approx(-30.0 + float(gains[5]), abs=0.1)
+
+
+def test_a_long_sound_has_its_loudness_of_a_fader_alone(loaded: LoadedVQModel) -> None:
+    """Guards against a curve that is asked of the prior and faded too, which makes twice of it."""
+    settings = generation_settings(loudness="0,1", seconds=6.0, seed=1)
+    long = LongSound(loaded, settings, 1, GriffinLim(loaded.card.spectrogram_config, 1))
+    assert long.envelope is not None
+    assert float(long.envelope[-1] - long.envelope[0]) == pytest.approx(32.0, abs=1e-3)
+    assert long.wishes.traits is None
+    with pytest.raises(DistillError, match="say how long it is with --seconds"):
+        LongSound(loaded, settings, 1, GriffinLim(loaded.card.spectrogram_config, 1), endless=True)

@@ -193,3 +193,10 @@ def test_a_long_sound_has_its_loudness_of_a_fader_alone(loaded: LoadedVQModel) -
     assert long.wishes.traits is None
     with pytest.raises(DistillError, match="say how long it is with --seconds"):
         LongSound(loaded, settings, 1, GriffinLim(loaded.card.spectrogram_config, 1), endless=True)
+
+
+def test_a_sound_without_an_end_has_no_curve(loaded: LoadedVQModel) -> None:
+    """Guards against a stream that ends where a curve does, or never gets to its end."""
+    settings = generation_settings(loudness="0,1", seconds=6.0, seed=1)
+    with pytest.raises(DistillError, match="say how long it is with --seconds"):
+        LongSound(loaded, settings, 1, GriffinLim(loaded.card.spectrogram_config, 1), endless=True)

@@ -184,17 +184,6 @@ def test_a_fader_of_a_long_sound_does_not_see_its_pieces() -> None:
     assert float(whole[0, 5 * 16 + 8]) == pytest.approx(-30.0 + float(gains[5]), abs=0.1)
 
 
-def test_a_long_sound_has_its_loudness_of_a_fader_alone(loaded: LoadedVQModel) -> None:
-    """Guards against a curve that is asked of the prior and faded too, which makes twice of it."""
-    settings = generation_settings(loudness="0,1", seconds=6.0, seed=1)
-    long = LongSound(loaded, settings, 1, GriffinLim(loaded.card.spectrogram_config, 1))
-    assert long.envelope is not None
-    assert float(long.envelope[-1] - long.envelope[0]) == pytest.approx(32.0, abs=1e-3)
-    assert long.wishes.traits is None
-    with pytest.raises(DistillError, match="say how long it is with --seconds"):
-        LongSound(loaded, settings, 1, GriffinLim(loaded.card.spectrogram_config, 1), endless=True)
-
-
 def test_a_sound_without_an_end_has_no_curve(loaded: LoadedVQModel) -> None:
     """Guards against a stream that ends where a curve does, or never gets to its end."""
     settings = generation_settings(loudness="0,1", seconds=6.0, seed=1)

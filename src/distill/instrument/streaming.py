@@ -77,8 +77,6 @@ class LongSound:
         self.wishes = wishes_of(loaded, settings)
         if endless and self.wishes.drawn:
             raise DistillError("A curve is drawn over a sound that ends: say how long it is with --seconds.")
-        self.envelope = self.wishes.envelope
-        self.wishes = self.wishes.without_envelope()
         self.generator = clip_generator(seed)  # of the codes: those of `sampling`
         seeds = torch.randint(2**62, (3,), generator=clip_generator(seed)).tolist()
         self.end_generator, self.grain_generator, self.phase_generator = (
@@ -150,8 +148,10 @@ class LongSound:
         tail = torch.zeros(0, levels, dtype=torch.long)
         for codes, decoded, last in decoded_as_drawn(loaded, self._columns(), level_db):
             mel = grained(loaded, decoded, level_db, self.grain_generator, self.settings)
-            if self.envelope is not None:
-                mel = faded(mel, self.envelope, done * FRAMES_PER_COLUMN, loaded.card.spectrogram_config.floor_db)
+            if self.wishes.envelope is not None:
+                mel = faded(
+                    mel, self.wishes.envelope, done * FRAMES_PER_COLUMN, loaded.card.spectrogram_config.floor_db
+                )
             if loaded.image is not None and self.channels == 2:
                 cells = loaded.image.decode(codes[:, levels]).values
                 self._image = cells if self._image is None else torch.cat([self._image, cells], dim=-1)

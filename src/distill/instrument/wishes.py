@@ -72,14 +72,6 @@ class Wishes(NamedTuple):
             return None
         return self.traits[:, LOUDNESS]
 
-    def without_envelope(self) -> "Wishes":
-        """These for a sound on which a fader does what is drawn of its loudness: both would make twice of it."""
-        if self.traits is None or self.envelope is None:
-            return self
-        traits = self.traits.clone()
-        traits[:, LOUDNESS] = math.nan
-        return self._replace(traits=None if bool(traits.isnan().all()) else traits)
-
     @property
     def drawn(self) -> bool:
         """Whether something changes over the sound."""

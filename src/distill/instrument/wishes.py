@@ -4,7 +4,6 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -111,8 +110,8 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings, drawn_over: i
             traits[:, place] = found[name]
     traits[:, ONSETS] /= max(seconds / COLUMN_SECONDS, 1.0)
     loudness = found.get("loudness")
-    mean = None if loudness is None else float(loudness[0]) if len(loudness) == 1 else _mean_db(loudness)
-    if loudness is not None and len(loudness) > 1:  # of the whole sound it is no matter of codes
+    mean = None if loudness is None else _mean_db(loudness)
+    if loudness is not None and mean is not None and len(loudness) > 1:  # of the whole sound it is no matter of codes
         traits[:, LOUDNESS] = loudness - mean
     return Wishes(
         None if bool(traits.isnan().all()) else traits if drawn else traits[0],
@@ -140,6 +139,8 @@ def wishes_like(loaded: LoadedVQModel, samples: npt.NDArray[np.floating]) -> Ten
 
 def _mean_db(values: Tensor) -> float:
     """The mean power of [C] dB."""
+    if len(values) == 1:
+        return float(values[0])
     return 10.0 * float((10.0 ** (values.double() / 10.0)).mean().log10())
 
 
@@ -162,8 +163,8 @@ def _over_columns(card: ModelCard, name: str, text: str, count: int) -> Tensor:
     A curve that is spread evenly has its ends there, so that they are reached.
     """
     curve = parse_curve(text) if "," in text or (":" in text and name != "pitch") else Curve((text,))
-    read = partial(_pitch, card) if name == "pitch" else lambda value: _value(card, name, share(value))
-    values = [read(value) for value in curve.values]
+    pitched = name == "pitch"
+    values = [_pitch(card, value) if pitched else _value(card, name, share(value)) for value in curve.values]
     if curve.seconds is None and len(values) == 1:
         return torch.tensor(values)
     at = np.linspace(0.0, 1.0, len(values)) if curve.seconds is None else np.array(curve.seconds)

@@ -17,7 +17,7 @@ from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.traits import AUDIBLE_DB, BRIGHTNESS, LOUDNESS, column_traits, frame_traits, sound_traits, traits_of
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig, columns
 
-PAIRS, STEPS, CURVED, CURVE_SECONDS = 8, 7, 16, 2.0
+PAIRS, STEPS, CURVED, CURVE_SECONDS = 8, 7, 8, 2.0
 CURVES = {"rising": (0.0, 1.0), "falling": (1.0, 0.0)}
 
 Samples = npt.NDArray[np.floating]

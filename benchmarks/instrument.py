@@ -32,7 +32,7 @@ morph       Eight pairs, seven steps each, medians over the pairs: rank correlat
             towards the second sound's; the share of steps that are farther from both than those are from each other; the way
             that is gone from step to step, its largest step, and how far the first and last step are from their sound, each
             by the distance of both sounds.
-curves      Sixteen sounds of two seconds for each: rank correlation, within a sound, of a rising and of a falling curve with the
+curves      Eight sounds of two seconds for each: rank correlation, within a sound, of a rising and of a falling curve with the
             brightness or loudness of its columns: medians and lowest; where nothing is drawn, of time. Needs no recordings.
 """
 

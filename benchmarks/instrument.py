@@ -2,7 +2,7 @@
 """What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close;
 and how fast new sounds are.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long|pick|map]
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long|pick|map|morph|curves]
                                     [--sounds N] [--seed N] [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -27,6 +27,13 @@ pick        12 of 100 sounds of a second: seconds on the clock and of the proces
             and 95 %.
 map         Share of the 5 most alike sounds that are among the 10 nearest on the map: of the recordings alone, and with 64
             generated sounds beside them.
+morph       Eight pairs, seven steps each, medians over the pairs: rank correlation of the step with how much nearer it is to the
+            second sound than to the first (mel statistics, set side by side), and of the step with brightness and loudness,
+            towards the second sound's; the share of steps that are farther from both than those are from each other; the way
+            that is gone from step to step, its largest step, and how far the first and last step are from their sound, each
+            by the distance of both sounds.
+curves      Eight sounds of two seconds for each: rank correlation, within a sound, of a rising and of a falling curve with the
+            brightness or loudness of its columns: medians and lowest; where nothing is drawn, of time. Needs no recordings.
 """
 
 import argparse
@@ -45,6 +52,7 @@ import numpy.typing as npt
 import torch
 
 import distill
+from between import curved, morphed
 from distill.audio.mel import log_mel_blocks
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
@@ -270,9 +278,9 @@ def _apart(points: npt.NDArray[np.float64]) -> float:
 
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
     "vary": varied, "like": alike, "replace": replaced, "loop": looped, "speed": fast, "long": long_one,
-    "pick": picked, "map": mapped,
+    "pick": picked, "map": mapped, "morph": morphed, "curves": curved,
 }  # fmt: skip
-NEED_NONE = ("speed", "long")
+NEED_NONE = ("speed", "long", "curves")
 """Measures that no recordings belong to."""
 
 

@@ -364,6 +364,8 @@ class SoundWritten(Event):
     """Whether making it was stopped: then its file is called so."""
     sources: tuple[Source, ...] | None = None
     """What each second of it is nearest to; None: nobody asked."""
+    way: float | None = None
+    """Of a morph's steps: how far along it is."""
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,9 @@ REASONS: dict[tuple[str, str], str] = {
             "--like",
             "--more-like",
             "--like-strength",
+            "--morph",
+            "--steps",
+            "--way",
         )
     },
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",

@@ -43,6 +43,11 @@ def loop_samples(settings: GenerationSettings) -> int:
     return round(settings.loop_seconds * SAMPLE_RATE)
 
 
+def loop_columns(settings: GenerationSettings) -> int:
+    """How many columns of codes describe it."""
+    return max(1, round(loop_samples(settings) / COLUMN))
+
+
 def fill_loops(
     prior: CodePrior,
     generators: Sequence[torch.Generator],
@@ -54,20 +59,23 @@ def fill_loops(
 
     Where sounds are over before the loop is, further ones follow, as for `--ending exact`.
     """
-    columns = max(1, round(loop_samples(settings) / COLUMN))
+    columns = loop_columns(settings)
     closing = min(columns // 2, max(1, prior.window // 3))
     seconds = (columns - closing) * COLUMN_SECONDS
     first = settings.model_copy(update={"seconds": seconds, "ending": "exact", "tries": 1})
     begun: list[Tensor] = []
     limited = sounds_under_limit(loaded, settings, len(generators))
-    for done, _, sampled in sample_pieces(prior, generators, loaded, first, under_limit=limited):
+    for done, _, sampled in sample_pieces(prior, generators, loaded, first, under_limit=limited, wishes=wishes):
         begun = [each.codes for each in sampled]
         yield done, columns
     if not closing:
         return begun
     ends = [loop_end_canvas(each, closing, BANDS, prior.window) for each in begun]
-    closed: list[Filled] = yield from filled(prior, ends, generators, settings, wishes, under_limit=limited)
     known = min(columns - closing, prior.window) * BANDS
+    begins = [known // BANDS - (columns - closing)] * len(ends)
+    closed: list[Filled] = yield from filled(
+        prior, ends, generators, settings, wishes, under_limit=limited, first=begins
+    )
     return [
         torch.cat([each, end.codes[known : known + closing * BANDS]]) for each, end in zip(begun, closed, strict=True)
     ]

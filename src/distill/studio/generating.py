@@ -117,10 +117,12 @@ def write_sounds(
             yield made
             continue
         what = "" if settings.verb is None else f"-{settings.verb}"
-        target = unused_path(out / f"{path.stem}{what}-seed{made.seed}.{settings.format}")
+        of_one = request.at(made.way)
+        along = "" if of_one.way is None else f"-way{round(of_one.way * 100):03d}"
+        target = unused_path(out / f"{path.stem}{what}-seed{made.seed}{along}.{settings.format}")
         samples, rate, softer_db = finished(made.samples, settings)
         nearest = None if provenance is None else tuple(provenance.sources(mono_of(samples, rate)))
-        tags = tags_of(loaded, request, made.seed, made.samples, of, nearest)
+        tags = tags_of(loaded, of_one, made.seed, made.samples, of, nearest)
         write_audio(target, samples.T, rate, tags, settings.bits)
         softer.append(softer_db)
         sampling_seconds += made.sampling_seconds
@@ -129,7 +131,14 @@ def write_sounds(
         total = settings.count if picked is None else len(picked.seeds)
         sounds.append(
             SoundWritten(
-                str(target), seconds, len(sounds) + 1, total, seed=made.seed, score=made.score, sources=nearest
+                str(target),
+                seconds,
+                len(sounds) + 1,
+                total,
+                seed=made.seed,
+                score=made.score,
+                sources=nearest,
+                way=of_one.way,
             )
         )
         yield sounds[-1]

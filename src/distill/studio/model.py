@@ -10,7 +10,7 @@
     model = distill.load("mine")
     samples, rate = model.generate(count=8, seconds=1, seed=7)   # float32 [8, channels, samples], 48000
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
-    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
+    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like, morph
     best, rate, why = model.pick(12, of=100)                     # a batch worth hearing, and what was left out of it
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
     for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
@@ -68,7 +68,7 @@ from distill.novelty.attribution import AttributionReport
 from distill.novelty.verdict import NoveltyReport
 from distill.novelty.verified import VerifyReport
 from distill.places import given_path
-from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.generation import GenerationSettings, generation_settings, steps_of
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.attributing import attribute as attribute_sound
 from distill.studio.codec_training import train as train_codec
@@ -147,6 +147,8 @@ class Model:
             seed: None: a new one each time.
             settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
                 mono, rate, normalise, lufs, trim, fade_in, fade_out.
+                brightness, loudness, pitch and onsets may be curves: [0, 1, 0.3], spread evenly over the sound, or [(seconds,
+                value), ...].
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -285,6 +287,27 @@ class Model:
         """
         chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
         return self._made(chosen, Asked("more-like", (_recording(samples, rate),)))
+
+    def morph(
+        self, first: Samples, first_rate: int, second: Samples, second_rate: int, steps: int = 7, *,
+        seed: int | None = None, **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """From one sound to another in steps, all of one seed: each after a mixture of both, and as bright, as high, as loud
+        and as long as between them.
+
+        Args:
+            steps: how many, from one after the first to one after the second; at least 2.
+            settings: as of `generate`; like_strength is how closely they are followed.
+
+        Returns:
+            [steps, channels, samples], shorter sounds filled up with silence.
+
+        Raises:
+            DistillError: as `continue_`.
+        """
+        chosen = generation_settings(steps=steps, count=steps, seed=seed, **settings)
+        both = _recording(first, first_rate), _recording(second, second_rate)
+        return self._made(chosen, Asked("morph", both, ways=steps_of(steps)))
 
     def loop(
         self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,

@@ -44,6 +44,8 @@ def stream(
     Raises:
         DistillError: the model has no prior, or cannot do what is asked.
     """
+    if len(settings.ways) > 1:
+        raise DistillError("--morph: a stream is one sound. Choose a step with --way, such as --way 0.5.")
     asked = asked_of(settings)
     path = find_model(model)
     chosen = choose_device(device)

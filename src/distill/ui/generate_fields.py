@@ -11,7 +11,7 @@ from distill.settings.knobs import Knob, knobs_of
 from distill.ui.extras import device_field
 from distill.ui.fields import overrides_from
 
-NO_FIELD = {"format", *FROM_SOUNDS, "candidates", "amount", "like_strength"}
+NO_FIELD = {"format", *FROM_SOUNDS, "candidates", "amount", "like_strength", "steps", "way"}
 KNOBS = {knob.name: knob for knob in knobs_of(GenerationSettings) if knob.name not in NO_FIELD}
 """The settings that have a field; every sound can be downloaded in either format, and what begins with a recording is asked
 for on the command line."""

@@ -22,7 +22,7 @@ from distill.ui.fields import in_page_words
 from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, table, text
 from distill.ui.page_state import GenerationBegun, PageState
 
-ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats", "of", *OF_FILES)
+ONLY_SET = ("candidates", "amount", "like_strength", "steps", "bars", "beats", "of", *OF_FILES)
 """Numbers that say nothing where they were left as they are."""
 WORK = {"sampling": "Drawing codes"}
 """What is under way, in the page's words; other work is called what it is."""

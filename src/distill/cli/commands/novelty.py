@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.cli.answer import Json, emit
+from distill.cli.curves import with_curves_read
 from distill.cli.flags import settings_flags
 from distill.cli.options import Dataset, Device, Model, Overrides
 from distill.cli.running import hint, last, run
@@ -38,7 +39,8 @@ def novelty(
     from distill.novelty.verdict import NoveltyReport
 
     stop = threading.Event()
-    work = studio.novelty(model, files, generation_settings(**overrides), dataset, device, stop)
+    settings = generation_settings(**with_curves_read(overrides))
+    work = studio.novelty(model, files, settings, dataset, device, stop)
     report = last(run(work, stop), NoveltyReport)
     if as_json:
         emit(**report.to_dict())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from distill.cli.answer import Json, emit, spoken_source
+from distill.cli.curves import with_curves_read
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
@@ -78,6 +79,7 @@ def generate(
             raise DistillError(f"{flag} is for packs: add --pack FOLDER.")
     if pack is not None and out != USUAL_OUT:
         raise DistillError(f"--out {out} and --pack {pack}: choose one of them.")
+    overrides = with_curves_read(overrides)
     short = None if exact is None else "exact" if exact else "natural"
     if short is not None and overrides.setdefault("ending", short) != short:
         raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
@@ -103,6 +105,7 @@ def generate(
             files=[
                 {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
                 | ({} if sound.score is None else {"score": sound.score})
+                | ({} if sound.way is None else {"way": sound.way})
                 | ({"unfinished": True} if sound.unfinished else {})
                 | ({} if sound.sources is None else {"provenance": [spoken_source(each) for each in sound.sources]})
                 for sound in done.sounds

@@ -117,7 +117,7 @@ MUTANTS = (
     Mutant("tags of the first sound on all", "instrument/tags.py", "        seed=seed,\n", "        seed=request.seed,\n", "cli/test_tags.py"),
     Mutant("tags with a time in them", "audio/tagging.py", "            stream.write(bytes(4))\n", "", "audio/test_tagging.py"),
     Mutant("tags in a stream of another number each time", "audio/tagging.py", "        page.serial = OGG_SERIAL\n", "", "audio/test_tagging.py"),
-    Mutant("tags that are unpacked", "audio/tagging.py", "                    raise ID3JunkFrameError\n", "                    pass\n", "audio/test_tagging.py"),
+    Mutant("tags that are unpacked", "audio/tag_blocks.py", "                    raise ID3JunkFrameError\n", "                    pass\n", "audio/test_tagging.py"),
     Mutant("tags of any size", "audio/headers.py", "and size <= most_bytes", "", "audio/test_tagging.py"),
     Mutant("tags of a loop one sample too long", "audio/riff.py", "max(frames - 1, 0)", "frames", "audio/test_tagging.py"),
     Mutant("tags of any depth", "audio/tags.py", "if depth > DEEPEST:", "if False:", "audio/test_tagging.py"),

@@ -61,7 +61,7 @@ def generate(
 ) -> None:
     """Generate new sounds from a model, or go on from, replace, vary, bridge or follow given ones, or make loops."""
     from distill import studio
-    from distill.events import GenerationCompleteEvent, PackWritten
+    from distill.events import GenerationCompleteEvent, PackWritten, TempoRead
 
     for flag, given in (("--licence", licence), ("--kit", kit), ("--zip", zipped), ("--overwrite", overwrite)):
         if given and pack is None:
@@ -100,6 +100,7 @@ def generate(
             synthesis_seconds=done.synthesis_seconds,
             **({} if pack is None else {"pack": asdict(last(events, PackWritten))}),
             **({} if done.picked is None else {"picked": done.picked.to_dict()}),
+            **{"tempo": asdict(event) for event in events if isinstance(event, TempoRead)},
         )
 
 

@@ -431,12 +431,15 @@ class TempoRead(Event):
     @property
     def sentence(self) -> str:
         """In words."""
-        how = {"tags": "by its tags", "name": "by its name", "length": "by its onsets and length", "onsets": "by its onsets"}
+        how = {
+            "tags": "by its tags",
+            "name": "by its name",
+            "length": "by its onsets and length",
+            "onsets": "by its onsets",
+        }
         whole = "" if self.beats is None else f", a loop of {self.beats} beats"
         first = f", the first beat at {self.first_beat:.3f} s" if self.beats is None else ""
-        return (
-            f"{self.file}: {self.bpm:.6g} beats a minute {how[self.read_from]}{whole}{first}. Loops of {self.loop_seconds:.3f} s."
-        )
+        return f"{self.file}: {self.bpm:.6g} beats a minute {how[self.read_from]}{whole}{first}. Loops of {self.loop_seconds:.3f} s."
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,9 @@ def _texts_of_aiff(stream: BinaryIO) -> Iterator[str]:
 
 def _texts_of_id3(stream: BinaryIO) -> Iterator[str]:
     found = id3_of(stream, "TXXX", "COMM")
-    for frame in [] if found is None else [*found.getall(f"TXXX:{FIELD}"), *found.getall("TXXX"), *found.getall("COMM")]:
+    for frame in (
+        [] if found is None else [*found.getall(f"TXXX:{FIELD}"), *found.getall("TXXX"), *found.getall("COMM")]
+    ):
         yield from map(str, frame.text)
 
 

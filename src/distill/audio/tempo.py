@@ -124,7 +124,9 @@ def free_tempo(strokes: Envelope) -> Free:
         if count:
             again = _at(alike, period * np.arange(1, count + 1))
             score = ((1.0 - WEAKEST) * again.mean() + WEAKEST * again.min()) * count / (count + FEW)
-            best = max(best, Free(float(bpm), float(again.mean()), float(score * usual(bpm))), key=lambda each: each.score)
+            best = max(
+                best, Free(float(bpm), float(again.mean()), float(score * usual(bpm))), key=lambda each: each.score
+            )
     period = FRAMES_A_SECOND * 60.0 / best.bpm
     multiples = np.arange(1, max(1, int(min(0.8 * len(strokes), 30.0 * FRAMES_A_SECOND) / period)) + 1)
     finer = best.bpm * np.linspace(0.985, 1.015, 121)

@@ -439,7 +439,8 @@ class TempoRead(Event):
         }
         whole = "" if self.beats is None else f", a loop of {self.beats} beats"
         first = f", the first beat at {self.first_beat:.3f} s" if self.beats is None else ""
-        return f"{self.file}: {self.bpm:.6g} beats a minute {how[self.read_from]}{whole}{first}. Loops of {self.loop_seconds:.3f} s."
+        tempo = f"{self.bpm:.6g} beats a minute {how[self.read_from]}{whole}{first}"
+        return f"{self.file}: {tempo}. Loops of {self.loop_seconds:.3f} s."
 
 
 @dataclass(frozen=True)

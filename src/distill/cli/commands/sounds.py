@@ -86,6 +86,7 @@ def generate(
     done = last(events, GenerationCompleteEvent)
     if not done.sounds:
         raise Stopped("Stopped before a sound was written.")
+    tempo = next((event for event in events if isinstance(event, TempoRead)), None)
     if as_json:
         emit(
             model=done.model,
@@ -100,7 +101,7 @@ def generate(
             synthesis_seconds=done.synthesis_seconds,
             **({} if pack is None else {"pack": asdict(last(events, PackWritten))}),
             **({} if done.picked is None else {"picked": done.picked.to_dict()}),
-            **{"tempo": asdict(event) for event in events if isinstance(event, TempoRead)},
+            **({} if tempo is None else {"tempo": asdict(tempo)}),
         )
 
 

@@ -82,7 +82,9 @@ def main() -> None:
     answer: dict[str, Any] = {"single_sounds": sounds, "single_found": single}
     for name, each in found.items():
         near = [heard is not None and abs(heard - 1.0) < 0.01 for _, heard, _ in each]
-        octave = [heard is not None and min(abs(heard * by - 1.0) for by in (0.5, 1.0, 2.0)) < 0.01 for _, heard, _ in each]
+        octave = [
+            heard is not None and min(abs(heard * by - 1.0) for by in (0.5, 1.0, 2.0)) < 0.01 for _, heard, _ in each
+        ]
         answer[name] = rounded({
             "sounds": len(each), "right": float(np.mean(near)), "octave": float(np.mean(octave)),
             "none": float(np.mean([heard is None for _, heard, _ in each])),

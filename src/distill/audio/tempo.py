@@ -109,7 +109,8 @@ def onset_envelope(samples: npt.NDArray[np.floating]) -> tuple[Envelope, float]:
 def strokes_of(envelope: Envelope) -> Envelope:
     """What of an onset envelope [T] stands out of what is around it."""
     around = ndimage.uniform_filter1d(envelope, USUAL_RISE_FRAMES, mode="nearest")
-    return np.maximum(envelope - around - LEAST_RISE_DB, 0.0)
+    strokes: Envelope = np.maximum(envelope - around - LEAST_RISE_DB, 0.0)
+    return strokes
 
 
 class Free(NamedTuple):
@@ -195,9 +196,10 @@ def _autocorrelation(strokes: Envelope, round_and_round: bool) -> Envelope:
     smooth = ndimage.gaussian_filter1d(strokes, SHARP_FRAMES, mode="wrap" if round_and_round else "constant")
     smooth = smooth - smooth.mean()
     length = count if round_and_round else 2 * count
-    found = np.fft.irfft(np.abs(np.fft.rfft(smooth, length)) ** 2, length)[:count]
+    found: Envelope = np.fft.irfft(np.abs(np.fft.rfft(smooth, length)) ** 2, length)[:count]
     overlap = 1.0 if round_and_round else count / (count - np.arange(count))
-    return found / max(float(found[0]), 1e-9) * overlap
+    alike: Envelope = found / max(float(found[0]), 1e-9) * overlap
+    return alike
 
 
 def _at(values: Envelope, places: npt.NDArray[np.floating]) -> Envelope:

@@ -85,9 +85,10 @@ def with_tempo(settings: GenerationSettings) -> tuple[GenerationSettings, TempoR
 
 def _tempo(grid: Grid, samples: int, said: SaidTempo | None) -> Tempo:
     bpm = grid.bpm
-    for rounder in () if grid.beats is None else (round(bpm), *([] if said is None else [said.bpm])):
-        if round(grid.beats * 60.0 / rounder * SAMPLE_RATE) == samples:  # it is as long with the number that was meant
-            bpm = float(rounder)
+    if grid.beats is not None:
+        for meant in (float(round(bpm)), *([] if said is None else [said.bpm])):
+            if round(grid.beats * 60.0 / meant * SAMPLE_RATE) == samples:  # it is as long with that number
+                bpm = meant
     read_from = said.place if said is not None else "onsets" if grid.beats is None else "length"
     per_bar = said.beats_per_bar if said is not None and said.beats_per_bar is not None else None
     return Tempo(bpm, grid.beats, per_bar or _meter(grid.beats), grid.first_beat, read_from)

@@ -204,4 +204,5 @@ def _autocorrelation(strokes: Envelope, round_and_round: bool) -> Envelope:
 
 def _at(values: Envelope, places: npt.NDArray[np.floating]) -> Envelope:
     """Values [T] between their places; 0 behind the last."""
-    return np.interp(places, np.arange(len(values)), values, right=0.0)
+    found: Envelope = np.interp(places, np.arange(len(values)), values, right=0.0)
+    return found

@@ -13,14 +13,14 @@ like        Correlation of the onset envelopes (rise of the log-mel) of guide an
 replace     The middle third of a second: log-mel distance to the truth of the first of four ways, of all four in the mean,
             and of another recording's part pasted in with crossfades; in how many the first is nearer than that. The
             change of the log-mel across both joins, and within the truth.
-loop        For level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the median,
-            and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose attack
-            is then at the seam.
+loop        Of 24 loops, for level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the
+            median, and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose
+            attack is then at the seam.
 speed       Times real time, medians of five, by the clock and by processor time, which other programs lengthen less: 16 sounds of
             a second on all cores, all in; ten seconds as one stream, and seconds until its first block. With the machine's load.
 long        Ten minutes as one stream: resident memory (the median of each minute), how far it strays from the first minute's, and
             processor time of each, the second half against the first.
-            speed and long need no recordings.
+            loop, speed and long need no recordings.
 pick        12 of 100 sounds of a second: seconds on the clock and of the processors, the model loaded, medians of three; why
             sounds were left out; how far the nearest other sound is in the mean (mel statistics, set side by side) among the
             12, and among the first 12 of the 100; nats a code that the prior gives the 100, and held-out recordings, at 5, 50
@@ -66,6 +66,7 @@ AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
 LONGEST_SECONDS = 4.0
 RUNS, BATCH, STREAM_SECONDS, LONG_MINUTES = 5, 16, 10.0, 10
 PICKED, PICKED_OF = 12, 100
+LOOPS = 24
 
 Samples = npt.NDArray[np.floating]
 
@@ -140,8 +141,8 @@ def replaced(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict
     }
 
 
-def looped(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
-    made = model.loop(bpm=120, bars=1, count=len(sounds), seed=seed).samples[:, 0]
+def looped(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    made = model.loop(bpm=120, bars=1, count=LOOPS, seed=seed).samples[:, 0]
     ranks: dict[str, list[float]] = {"level": [], "spectrum": []}
     for loop in made:
         turned, seam = np.roll(loop, len(loop) // 2), len(loop) // 2
@@ -280,7 +281,7 @@ MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, 
     "vary": varied, "like": alike, "replace": replaced, "loop": looped, "speed": fast, "long": long_one,
     "pick": picked, "map": mapped, "morph": morphed, "curves": curved,
 }  # fmt: skip
-NEED_NONE = ("speed", "long", "curves")
+NEED_NONE = ("loop", "speed", "long", "curves")
 """Measures that no recordings belong to."""
 
 

@@ -432,6 +432,39 @@ class SoundsPicked(Event):
 
 
 @dataclass(frozen=True)
+class TempoRead(Event):
+    """What a recording says of its time, before loops are made that go with it."""
+
+    file: str
+    bpm: float
+    beats: int | None
+    """Of the whole recording, where it is a loop of so many."""
+    bars: int | None
+    """Of the whole recording, where it is a loop of whole bars."""
+    beats_per_bar: int
+    first_beat: float
+    """Seconds until its first beat."""
+    read_from: str
+    """"tags", "name", "length" or "onsets"."""
+    loop_seconds: float
+    """How long the loops will be."""
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        how = {
+            "tags": "by its tags",
+            "name": "by its name",
+            "length": "by its onsets and length",
+            "onsets": "by its onsets",
+        }
+        whole = "" if self.beats is None else f", a loop of {self.beats} beats"
+        first = f", the first beat at {self.first_beat:.3f} s" if self.beats is None else ""
+        tempo = f"{self.bpm:.6g} beats a minute {how[self.read_from]}{whole}{first}"
+        return f"{self.file}: {tempo}. Loops of {self.loop_seconds:.3f} s."
+
+
+@dataclass(frozen=True)
 class GenerationCompleteEvent(Event):
     """All sounds are written."""
 

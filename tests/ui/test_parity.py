@@ -48,6 +48,7 @@ OFFERED: dict[str, dict[str, str]] = {
                  **{f"--{wish}": f"generate-{wish}" for wish in ("kind", "brightness", "loudness", "pitch", "onsets",
                                                                  "length", "strength", "tries")},
                  **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")},
+                 "--tempo-from": "generate-tempo-from",
                  **{flag: f"generate-{flag[2:]}" for flag in OF_FILES_FLAGS if flag != "--format"}},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},

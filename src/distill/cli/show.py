@@ -84,6 +84,8 @@ class Screen:
             case ev.TimeEstimated():
                 minutes = max(1, round(event.seconds / 60))
                 self.say(f"About {'a minute' if minutes == 1 else f'{minutes} minutes'} on this machine, all in.")
+            case ev.TempoRead():
+                self.say(event.sentence)
             case ev.SoundsPicked():
                 self.say(event.sentence, "yellow" if event.is_short else None)
             case ev.Warned():

@@ -45,7 +45,9 @@ OF_FILES = ("format", "bits", "rate", "normalise", "lufs", "trim", "fade_in", "f
 """Settings of what becomes of a sound that is made, on its way into a file."""
 NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "provenance", *OF_FILES)
 """Settings of what becomes of the codes that are sampled: they make no sound newer."""
-OF_VERBS = (*FROM_SOUNDS, "candidates", "amount", "like_strength", "steps", "way", "loop", "bpm", "bars", "beats")
+OF_VERBS = (
+    *FROM_SOUNDS, "candidates", "amount", "like_strength", "steps", "way", "loop", "bpm", "tempo_from", "bars", "beats",
+)  # fmt: skip
 """Settings of sounds that begin with others, or end where they begin."""
 SHARES = ("brightness", "loudness", "onsets")
 """Wishes that are shares of the corpus's own range."""
@@ -206,6 +208,10 @@ class GenerationSettings(Frozen):
     )  # fmt: skip
     loop: bool = knob(False, "Loops whose end runs into their beginning: of --bars at --bpm, or of --seconds.")
     bpm: float | None = knob(None, "The tempo of a loop, beats a minute.", unset="by --seconds", ge=20.0, le=400.0)
+    tempo_from: Path | None = knob(
+        None, "Read the tempo of a loop from this recording, and its bars where it is a loop of whole bars.",
+        unset="by --bpm",
+    )  # fmt: skip
     bars: int = knob(1, "How many bars a loop with a tempo has.", ge=1, le=64)
     beats: int = knob(4, "How many beats a bar of a loop has.", ge=1, le=32)
 
@@ -293,8 +299,12 @@ class GenerationSettings(Frozen):
             raise ValueError(f"--way {self.way:g} is for --morph: add it")
         if self.bpm is not None and not self.loop:
             raise ValueError(f"--bpm {self.bpm:g} is for loops: add --loop")
-        if self.loop and self.bpm is None and "seconds" not in self.model_fields_set:
-            raise ValueError("--loop: say how long, with --bpm and --bars or with --seconds")
+        if self.tempo_from is not None and not self.loop:
+            raise ValueError(f"--tempo-from {self.tempo_from}: it is for loops; add --loop")
+        if self.tempo_from is not None and self.bpm is not None:
+            raise ValueError(f"--bpm {self.bpm:g} and --tempo-from {self.tempo_from}: choose one of them")
+        if self.loop and self.bpm is None and self.tempo_from is None and "seconds" not in self.model_fields_set:
+            raise ValueError("--loop: say how long, with --bpm and --bars, with --tempo-from or with --seconds")
         if verbs and self.bpm is None and self.seconds > LONGEST_SECONDS:
             raise ValueError(f"--seconds {self.seconds:g}: with --{verbs[0]} at most {LONGEST_SECONDS:.0f}")
         if self.bpm is not None and self.loop_seconds > LONGEST_SECONDS:
@@ -325,7 +335,7 @@ class GenerationSettings(Frozen):
 
     @property
     def loop_seconds(self) -> float:
-        """How long a loop is."""
+        """How long a loop is; not before its tempo has been read."""
         return self.seconds if self.bpm is None else self.bars * self.beats * 60.0 / self.bpm
 
     def seeded(self) -> "GenerationSettings":

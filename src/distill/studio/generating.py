@@ -29,6 +29,7 @@ from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.instrument.tags import source_file, tags_of
+from distill.instrument.tempo import with_tempo
 from distill.library.models import find_model, spoken
 from distill.modelfile.opened import LoadedVQModel, load_model, open_model
 from distill.novelty.where import Provenance, Tracing
@@ -49,6 +50,9 @@ def generate(
     Args:
         stop: set it to end before the next sound; those that are written stay, and of a long one what is made.
     """
+    settings, tempo = with_tempo(settings)
+    if tempo is not None:
+        yield tempo
     asked = asked_of(settings)
     path = find_model(model)
     chosen = choose_device(device)

@@ -58,6 +58,7 @@ from distill.instrument.recordings import Recording, encode_recording, level_of_
 from distill.instrument.rendering import to_samples
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.tempo import with_tempo
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel, load_model
@@ -310,18 +311,23 @@ class Model:
         return self._made(chosen, Asked("morph", both, ways=steps_of(steps)))
 
     def loop(
-        self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,
-        seed: int | None = None, **settings: Any,
+        self, *, bpm: float | None = None, bars: int | None = None, beats: int | None = None, seconds: float | None = None,
+        tempo_from: Place | None = None, count: int = 1, seed: int | None = None, **settings: Any,
     ) -> Sounds:  # fmt: skip
-        """Loops whose end runs into their beginning: of `bars` at `bpm`, or of `seconds`.
+        """Loops whose end runs into their beginning: of `bars` of `beats` at `bpm`, or of `seconds`.
+
+        Args:
+            bars, beats: None: one bar of four beats, or those of the recording.
+            tempo_from: a recording whose tempo they have, and as many bars where it is a loop of whole bars.
 
         Returns:
             [count, channels, samples], to the sample as long as that.
 
         Raises:
-            DistillError: neither a tempo nor seconds, or the prior hears the past alone.
+            DistillError: neither a tempo nor seconds, the recording has no tempo, or the prior hears the past alone.
         """
         length = {"bpm": bpm, "bars": bars, "beats": beats, "seconds": seconds}
+        length["tempo_from"] = None if tempo_from is None else Path(tempo_from)  # type: ignore[assignment]
         chosen = generation_settings(loop=True, count=count, seed=seed, **length, **settings)
         return self._made(chosen, Asked("loop"))
 
@@ -476,7 +482,7 @@ class Model:
 
     def _sounds(self, settings: GenerationSettings, asked: Asked | None) -> tuple[Sounds, SoundsPicked | None]:
         """Sounds, and of many what was left out."""
-        chosen = settings.seeded()
+        chosen = with_tempo(settings)[0].seeded()
         making = made_sounds if chosen.pick is None else picked_sounds
         events = list(making(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked))
         made = [finished(each.samples, chosen).samples for each in events if isinstance(each, MadeSound)]

@@ -38,6 +38,7 @@ from distill.instrument.kits import (
 from distill.instrument.naming import Described, Named, named
 from distill.instrument.pack_page import Shown, pack_page
 from distill.instrument.strip import strip_html
+from distill.instrument.tempo import with_tempo
 from distill.library.models import find_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.novelty.certificate import NAME as CERTIFICATE
@@ -110,6 +111,9 @@ def generate_pack(
         Stopped: `stop` was set; there is no pack then.
     """
     request = _checked(wanted, settings)
+    settings, tempo = with_tempo(settings)
+    if tempo is not None:
+        yield tempo
     loaded = load_model(find_model(model), choose_device(device))
     settings = settings.seeded()
     kinds = loaded.card.kinds if request.kits and settings.verb is None and _wishes_kinds(loaded.card) else ()

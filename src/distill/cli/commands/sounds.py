@@ -69,7 +69,7 @@ def generate(
 ) -> None:
     """Generate new sounds from a model, or go on from, replace, vary, bridge or follow given ones, or make loops."""
     from distill import studio
-    from distill.events import GenerationCompleteEvent, PackWritten
+    from distill.events import GenerationCompleteEvent, PackWritten, TempoRead
 
     of_packs = {
         "--licence": licence, "--kit": kit, "--zip": zipped, "--certificate": certificate, "--overwrite": overwrite,
@@ -98,6 +98,7 @@ def generate(
     done = last(events, GenerationCompleteEvent)
     if not done.sounds:
         raise Stopped("Stopped before a sound was written.")
+    tempo = next((event for event in events if isinstance(event, TempoRead)), None)
     if as_json:
         emit(
             model=done.model,
@@ -114,6 +115,7 @@ def generate(
             synthesis_seconds=done.synthesis_seconds,
             **({} if pack is None else {"pack": asdict(last(events, PackWritten))}),
             **({} if done.picked is None else {"picked": done.picked.to_dict()}),
+            **({} if tempo is None else {"tempo": asdict(tempo)}),
         )
 
 

@@ -16,7 +16,7 @@ from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, fra
 from distill.errors import DistillError
 from distill.instrument import unending
 from distill.instrument.choosing import Sampled, judged
-from distill.instrument.envelopes import MOST_UP_DB, faded, following
+from distill.instrument.envelopes import MOST_TILTED_DB, MOST_UP_DB, brightened, faded, following
 from distill.instrument.streaming import LongSound
 from distill.instrument.unending import Course, columns_drawn
 from distill.instrument.wishes import Wishes, wishes_of
@@ -173,6 +173,26 @@ def test_loudness_follows_the_curve_but_rests_stay_rests() -> None:
         -33.0, abs=0.2
     )  # it is half of the sound: 3 dB over its mean
     assert torch.equal(following(steady, torch.zeros(12), config), steady)
+
+
+def test_brightness_follows_the_curve_and_the_sound_stays_as_loud() -> None:
+    """Guards against a curve that is not heard, one that is turned round, and a bright end that is louder than a dark one."""
+    config = SpectrogramConfig()
+    generator = torch.Generator().manual_seed(0)
+    mel = 6.0 * torch.randn(128, 96, generator=generator) - torch.linspace(20.0, 50.0, 128)[:, None]
+    wanted = torch.tensor([9.0, 9.8, 10.6, 11.4, 12.2, 13.0])
+    before, after = (
+        frame_traits(each.T, np.zeros(0, np.float32), config) for each in (mel, brightened(mel, wanted, config))
+    )
+    found = column_traits(after, 6)[:, BRIGHTNESS]
+    assert (found - wanted).abs().max() < 0.5
+    assert (found.diff() > 0).all()
+    assert float((column_traits(before, 6)[:, BRIGHTNESS] - wanted).abs().max()) > 1.5
+    level = [10.0 * ((10.0 ** (each / 10.0)).mean()).log10() for each in (before[:, LOUDNESS], after[:, LOUDNESS])]
+    assert abs(level[1] - level[0]) < 4.0  # the ear's filter is in this, not in what is kept
+    quiet = torch.full((128, 32), config.floor_db)
+    assert torch.equal(brightened(quiet, wanted, config), quiet)
+    assert (brightened(mel, wanted, config) - mel).abs().max() <= 2 * MOST_TILTED_DB
 
 
 def test_a_fader_of_a_long_sound_does_not_see_its_pieces() -> None:

@@ -88,7 +88,7 @@ def frame_traits(mel: Tensor, samples: Samples, spectrogram: SpectrogramConfig) 
         onsets: how much the spectrum rises, dB, mean over bands.
     """
     decibels = mel.detach().float().cpu()
-    bands = _bands(spectrogram)
+    bands = bands_of(spectrogram)
     power = 10.0 ** (decibels / 10.0) * bands.power  # [T, M]
     total = power.sum(1)
     loudness = 10.0 * (power @ bands.k_weight).clamp_min(1e-15).log10()
@@ -222,14 +222,16 @@ def _pitch(samples: Samples, frames: int, spectrogram: SpectrogramConfig) -> Ten
     return torch.from_numpy(notes)
 
 
-class _Bands(NamedTuple):
+class Bands(NamedTuple):
+    """The bands of a mel."""
+
     hz: Tensor  # [M], centres
     power: Tensor  # [M], what a square of the mel is to be multiplied by for the power in its band
     k_weight: Tensor  # [M], of that power
 
 
 @lru_cache(maxsize=4)
-def _bands(config: SpectrogramConfig) -> _Bands:
+def bands_of(config: SpectrogramConfig) -> Bands:
     """Power, full scale 1, is the square of a mel times the width of its band, over what a Hann window makes of noise."""
     ends = hz_to_mel(config.f_min_hz), hz_to_mel(config.f_max_hz)
     edges = mel_to_hz(np.linspace(*ends, config.n_mels + 2))
@@ -237,7 +239,7 @@ def _bands(config: SpectrogramConfig) -> _Bands:
     window = 0.375 * config.n_fft
     power = (edges[2:] - edges[:-2]) / 2.0 * bin_hz**2 / (RAYLEIGH * window * config.sample_rate / 2.0)
     hz = edges[1:-1]
-    return _Bands(*(torch.from_numpy(each).float() for each in (hz, power, k_weighting(hz))))
+    return Bands(*(torch.from_numpy(each).float() for each in (hz, power, k_weighting(hz))))
 
 
 def k_weighting(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ from distill.audio.master import finish
 from distill.audio.traits import sound_traits
 from distill.instrument.choosing import Sampled
 from distill.instrument.decoding import decoded_mel, grained
-from distill.instrument.envelopes import following
+from distill.instrument.envelopes import brightened, following
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.image import as_heard
@@ -51,6 +51,8 @@ def to_samples(
         length = loaded.endings.samples(loaded.codec, codes, end)
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
+    if wishes.tilt is not None:
+        mel = brightened(mel, wishes.tilt, loaded.card.spectrogram_config)
     if wishes.envelope is not None:
         mel = following(mel, wishes.envelope, loaded.card.spectrogram_config)
     image = None

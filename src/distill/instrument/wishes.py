@@ -72,6 +72,14 @@ class Wishes(NamedTuple):
         return self.traits[:, LOUDNESS]
 
     @property
+    def tilt(self) -> Tensor | None:
+        """[C] log2 of Hz, where brightness is drawn over it."""
+        if self.traits is None or not self.drawn:
+            return None
+        found = self.traits[:, BRIGHTNESS]
+        return None if bool(found.isnan().any()) or bool((found == found[0]).all()) else found
+
+    @property
     def drawn(self) -> bool:
         """Whether something changes over the sound."""
         return self.traits is not None and self.traits.ndim > 1

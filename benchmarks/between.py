@@ -83,7 +83,7 @@ def curved(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[
 def within(sound: Samples, trait: int) -> float:
     """Rank correlation of a sound's columns with time; of brightness, of those that are heard."""
     config = SpectrogramConfig()
-    mel = _log_mel(sound)
+    mel = torch.cat(list(log_mel_blocks(np.asarray(sound, np.float32), config)), dim=1).T  # a floor would be bright
     frames = frame_traits(mel, sound, config)
     found = column_traits(frames, columns(len(mel)))[:-1]  # the last one is half empty
     heard = found[:, LOUDNESS] > traits_of(frames, 0.0).loudness - (AUDIBLE_DB if trait == BRIGHTNESS else math.inf)

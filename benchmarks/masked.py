@@ -3,16 +3,15 @@
 
     python benchmarks/masked.py MODEL ... [--seed 0] [--json] [--save NAME]
 
-Models with a prior, whose recordings are where they were. Two priors are trained anew, of the size and the steps of the
-model's, on the same codes in the same views, without wishes; the best epoch by validation counts.
+Models with a prior, whose recordings are where they were. Bits per code of the middle half second of held-out windows.
 
-ordered  the library's: columns in any order, causal in the order of reading, half of the windows with a hole.
-masked   the same trunk without the causal mask. Of each window whole columns and single cells (all levels of a place) are hidden,
-         each at a rate of its own that is drawn anew, and predicted at once; the levels of a cell one after another, as ever.
-
-Bits per code of the middle half second of held-out windows (as `prior.py --only sides`): `past` alone, and both sides. The masked
-one fills by columns from left to right (`columns`), the cell of least entropy first (`confidence`; of the coarsest level, the
-true code is revealed), or all cells at once (`at_once`, where none hears of the others). `forward`: whole windows, cell by cell.
+ordered  the model's own prior, as `prior.py MODEL --only sides` asks it: the past alone, and both sides.
+masked   the same trunk without the causal mask, trained anew: its size, its steps, the same codes in the same views, no wishes.
+         Of each window whole columns and single cells (all levels of a place) are hidden, each at a rate of its own that is
+         drawn anew, and predicted at once; the levels of a cell one after another, as ever. The best epoch by validation.
+         `past`: from the past alone, cell by cell. Both sides: by columns from left to right (`columns`), the cell of least
+         entropy first (`confidence`; of the coarsest level; then its true code is known), or all cells at once (`at_once`,
+         where none hears of the others). `forward`: whole windows, cell by cell.
 """
 
 import argparse
@@ -34,11 +33,11 @@ from distill.settings.prior import PriorConfig, PriorSettings
 from distill.training.fit import fit
 from distill.training.prior.codes import CodeSequences, extract_code_sequences
 from distill.training.prior.task import PriorObjective, PriorTask
-from distill.training.prior.validation import LN2, validate_prior_epoch
+from distill.training.prior.validation import LN2
 from distill.training.prior.windows import CodeBatch, Window, make_batch
 from distill.training.run import Validation
 from running import add_answer_options, finished, give_answer
-from sides import HOLE_COLUMNS, held_out_windows, middle_bits
+from sides import HOLE_COLUMNS, held_out_windows, sides
 
 DRAWS = 4
 """Masks of each held-out window that the best epoch is chosen by."""
@@ -168,7 +167,7 @@ def surest(logits: Tensor, hidden: Tensor) -> int:
 
 
 @torch.no_grad()
-def revealed_bits(prior: MaskedPrior, window: Window, hidden: Tensor, counted: Tensor, order: Order | None) -> Tensor:
+def revealed_bits(prior: CodePrior, window: Window, hidden: Tensor, counted: Tensor, order: Order | None) -> Tensor:
     """[Q] bits of the codes in `counted` [S] cells, those of `hidden` [S] being revealed in an order; None: all at once."""
     config = prior.config
     codes = window.codes[window.first * BANDS : (window.first + window.columns) * BANDS][None]
@@ -183,7 +182,7 @@ def revealed_bits(prior: MaskedPrior, window: Window, hidden: Tensor, counted: T
     return bits
 
 
-def filled(prior: MaskedPrior, files: Sequence[Tensor]) -> dict[str, Any]:
+def filled(prior: CodePrior, files: Sequence[Tensor]) -> dict[str, Any]:
     """What the middle half second costs a masked prior, and whole windows."""
     windows = held_out_windows(files, prior.window)
     ways: dict[str, tuple[str, Order | None]] = {
@@ -210,43 +209,27 @@ def filled(prior: MaskedPrior, files: Sequence[Tensor]) -> dict[str, Any]:
     return answer
 
 
-def measure(path: Path, seed: int) -> dict[str, Any]:
-    """One model: both priors, trained and asked."""
+def codes_of(path: Path) -> tuple[CodeSequences, Tensor, PriorSettings]:
+    """What a model's prior learned from, in views drawn again: codes, codebooks, and how it was trained, without wishes."""
     opened = open_model(path)
     card, codec, image = opened.card, opened.codec(torch.device("cpu")), opened.image()
-    corpus = finished(reopen(card.corpus_manifest, None, card.spectrogram_config))
-    fabric = launch_fabric("cpu", seed)
     trained = card.prior_training_config
     assert trained is not None
-    settings = trained.model_copy(update={"seed": seed, "patience": 0, "traits": False, "kinds": 0})
-    sequences: CodeSequences = finished(extract_code_sequences(codec, corpus, fabric.device, settings.views, 0, image))
+    corpus = finished(reopen(card.corpus_manifest, None, card.spectrogram_config))
+    sequences = finished(extract_code_sequences(codec, corpus, torch.device("cpu"), trained.views, 0, image))
     codebooks = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
-    answer: dict[str, Any] = {}
-    for name in ("ordered", "masked"):
-        fabric.seed_everything(seed, verbose=False)
-        task = (
-            MaskedTask(sequences, codebooks, settings)
-            if name == "masked"
-            else PriorTask(sequences, codebooks, settings, lambda _best: [])
-        )
-        result = finished(fit(task, fabric))
-        task.objective.load_state_dict(result.best.state)
-        prior = task.prior.eval()
-        answer[name] = {"best_epoch": result.best.epoch, "epochs": settings.epochs, "seconds": result.seconds}
-        if isinstance(prior, MaskedPrior):
-            answer[name] |= filled(prior, sequences.val)
-            continue
-        windows = held_out_windows(sequences.val, prior.window)
-        past, both = (middle_bits(prior, windows, sides) for sides in (False, True))
-        forward = validate_prior_epoch(prior, [w.codes[w.first * BANDS : (w.first + w.columns) * BANDS] for w, _ in windows],
-                                       torch.device("cpu")).loss / LN2  # fmt: skip
-        answer[name] |= {
-            "past": sum(past) / len(past), "past_by_level": past,
-            "columns": sum(both) / len(both), "columns_by_level": both,
-            "forward": forward,
-        }  # fmt: skip
-    answer["windows"] = len(windows)
-    return answer
+    return sequences, codebooks, trained.model_copy(update={"patience": 0, "traits": False, "kinds": 0})
+
+
+def measure(path: Path, seed: int) -> dict[str, Any]:
+    """One model."""
+    sequences, codebooks, settings = codes_of(path)
+    fabric = launch_fabric("cpu", seed)
+    task = MaskedTask(sequences, codebooks, settings.model_copy(update={"seed": seed}))
+    result = finished(fit(task, fabric))
+    task.objective.load_state_dict(result.best.state)
+    trained = {"best_epoch": result.best.epoch, "epochs": settings.epochs, "seconds": result.seconds}
+    return {"ordered": sides(path), "masked": trained | filled(task.prior.eval(), sequences.val)}
 
 
 def main() -> None:

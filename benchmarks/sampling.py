@@ -10,7 +10,7 @@ out). Without `--settings` a grid (`GRID`); `default` is a setting, too. Setting
 
 energy     energy distance to the held-out recordings, over means and spreads of the bands and of their changes (256 numbers
            as in `features`, in standard deviations of all recordings); `known_energy`: to the training files.
-diversity  mean distance to the nearest other sound, over the same of as many training clips: 1 is as varied.
+diversity  mean distance to the nearest other sound, over the same of the first seconds of as many training files: 1 is as varied.
 z          how much farther from the corpus than unseen recordings the copy test finds them, in standard deviations.
 copied     share of sounds that the copy test calls copies; `nearer`: its median score, spreads from the middle of what
            unseen recordings have, below 0 is nearer; `covered`: share of a sound in runs of known coarse codes.
@@ -115,6 +115,7 @@ class Subject:
         least = LEAST_SPREAD * np.sqrt(np.square(deviation).mean(1, keepdims=True))
         self.centre, self.scale = both.mean(0), np.maximum(deviation, least).ravel()
         self.train, self.unseen = (self.standard(each) for each in (train, unseen))
+        self.firsts = self.standard(clips(material.train, every_second=False))
         codes = [each.codes for each in material.train]
         self.recordings = {
             "unseen_clips": len(unseen),
@@ -152,11 +153,11 @@ class Subject:
         sounds, silent = self.sounds(settings)
         made = self.standard(np.stack([features(each.mel) for each in sounds]))
         report = judge("", self.yardstick, list(self.yardstick.measure(sounds)))
-        as_many = min(len(made), len(self.train))
+        as_many = min(len(made), len(self.firsts))
         return {
             "energy": energy(made, self.unseen),
             "known_energy": energy(made, self.train),
-            "diversity": nearest_other(made, as_many) / nearest_other(self.train, as_many),
+            "diversity": nearest_other(made, as_many) / nearest_other(self.firsts, as_many),
             "z": report.coherence_z,
             "copied": report.copy_rate,
             "nearer": statistics.median(each.score for each in report.sounds),

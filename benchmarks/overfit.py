@@ -8,8 +8,9 @@ the epochs, no dropout, no masking, no other views of the recordings. Both start
 way, at shares of the default epochs. Each judgement says: bits per code on held-out files and their gap to known ones, with
 its interval; the share of 16 sounds that the watch calls copied; whether the rule by perplexity alone speaks; whether the
 program warns; and the copy test on 32 sounds: copy rate, p-value, verdict. A training ends when the copy test has called two
-judgements running copies, unless `--whole`. `watch`: processor time of the watch's listening, which a training has eight
-times, over that of a default training.
+judgements running copies, unless `--whole`. Of a default training the best epoch comes last, since that is the one that
+the program keeps. `watch`: processor time of the watch's listening, which a training has eight times, over that of a
+default training.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads
@@ -74,12 +77,16 @@ class Subject:
         task = PriorTask(sequences, self.codebooks, settings, lambda _best: [])
         run, found, at = Run(task, self.fabric), [], [max(1, round(share * self.settings.epochs)) for share in shares]
         training = listening = 0.0
+        best: tuple[float, int, dict[str, torch.Tensor]] | None = None
         with threads(training_threads()):
             while run.epoch < max(at):
                 begun = time.process_time()
                 for _ in run.train_epoch(None):
                     pass
+                score = task.validate(self.fabric.device).score
                 training += time.process_time() - begun
+                if variant == "default" and (best is None or score < best[0]):
+                    best = score, run.epoch, {name: each.clone() for name, each in task.prior.state_dict().items()}
                 if run.epoch not in at:
                     continue
                 begun = time.process_time()
@@ -88,7 +95,11 @@ class Subject:
                 found.append({"share": shares[at.index(run.epoch)], **self.judged(task, copied)})
                 if not whole and [each["verdict"] for each in found[-2:]] == [COPIES, COPIES]:
                     break
-        watch = LISTENED * listening / len(found) / training if variant == "default" else None
+            if best is not None:
+                task.prior.load_state_dict(best[2])
+                copied = None if self.watch is None else self.watch.copied(task.prior.eval())
+                found.append({"share": best[1] / self.settings.epochs, "kept": True, **self.judged(task, copied)})
+        watch = LISTENED * listening / len(at) / training if variant == "default" else None
         return {"epochs": self.settings.epochs, "judgements": found, "watch": watch}
 
     def judged(self, task: PriorTask, copied: float | None) -> dict[str, Any]:

@@ -4,11 +4,14 @@
     python benchmarks/novelty.py MODEL ... [--recordings DIR] [--cases 100] [--sizes 5,10,20,60] [--seed 0] [--json] [--save NAME]
 
 Models with a prior, whose recordings are where they were. Planted: training files replayed in ten ways, a file each.
-Honest: in each of several folds some training files are taken out of the corpus and judged by the rest. Sizes: the same
-with that many recordings. Each case is judged by itself, at a chance of 5 %.
+Honest: in each of several folds some training files are taken out of the corpus and judged by the rest; and sounds of codes
+that are drawn by counting (`by_counting`: each by the one a column before and the level below, after Witten and Bell), which
+remember no longer stretch than that. Sizes: the same with that many recordings. Each case is judged by itself, at a chance
+of 5 %.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +25,10 @@ from distill.audio.reading import read_audio
 from distill.modelfile.opened import OpenedModel, open_model
 from distill.models.encoding import decode_codes
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
-from distill.novelty.measuring import Known, Yardstick
+from distill.novelty.measuring import Judged, Known, Yardstick
+from distill.novelty.sounds import as_decoded
 from distill.novelty.verdict import FALSE_DISCOVERIES
-from distill.settings.geometry import SAMPLE_RATE
+from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.judging import Material, judged_samples, material_of
 from running import add_answer_options, finished, give_answer
 
@@ -131,6 +135,55 @@ def honest(subject: Subject, train: Sequence[Known], held_out: Sequence[Known], 
     return {"cases": len(alarms), "false_alarms": float(np.mean(alarms)) if alarms else None}
 
 
+def counted(train: Sequence[Known], columns: int, rng: np.random.Generator) -> torch.Tensor:
+    """Codes [S, Q] of so many columns, drawn by counting in the training files."""
+    seen: dict[tuple[int, ...], Counter[int]] = {}
+    for each in train:
+        grid = each.codes.view(-1, BANDS, each.codes.shape[1]).tolist()
+        for column, before in zip(grid, [None, *grid[:-1]], strict=True):
+            for band, codes in enumerate(column):
+                for level, code in enumerate(codes):
+                    for context in _contexts(band, level, codes, None if before is None else before[band][level]):
+                        seen.setdefault(context, Counter())[code] += 1
+    made: list[list[list[int]]] = []
+    for _ in range(columns):
+        column = []
+        for band in range(BANDS):
+            codes: list[int] = []
+            for level in range(train[0].codes.shape[1]):
+                before = made[-1][band][level] if made else None
+                for context in reversed(_contexts(band, level, codes, before)):
+                    counts = seen.get(context, Counter())
+                    total, kinds = counts.total(), len(counts)
+                    if counts and (len(context) == 2 or rng.random() < total / (total + kinds)):
+                        codes.append(int(rng.choice(list(counts), p=np.array([*counts.values()]) / total)))
+                        break
+            column.append(codes)
+        made.append(column)
+    return torch.tensor(made).view(columns * BANDS, -1)
+
+
+def _contexts(band: int, level: int, codes: Sequence[int], before: int | None) -> list[tuple[int, ...]]:
+    """What a code is counted under, from little to much; `before` is -1 where a sound begins."""
+    earlier = -1 if before is None else before
+    return [(band, level), (band, level, earlier), (band, level, earlier, codes[level - 1] if level else -1)]
+
+
+def by_counting(
+    subject: Subject, yardstick: Yardstick, train: Sequence[Known], cases: int, seed: int
+) -> dict[str, Any]:
+    """Share of sounds drawn by counting that are taken for copies; as long as training files, at most `LONGEST_SECONDS`."""
+    rng = np.random.default_rng(seed)
+    longest = round(LONGEST_SECONDS / COLUMN_SECONDS)
+    sounds = []
+    for _ in range(cases):
+        like = train[int(rng.integers(len(train)))]
+        codes = counted(train, min(longest, len(like.codes) // BANDS), rng)
+        sounds.append(Judged("", as_decoded(subject.material.codec, codes), codes))
+    p = np.array([each.p for each in yardstick.measure(sounds)])
+    return {"cases": len(sounds), "false_alarms": float((p <= FALSE_DISCOVERIES).mean())}
+
+
 def measure(subject: Subject, cases: int, sizes: Sequence[int], seed: int) -> dict[str, Any]:
     """One model: all of its recordings, then fewer."""
     train, held_out = subject.material.train, subject.material.held_out
@@ -139,6 +192,7 @@ def measure(subject: Subject, cases: int, sizes: Sequence[int], seed: int) -> di
         "recordings": len(train) + len(held_out),
         "planted": planted(subject, yardstick, train, cases, seed),
         "honest": honest(subject, train, held_out, seed),
+        "by_counting": by_counting(subject, yardstick, train, cases, seed),
     }
     rng = np.random.default_rng(seed)
     for size in sizes:
@@ -170,7 +224,8 @@ def main() -> None:
         found = answer[path.stem] = measure(Subject(path, given.recordings), given.cases, sizes, given.seed)
         if not given.json:
             print(f"{path.stem}: {found['recordings']} recordings, caught {found['planted']['caught']:.0%} of {given.cases}, "
-                  f"false alarms {found['honest']['false_alarms']:.1%} of {found['honest']['cases']}")  # fmt: skip
+                  f"false alarms {found['honest']['false_alarms']:.1%} of {found['honest']['cases']}, "
+                  f"by counting {found['by_counting']['false_alarms']:.1%} of {found['by_counting']['cases']}")  # fmt: skip
             print("  " + ", ".join(f"{way} {share:.0%}" for way, share in found["planted"]["by_way"].items()))
             for name, each in found.items():
                 if name.startswith("of "):

@@ -43,6 +43,8 @@ class Canvas:
     strength: float = 1.0
     """How strongly wishes are followed: 1 as the prior has learned it, more exaggerates (guidance)."""
     guide: Guide | None = None
+    period: int = 0
+    """Columns after which the sound comes round again; 0: nothing is said of that."""
 
     @property
     def columns(self) -> int:
@@ -127,11 +129,12 @@ def _next(known: Sequence[bool], wanted: bool, first: int) -> int:
     return next((place for place in range(first, len(known)) if known[place] == wanted), len(known))
 
 
-def by_shape(canvases: Sequence[Canvas]) -> dict[tuple[Shape, bool, bool], list[int]]:
+def by_shape(canvases: Sequence[Canvas]) -> dict[tuple[Shape, bool, bool, int], list[int]]:
     """Which canvases can be filled side by side: by shape, whether they are wished for beyond what the prior has learned,
-    and whether they have a guide."""
-    groups: dict[tuple[Shape, bool, bool], list[int]] = {}
+    whether they have a guide, and period."""
+    groups: dict[tuple[Shape, bool, bool, int], list[int]] = {}
     for number, canvas in enumerate(canvases):
-        key = (Shape.of(canvas), canvas.wished and canvas.strength != 1.0, canvas.guide is not None)
+        guided = canvas.wished and canvas.strength != 1.0
+        key = (Shape.of(canvas), guided, canvas.guide is not None, canvas.period)
         groups.setdefault(key, []).append(number)
     return groups

@@ -77,6 +77,7 @@ class Given(NamedTuple):
     end: Tensor | None = None  # [B], the column in which the sound is over, which may lie beyond; -1: not known
     traits: Tensor | None = None  # [B, C + 1, 4], what is wished for in each column (`models.wishes`); NaN: nothing
     kind: Tensor | None = None  # [B], the kind that is wished for, from 1 on; 0: any
+    period: Tensor | None = None  # [B or 1], columns after which the sound comes round again; 0: not known
 
     def row(self, row: int) -> "Given":
         """The same of one row."""
@@ -284,7 +285,8 @@ class CodePrior(nn.Module):
             start: [B], BOS or MID.
             prefix: [B, P, Q], the codes of the first P steps in the order of reading; P may be 0, and is less than
                 `seq_len`.
-            given: with one order for all rows; its width says how long the windows are, without one they are whole.
+            given: with one order and one period for all rows; the order's width says how long the windows are, without one
+                they are whole.
             partly: [B, S, Q], by place, the codes of columns of which some are known, and `hidden` for those that are not;
                 what is known of other columns does not count.
         """
@@ -328,7 +330,11 @@ class CodePrior(nn.Module):
 
     def _reading(self, given: Given, columns: int, device: torch.device) -> Reading:
         order = forward_order(columns, device) if given.order is None else given.order
-        return read_in_order(order, self.config.bands, self.config.both_sides, given.partly)
+        period = None
+        if self.config.periods:
+            period = order.new_zeros(1) if given.period is None else given.period
+            order = order.expand(max(len(order), len(period)), -1)
+        return read_in_order(order, self.config.bands, self.config.both_sides, given.partly, period)
 
     def _ending(self, given: Given, reading: Reading) -> Tensor | None:
         """[B, P]: how many columns on the sound is over, where that is known and nothing known comes before it; else 0."""

@@ -51,7 +51,10 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
 def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:
     """Settings of a prior that learns to follow wishes, as far as the recordings are there to be described."""
     described = any(views[0].traits is not None for views in sequences.train)
-    return settings.model_copy(update={"traits": described, "kinds": len(sequences.kind_names)})
+    again = any(view.period for views in sequences.train for view in views)
+    return settings.model_copy(
+        update={"traits": described, "kinds": len(sequences.kind_names), "periods": again and settings.both_sides}
+    )
 
 
 def learned_scales(sequences: CodeSequences) -> dict[str, Any]:

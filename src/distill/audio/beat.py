@@ -1,4 +1,4 @@
-"""After how long a sound comes round again, if it does: the largest autocorrelation of its onset envelope."""
+"""After how long a sound comes round again, if it does: the largest autocorrelations of its onset envelope."""
 
 from typing import Any
 
@@ -7,24 +7,32 @@ import numpy.typing as npt
 
 LEAST_STRENGTH = 0.35
 """Normalised autocorrelation from which on a sound has a period (loops of drums: 0.5 to 0.75; one of noises: 0.1)."""
+AS_LIKE = 0.9
+"""Others are periods too that are as strong as the strongest one up to this: what comes round after a bar may after a beat."""
 MULTIPLES = 4
 """A period is measured again over as many of itself, for precision."""
 
 
-def beat_period(mel: npt.NDArray[np.floating[Any]], least: int, most: int) -> float | None:
-    """The period of a log-mel [T, M] in frames, between `least` and `most`; None where there is none.
+def beat_periods(mel: npt.NDArray[np.floating[Any]], least: int, most: int) -> list[float]:
+    """The periods of a log-mel [T, M] in frames, between `least` and `most`, the strongest first; none where it has none.
 
-    The envelope is the mean rise of all bands from frame to frame. A sound has to hold its period twice.
+    The envelope is the mean rise of all bands from frame to frame. A sound has to hold a period twice.
     """
+    if len(mel) < 2:
+        return []
     rise = np.clip(np.diff(np.asarray(mel, dtype=np.float64), axis=0), 0.0, None).mean(axis=1)
-    most = min(most, len(rise) // 2)
-    if most <= least:
-        return None
     spectrum = np.fft.rfft(rise - rise.mean(), 2 * len(rise))
     likeness = np.fft.irfft(spectrum * spectrum.conj())[: len(rise)]
-    lag = least + int(likeness[least : most + 1].argmax())
-    if likeness[lag] < LEAST_STRENGTH * likeness[0] or lag in (least, most):
-        return None
+    within = likeness[least : min(most, len(rise) // 2) + 1]
+    if len(within) < 3 or likeness[0] <= 0.0:
+        return []
+    peaks = 1 + np.flatnonzero((within[1:-1] >= within[:-2]) & (within[1:-1] > within[2:]))
+    strong = peaks[within[peaks] >= max(LEAST_STRENGTH * likeness[0], AS_LIKE * within[peaks].max(initial=0.0))]
+    return [_precisely(likeness, least + int(peak)) for peak in sorted(strong, key=lambda each: -within[each])]
+
+
+def _precisely(likeness: npt.NDArray[np.float64], lag: int) -> float:
+    """A period measured over as many of itself as there are."""
     period = float(lag)
     for times in range(1, MULTIPLES + 1):
         near = round(times * period)
@@ -38,6 +46,6 @@ def beat_period(mel: npt.NDArray[np.floating[Any]], least: int, most: int) -> fl
 def _highest(values: npt.NDArray[np.float64], first: int, last: int) -> float:
     """Where values are highest among first .. last, between the places by a parabola."""
     at = first + int(values[first : last + 1].argmax())
-    under, here, over = values[at - 1 : at + 2]
+    under, here, over = (float(value) for value in values[at - 1 : at + 2])
     bend = under - 2.0 * here + over
     return at + (0.5 * (under - over) / bend if bend < 0.0 else 0.0)

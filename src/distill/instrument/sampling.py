@@ -86,6 +86,7 @@ def _sampled(
     samples = round(settings.seconds * SAMPLE_RATE) if wishes.samples is None else wishes.samples
     wanted = columns(loaded.card.spectrogram_config.frames(samples))
     filling = is_filled_up(prior, settings, wanted)
+    wishes = wishes.in_time(loaded) if wanted > prior.window else wishes
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))

@@ -71,7 +71,7 @@ class LongSound:
         """
         assert loaded.prior is not None
         self.loaded, self.settings, self.synthesise = loaded, settings, synthesise
-        self.wishes = wishes_of(loaded, settings)
+        self.wishes = wishes_of(loaded, settings).in_time(loaded)
         self.generator = clip_generator(seed)  # of the codes: those of `sampling`
         seeds = torch.randint(2**62, (3,), generator=clip_generator(seed)).tolist()
         self.end_generator, self.grain_generator, self.phase_generator = (

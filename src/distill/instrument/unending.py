@@ -59,7 +59,8 @@ def columns_drawn(
         is_free = torch.ones_like(codes, dtype=torch.bool)
         is_free[: len(heard)] = False
         ends = "may" if course.columns is None else "known"
-        canvas = wishes.of(Canvas(codes, is_free, bands, done == 0, ends), settings.strength)  # type: ignore[arg-type]
+        canvas = Canvas(codes, is_free, bands, done == 0, ends)  # type: ignore[arg-type]
+        canvas = wishes.of(canvas, settings.strength, generator)
         filling, over = fill(prior, [canvas], [generator], by_level, stepper, under_limit), False
         for place in range(known, known + wanted):
             (so_far,) = next(filling)

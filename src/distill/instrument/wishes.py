@@ -37,11 +37,19 @@ class Wishes(NamedTuple):
     """K-weighted, of the whole sound; None: as it comes."""
     samples: int | None = None
     """How long it is; None: as it comes."""
+    periods: tuple[int, ...] = ()
+    """Columns after which it may come round again, one of which its seed chooses; none: nothing is said of that."""
 
-    def of(self, canvas: Canvas, strength: float) -> Canvas:
-        """A canvas for which this is wished."""
+    def of(self, canvas: Canvas, strength: float, generator: torch.Generator) -> Canvas:
+        """A canvas for which this is wished, of the sound that a generator was seeded for."""
         traits = None if self.traits is None else self.traits.expand(canvas.columns, -1)
-        return replace(canvas, traits=traits, kind=self.kind, strength=strength)
+        period = self.periods[generator.initial_seed() % len(self.periods)] if self.periods else 0
+        return replace(canvas, traits=traits, kind=self.kind, strength=strength, period=period)
+
+    def in_time(self, loaded: LoadedVQModel) -> "Wishes":
+        """These, of a sound that is longer than the prior's window: nothing but a period holds it together then, one of those
+        of the recordings."""
+        return self._replace(periods=loaded.card.periods)
 
     def filled_up(self, others: Tensor | None) -> "Wishes":
         """These, and of traits that nothing is wished of what others [4] say."""

@@ -11,7 +11,7 @@ import soxr
 import torch
 from torch import Tensor
 
-from distill.audio.beat import beat_period
+from distill.audio.beat import beat_periods
 from distill.audio.mel import log_mel_blocks
 from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, frame_traits, traits_of
 from distill.compute.shares import gathered, share
@@ -193,28 +193,38 @@ def _other_views(corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Ge
         moved = bool(number % 2) and len(mel) > 2 * FRAMES_PER_COLUMN
         kept_in_time = bool(in_time) and number % 4 in (0, 3)
         if moved and not kept_in_time:
-            yield _OtherView(mel[later:], False, torch.arange(later, len(mel)), 0.0, 0)
+            yield _OtherView(_tilted(mel[later:], rng), False, torch.arange(later, len(mel)), 0.0, 0)
             continue
         ratio, period = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0), 0
         if kept_in_time:
             ratio, period = in_time[int(rng.integers(len(in_time)))]
         other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
         made = torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy()
+        made = _tilted(made, rng)
         frame = (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
         first = later if moved else 0
         yield _OtherView(made[first:], first == 0, frame[first:], 12.0 * math.log2(ratio), period)
+
+
+import os
+TILT = float(os.environ.get("TILT", "0"))
+def _tilted(mel, rng):
+    if not TILT: return mel
+    place = np.linspace(-1.0, 1.0, mel.shape[1])
+    curve = rng.normal() * place + rng.normal() * np.cos(2 * np.pi * (place + rng.random()))*0.7
+    return (np.asarray(mel, dtype=np.float32) + TILT * curve.astype(np.float32)).clip(-100.0, None)
 
 
 def tempo_ratios(mel: npt.NDArray[np.floating[Any]]) -> list[tuple[float, int]]:
     """How much faster a sound of a log-mel [T, M] may be made so that its period is a whole number of columns, and that
     number; none where it has no period, or none that is near enough to one."""
     least, most = PERIOD_COLUMNS
-    period = beat_period(mel, (least - 1) * FRAMES_PER_COLUMN, most * FRAMES_PER_COLUMN)
-    if period is None:
-        return []
-    columns = period / FRAMES_PER_COLUMN
-    near = {columns / whole: whole for whole in (math.floor(columns), math.ceil(columns)) if least <= whole <= most}
-    return [(ratio, whole) for ratio, whole in near.items() if abs(12.0 * math.log2(ratio)) <= VIEW_SEMITONES]
+    for period in beat_periods(mel, (least - 1) * FRAMES_PER_COLUMN, most * FRAMES_PER_COLUMN):
+        columns = period / FRAMES_PER_COLUMN
+        near = [(columns / whole, whole) for whole in (math.floor(columns), math.ceil(columns)) if least <= whole <= most]
+        if found := [each for each in near if abs(12.0 * math.log2(each[0])) <= VIEW_SEMITONES]:
+            return found
+    return []
 
 
 def _with_image(codes: Tensor, image: ImageCodebook | None, powers: Tensor | None) -> Tensor:

@@ -1,5 +1,6 @@
 """Codes column by column: those of the whole canvas, to the letter."""
 
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,10 +23,12 @@ from tiny import exhausted
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2,
-    both_sides=True, traits=True, kinds=2,
+    both_sides=True, traits=True, kinds=2, periods=True,
 )  # fmt: skip
 SETTINGS = GenerationSettings(seconds=40 * COLUMN_SECONDS, ending="exact", top_p=0.95, strength=1.0)
-LOADED = cast(LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig())))
+LOADED = cast(
+    LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig(), periods=(2, 3)))
+)
 
 
 def prior_that_ends(bias: float) -> CodePrior:
@@ -47,7 +50,8 @@ def test_they_are_those_of_the_whole(bias: float) -> None:
     that go on over many windows, and with sounds that end all the time."""
     prior = prior_that_ends(bias)
     *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, SETTINGS)
-    columns = columns_drawn(prior, clip_generator(3), SETTINGS, Wishes(), Course(again=True))
+    in_time = Wishes().in_time(LOADED)
+    columns = columns_drawn(prior, clip_generator(3), SETTINGS, in_time, Course(again=True))
     assert torch.equal(torch.cat(list(islice(columns, 40))), whole.codes)
 
 
@@ -57,14 +61,29 @@ def test_a_sound_that_ends_by_itself_is_over() -> None:
     natural = SETTINGS.model_copy(update={"ending": "natural"})
     *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, natural)
     assert whole.ended
-    columns = columns_drawn(prior, clip_generator(3), natural, Wishes(), Course(again=False))
+    columns = columns_drawn(prior, clip_generator(3), natural, Wishes().in_time(LOADED), Course(again=False))
     assert torch.equal(torch.cat(list(columns)), whole.codes)
 
 
 def test_an_end_that_is_known_is_told_from_afar() -> None:
     """Guards against a prior that is told of the end of each window, or of none, and against wishes that get lost."""
     prior, wishes = prior_that_ends(0.0), Wishes(torch.tensor([-3.0, 8.0, torch.nan, 1.0]), 2)
-    canvas = wishes.of(open_canvas(29, 4, 2, "known"), 1.0)
+    canvas = wishes.of(open_canvas(29, 4, 2, "known"), 1.0, clip_generator(3))
     (whole,) = exhausted(fill(prior, [canvas], [clip_generator(3)], SETTINGS))
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, wishes, Course(again=False, columns=29))
     assert torch.equal(torch.cat(list(columns)), whole.codes)
+
+
+def test_a_long_sound_keeps_one_period_that_its_seed_chooses() -> None:
+    """Guards against short sounds that are held to a period, long ones that are not, and all seeds with the same one."""
+    prior, canvas = prior_that_ends(-20.0), open_canvas(40, 4, 2, "never")
+    short = SETTINGS.model_copy(update={"seconds": 6 * COLUMN_SECONDS})
+    *_, (_, _, (untold,)) = sample_pieces(prior, [clip_generator(3)], LOADED, short)
+    (plain,) = exhausted(fill(prior, [open_canvas(6, 4, 2, "never")], [clip_generator(3)], short))
+    assert torch.equal(untold.codes, plain.codes)
+    *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(8)], LOADED, SETTINGS)
+    periods = [Wishes().in_time(LOADED).of(canvas, 1.0, clip_generator(seed)).period for seed in range(8)]
+    assert set(periods) == {2, 3}
+    for seed, (period, each) in enumerate(zip(periods, found, strict=True)):
+        (alone,) = exhausted(fill(prior, [replace(canvas, period=period)], [clip_generator(seed)], SETTINGS))
+        assert torch.equal(each.codes, alone.codes)

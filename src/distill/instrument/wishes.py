@@ -43,7 +43,7 @@ class Wishes(NamedTuple):
     def of(self, canvas: Canvas, strength: float, generator: torch.Generator) -> Canvas:
         """A canvas for which this is wished, of the sound that a generator was seeded for."""
         traits = None if self.traits is None else self.traits.expand(canvas.columns, -1)
-        period = self.periods[generator.initial_seed() % len(self.periods)] if self.periods else 0
+        period = self.periods[(generator.initial_seed() >> 40) % len(self.periods)] if self.periods else 0
         return replace(canvas, traits=traits, kind=self.kind, strength=strength, period=period)
 
     def in_time(self, loaded: LoadedVQModel) -> "Wishes":

@@ -54,7 +54,7 @@ class Canvas:
     @property
     def wished(self) -> bool:
         """Whether anything is wished for."""
-        return self.kind > 0 or (self.traits is not None and not bool(self.traits.isnan().all()))
+        return self.kind > 0 or self.period > 0 or (self.traits is not None and not bool(self.traits.isnan().all()))
 
     @property
     def known(self) -> Tensor:
@@ -129,12 +129,11 @@ def _next(known: Sequence[bool], wanted: bool, first: int) -> int:
     return next((place for place in range(first, len(known)) if known[place] == wanted), len(known))
 
 
-def by_shape(canvases: Sequence[Canvas]) -> dict[tuple[Shape, bool, bool, int], list[int]]:
+def by_shape(canvases: Sequence[Canvas]) -> dict[tuple[Shape, bool, bool], list[int]]:
     """Which canvases can be filled side by side: by shape, whether they are wished for beyond what the prior has learned,
-    whether they have a guide, and period."""
-    groups: dict[tuple[Shape, bool, bool, int], list[int]] = {}
+    and whether they have a guide."""
+    groups: dict[tuple[Shape, bool, bool], list[int]] = {}
     for number, canvas in enumerate(canvases):
-        guided = canvas.wished and canvas.strength != 1.0
-        key = (Shape.of(canvas), guided, canvas.guide is not None, canvas.period)
+        key = (Shape.of(canvas), canvas.wished and canvas.strength != 1.0, canvas.guide is not None)
         groups.setdefault(key, []).append(number)
     return groups

@@ -98,7 +98,7 @@ class Continuation:
     codes: Tensor  # [B, S + 2, Q] by place, drawn up to step `length`; the last place is never drawn
     start: Tensor  # [B], BOS or MID
     given: Given
-    index: tuple[Tensor, ...]  # for each step its sources [1 + N] in `codes`
+    index: tuple[Tensor, ...]  # for each step its sources in `codes`: [1 + N], or [B, 1 + N] where periods are unlike
     places: list[int]  # for each step the place that it predicts
     gaps: list[tuple[int, int]]  # for each step the columns to what is known on the left and on the right
     ending: Tensor | None  # [B, P], columns to the end where nothing known comes before it; 0: none; None: none for all
@@ -285,8 +285,7 @@ class CodePrior(nn.Module):
             start: [B], BOS or MID.
             prefix: [B, P, Q], the codes of the first P steps in the order of reading; P may be 0, and is less than
                 `seq_len`.
-            given: with one order and one period for all rows; the order's width says how long the windows are, without one
-                they are whole.
+            given: with one order for all rows; its width says how long the windows are, without one they are whole.
             partly: [B, S, Q], by place, the codes of columns of which some are known, and `hidden` for those that are not;
                 what is known of other columns does not count.
         """
@@ -306,7 +305,8 @@ class CodePrior(nn.Module):
             x = self._embed(around, added)
             for block, cache in zip(self.blocks, caches, strict=True):
                 x = block(x, cache)
-        index = torch.where(reading.exists, reading.source, self.nowhere)[0].unbind(0)
+        sources = torch.where(reading.exists, reading.source, self.nowhere)
+        index = sources[0].unbind(0) if len(sources) == 1 else sources.unbind(1)
         gaps = list(zip(reading.left_gap[0].tolist(), reading.right_gap[0].tolist(), strict=True))
         return Continuation(codes, start, given, index, reading.places[0].tolist(), gaps, ending, added, caches, length)
 

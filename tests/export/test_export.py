@@ -28,6 +28,7 @@ from distill.export.writing import TOLERANCE, largest_difference
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.wishes import IN_TIME
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.loudness import Wanted
 from distill.models.prior import CodePrior, Given
@@ -142,9 +143,7 @@ def test_positions_and_levels_are_those_of_the_prior() -> None:
         codes, traits = torch.randint(0, 16, (2, 48, 3)), torch.randn(2, 7, 4)
         traits[0, :, 1:], traits[1, 2:4] = torch.nan, torch.nan
         known = torch.tensor([[True, True, False, False, True, False]])
-        given = Given(
-            order=order_around(known), traits=traits, kind=torch.tensor([1, 3]), period=torch.tensor([2])
-        )
+        given = Given(order=order_around(known), traits=traits, kind=torch.tensor([1, 3]), period=torch.tensor([2]))
         start = torch.tensor([0, 1])
         expected = prior(codes, start, given=given)
         reading = prior._reading(given, 6, codes.device)
@@ -229,7 +228,7 @@ def test_the_player_keeps_time(loaded: LoadedVQModel) -> None:
                 found = parts[graph].module(**wanted)
             return [each.numpy() for each in (found if isinstance(found, tuple) else (found,))]
 
-    settings = generation_settings(seconds=2.5, seed=3, ending="natural")
+    settings = generation_settings(seconds=2.5, seed=3, ending="natural", strength=1.0 / IN_TIME)  # as learned
     *_, (_, wanted, sampled) = sample_pieces(prior, [clip_generator(3)], in_time, settings)
     assert wanted > prior.window
     player = OnTorch()

@@ -10,7 +10,7 @@ import torch
 
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.unending import Course, columns_drawn
-from distill.instrument.wishes import Wishes
+from distill.instrument.wishes import IN_TIME, Wishes
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import open_canvas
 from distill.models.filling import fill
@@ -85,5 +85,6 @@ def test_a_long_sound_keeps_one_period_that_its_seed_chooses() -> None:
     periods = [Wishes().in_time(LOADED).of(canvas, 1.0, clip_generator(seed)).period for seed in range(8)]
     assert set(periods) == {2, 3}
     for seed, (period, each) in enumerate(zip(periods, found, strict=True)):
-        (alone,) = exhausted(fill(prior, [replace(canvas, period=period)], [clip_generator(seed)], SETTINGS))
+        in_time = replace(canvas, period=period, strength=IN_TIME)
+        (alone,) = exhausted(fill(prior, [in_time], [clip_generator(seed)], SETTINGS))
         assert torch.equal(each.codes, alone.codes)

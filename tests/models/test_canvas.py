@@ -247,7 +247,8 @@ def test_fine_levels_are_drawn_under_coarse_ones(prior: CodePrior) -> None:
     ahead = codes.clone()
     ahead[4 * BANDS : 5 * BANDS, 0] = (ahead[4 * BANDS : 5 * BANDS, 0] + 4) % 11  # of a column that is not drawn yet
     (changed,) = filled(prior, [Canvas(ahead, free, BANDS)], [2])
-    before, here = slice(0, 2 * BANDS), (3 * BANDS, 1)  # column 2 looks at two on its right; likelihoods: of one draw, the code need not change with them
+    before = slice(0, 2 * BANDS)  # the column after that looks at two on its right
+    here = (3 * BANDS, 1)  # likelihoods: of one draw, the code need not change with them
     assert torch.equal(changed.codes[before], found.codes[before])
     assert changed.log_likelihood[here] != found.log_likelihood[here]
 

@@ -245,7 +245,10 @@ def main() -> None:
         parser.error(f"--kind {given.kind}: this model knows {', '.join(kinds) or 'no kinds'}")
     kind = 0 if given.kind is None else kinds.index(given.kind) + 1
     rng = np.random.default_rng(given.seed)
-    rate, columns = player.card["audio"]["sample_rate"], math.ceil(given.seconds / player.card["codes"]["column_seconds"])
+    rate, columns = (
+        player.card["audio"]["sample_rate"],
+        math.ceil(given.seconds / player.card["codes"]["column_seconds"]),
+    )
     periods = player.card["prior"].get("periods", []) if columns > player.card["prior"]["window_columns"] else []
     period = int(rng.choice(periods)) if periods else 0
     codes, ended = player.sample(columns, rng, given.temperature, kind, period=period)

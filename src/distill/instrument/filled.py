@@ -29,9 +29,7 @@ def filled(
         stepper: one made before for this prior; without, a new one.
         under_limit: as for `fill`.
     """
-    wished = [
-        wishes.of(canvas, settings.strength, each) for canvas, each in zip(canvases, generators, strict=True)
-    ]
+    wished = [wishes.of(canvas, settings.strength, each) for canvas, each in zip(canvases, generators, strict=True)]
     total = max(canvas.columns for canvas in canvases)
     with threads(1):  # small batches: threads would wait for each other
         by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]

@@ -92,7 +92,9 @@ class Stepper:
         prior, at, config = self.prior, state.length, self.prior.config
         place, neighbour_count = state.places[at], config.neighbours
         index = state.index[at]
-        sources = state.codes.index_select(1, index) if index.ndim == 1 else at_places(state.codes, index)  # [B, 1 + N, Q]
+        sources = (
+            state.codes.index_select(1, index) if index.ndim == 1 else at_places(state.codes, index)
+        )  # [B, 1 + N, Q]
         ending = None if state.ending is None else state.ending[:, at]
         if ending is not None:
             sources[:, RIGHT] = torch.where(ending[:, None] > 0, prior.eos, sources[:, RIGHT])

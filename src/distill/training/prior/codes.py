@@ -193,26 +193,16 @@ def _other_views(corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Ge
         moved = bool(number % 2) and len(mel) > 2 * FRAMES_PER_COLUMN
         kept_in_time = bool(in_time) and number % 4 in (0, 3)
         if moved and not kept_in_time:
-            yield _OtherView(_tilted(mel[later:], rng), False, torch.arange(later, len(mel)), 0.0, 0)
+            yield _OtherView(mel[later:], False, torch.arange(later, len(mel)), 0.0, 0)
             continue
         ratio, period = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0), 0
         if kept_in_time:
             ratio, period = in_time[int(rng.integers(len(in_time)))]
         other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
         made = torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy()
-        made = _tilted(made, rng)
         frame = (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
         first = later if moved else 0
         yield _OtherView(made[first:], first == 0, frame[first:], 12.0 * math.log2(ratio), period)
-
-
-import os
-TILT = float(os.environ.get("TILT", "0"))
-def _tilted(mel, rng):
-    if not TILT: return mel
-    place = np.linspace(-1.0, 1.0, mel.shape[1])
-    curve = rng.normal() * place + rng.normal() * np.cos(2 * np.pi * (place + rng.random()))*0.7
-    return (np.asarray(mel, dtype=np.float32) + TILT * curve.astype(np.float32)).clip(-100.0, None)
 
 
 def tempo_ratios(mel: npt.NDArray[np.floating[Any]]) -> list[tuple[float, int]]:
@@ -221,7 +211,9 @@ def tempo_ratios(mel: npt.NDArray[np.floating[Any]]) -> list[tuple[float, int]]:
     least, most = PERIOD_COLUMNS
     for period in beat_periods(mel, (least - 1) * FRAMES_PER_COLUMN, most * FRAMES_PER_COLUMN):
         columns = period / FRAMES_PER_COLUMN
-        near = [(columns / whole, whole) for whole in (math.floor(columns), math.ceil(columns)) if least <= whole <= most]
+        near = [
+            (columns / whole, whole) for whole in (math.floor(columns), math.ceil(columns)) if least <= whole <= most
+        ]
         if found := [each for each in near if abs(12.0 * math.log2(each[0])) <= VIEW_SEMITONES]:
             return found
     return []

@@ -23,7 +23,7 @@ from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.image import ImageCodebook, image_powers, image_vectors
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, SpectrogramConfig
 
 VIEW_SEMITONES = 1.0
 """A view may be this much higher and faster, or lower and slower."""
@@ -198,11 +198,18 @@ def _other_views(corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Ge
         ratio, period = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0), 0
         if kept_in_time:
             ratio, period = in_time[int(rng.integers(len(in_time)))]
-        other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
-        made = torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy()
-        frame = (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
+        made, frame = faster(samples, ratio, len(mel), corpus.spectrogram)
         first = later if moved else 0
         yield _OtherView(made[first:], first == 0, frame[first:], 12.0 * math.log2(ratio), period)
+
+
+def faster(
+    samples: npt.NDArray[np.float32], ratio: float, frames: int, config: SpectrogramConfig
+) -> tuple[npt.NDArray[np.floating[Any]], Tensor]:
+    """The log-mel [T, M] of a sound [N] that is played so much faster and higher, and which of its own frames each was."""
+    other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
+    made = torch.cat(list(log_mel_blocks(other, config)), dim=1).T.numpy()
+    return made, (torch.arange(len(made)) * ratio).round().long().clamp_max(frames - 1)
 
 
 def tempo_ratios(mel: npt.NDArray[np.floating[Any]]) -> list[tuple[float, int]]:

@@ -41,6 +41,15 @@ def test_a_sound_that_does_not_come_round_has_none() -> None:
         assert beat_periods(mel, 60, 256) == []
 
 
+def test_a_drone_that_pulses_does_not_come_round() -> None:
+    """Guards against a period that holds a model to a drone: its level pulses, while its colour wanders."""
+    time = np.arange(900)
+    pulse = 3.0 * np.clip(np.sin(2 * np.pi * time / 90), 0.0, None)[:, None]
+    colour = 30.0 * np.sin(2 * np.pi * (time[:, None] / 1500 + np.arange(32) / 32))
+    assert beat_periods((-40.0 + pulse + colour).astype(np.float32), 60, 256) == []
+    assert beat_periods((-40.0 + 10.0 * pulse + np.zeros((1, 32))).astype(np.float32), 60, 256) != []
+
+
 def test_a_sound_has_to_hold_its_period_twice() -> None:
     """Guards against reading behind the end of a short sound."""
     assert beat_periods(beats(100.0, 1), 60, 256) == []

@@ -26,9 +26,14 @@ SMALL = PriorConfig(
     both_sides=True, traits=True, kinds=2, periods=True,
 )  # fmt: skip
 SETTINGS = GenerationSettings(seconds=40 * COLUMN_SECONDS, ending="exact", top_p=0.95, strength=1.0)
-LOADED = cast(
-    LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig(), periods=(2, 3)))
-)
+
+
+def loaded(*periods: int) -> LoadedVQModel:
+    card = SimpleNamespace(spectrogram_config=SpectrogramConfig(), periods=periods)
+    return cast(LoadedVQModel, SimpleNamespace(card=card))
+
+
+LOADED, IN_PERIOD = loaded(), loaded(2, 3)
 
 
 def prior_that_ends(bias: float) -> CodePrior:
@@ -44,13 +49,14 @@ def prior_that_ends(bias: float) -> CodePrior:
     return model
 
 
+@pytest.mark.parametrize("model", [LOADED, IN_PERIOD], ids=["free", "in time"])
 @pytest.mark.parametrize("bias", [-20.0, 2.0])
-def test_they_are_those_of_the_whole(bias: float) -> None:
+def test_they_are_those_of_the_whole(bias: float, model: LoadedVQModel) -> None:
     """Guards against windows that begin or slide elsewhere, and against another random number at their borders; with sounds
     that go on over many windows, and with sounds that end all the time."""
     prior = prior_that_ends(bias)
-    *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, SETTINGS)
-    in_time = Wishes().in_time(LOADED)
+    *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], model, SETTINGS)
+    in_time = Wishes().in_time(model)
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, in_time, Course(again=True))
     assert torch.equal(torch.cat(list(islice(columns, 40))), whole.codes)
 
@@ -75,14 +81,15 @@ def test_an_end_that_is_known_is_told_from_afar() -> None:
 
 
 def test_a_long_sound_keeps_one_period_that_its_seed_chooses() -> None:
-    """Guards against short sounds that are held to a period, long ones that are not, and all seeds with the same one."""
-    prior, canvas = prior_that_ends(-20.0), open_canvas(40, 4, 2, "never")
+    """Guards against short sounds that are held to a period, long ones that are not, all seeds with the same one, and
+    a sound that ends on the way, so that another begins out of time."""
+    prior, canvas = prior_that_ends(2.0), open_canvas(40, 4, 2, "never")
     short = SETTINGS.model_copy(update={"seconds": 6 * COLUMN_SECONDS})
-    *_, (_, _, (untold,)) = sample_pieces(prior, [clip_generator(3)], LOADED, short)
-    (plain,) = exhausted(fill(prior, [open_canvas(6, 4, 2, "never")], [clip_generator(3)], short))
+    *_, (_, _, (untold,)) = sample_pieces(prior, [clip_generator(3)], IN_PERIOD, short)
+    (plain,) = exhausted(fill(prior, [open_canvas(6, 4, 2, "may")], [clip_generator(3)], short))
     assert torch.equal(untold.codes, plain.codes)
-    *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(8)], LOADED, SETTINGS)
-    periods = [Wishes().in_time(LOADED).of(canvas, 1.0, clip_generator(seed)).period for seed in range(8)]
+    *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(8)], IN_PERIOD, SETTINGS)
+    periods = [Wishes().in_time(IN_PERIOD).of(canvas, 1.0, clip_generator(seed)).period for seed in range(8)]
     assert set(periods) == {2, 3}
     for seed, (period, each) in enumerate(zip(periods, found, strict=True)):
         in_time = replace(canvas, period=period, strength=IN_TIME)

@@ -1,4 +1,5 @@
-"""After how long a sound comes round again, if it does: the largest autocorrelations of its onset envelope."""
+"""After how long a sound comes round again, if it does: the largest autocorrelations of its onset envelope, where it then
+sounds as it did before."""
 
 from typing import Any
 
@@ -9,6 +10,12 @@ LEAST_STRENGTH = 0.35
 """Normalised autocorrelation from which on a sound has a period (loops of drums: 0.5 to 0.75; one of noises: 0.1)."""
 AS_LIKE = 0.9
 """Others are periods too that are as strong as the strongest one up to this: what comes round after a bar may after a beat."""
+COMES_BACK = 0.85
+"""A period apart, a log-mel differs by no more than this share of what it does at lags between: loops of drums 0.2 to 0.8, a
+drone that pulses 1.3."""
+LAGS_BETWEEN = (0.3, 0.4, 0.6, 0.7)
+AUDIBLE_DB = 60.0
+"""What is softer than the loudest cell by more than this is alike in all places."""
 MULTIPLES = 4
 """A period is measured again over as many of itself, for precision."""
 
@@ -28,7 +35,20 @@ def beat_periods(mel: npt.NDArray[np.floating[Any]], least: int, most: int) -> l
         return []
     peaks = 1 + np.flatnonzero((within[1:-1] >= within[:-2]) & (within[1:-1] > within[2:]))
     strong = peaks[within[peaks] >= max(LEAST_STRENGTH * likeness[0], AS_LIKE * within[peaks].max(initial=0.0))]
-    return [_precisely(likeness, least + int(peak)) for peak in sorted(strong, key=lambda each: -within[each])]
+    periods = [_precisely(likeness, least + int(peak)) for peak in sorted(strong, key=lambda each: -within[each])]
+    heard = np.maximum(mel, mel.max() - AUDIBLE_DB)
+    return [period for period in periods if _comes_back(heard, period)]
+
+
+def _comes_back(mel: npt.NDArray[np.floating[Any]], period: float) -> bool:
+    """Whether a log-mel [T, M] is more like itself a period before than at lags between."""
+
+    def difference(lag: float) -> float:
+        frames = max(1, round(lag))
+        return float(np.abs(mel[frames:] - mel[:-frames]).mean(dtype=np.float64))
+
+    between = [difference(share * period) for share in LAGS_BETWEEN]
+    return difference(period) <= COMES_BACK * sum(between) / len(between)
 
 
 def _precisely(likeness: npt.NDArray[np.float64], lag: int) -> float:

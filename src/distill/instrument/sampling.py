@@ -92,7 +92,9 @@ def _sampled(
     unfinished = list(range(len(generators)))
     stepper = Stepper(prior, len(generators))
     limited = sounds_under_limit(loaded, settings, len(generators)) if under_limit is None else under_limit
-    ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
+    ends: Ends = "never" if wishes.keeps_on(filling) else "may" if filling else "asked"
+    if wishes.samples is not None:
+        ends = "known"
     while unfinished:
         missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
         canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends) for count in missing]

@@ -56,6 +56,11 @@ class Wishes(NamedTuple):
         of the recordings."""
         return self._replace(periods=loaded.card.periods)
 
+    def keeps_on(self, again: bool) -> bool:
+        """Whether a sound that would be followed by `again` another where it ends does not end: another would begin out of
+        time."""
+        return again and bool(self.periods)
+
     def filled_up(self, others: Tensor | None) -> "Wishes":
         """These, and of traits that nothing is wished of what others [4] say."""
         if others is None:

@@ -158,7 +158,7 @@ MUTANTS = (
     Mutant("ends of whole columns", "instrument/rendering.py", "wanted = min(wanted, length)", "pass", "instrument/test_rendering.py"),
     Mutant("every sound ends in its last column", "instrument/rendering.py", "if sampled.ended and", "if", "instrument/test_rendering.py"),
     Mutant("nobody asks whether it ends at the limit", "instrument/sampling.py", "\"may\" if filling else \"asked\"", "\"may\"", "instrument/test_sampling.py"),
-    Mutant("ends of another frame", "training/prior/codes.py", "from_start, len(other))", "from_start, len(mel))", "training/test_beside.py"),
+    Mutant("ends of another frame", "training/prior/codes.py", "from_start, len(other), period=period)", "from_start, len(mel), period=period)", "training/test_beside.py"),
     Mutant("all sounds equally loud", "instrument/rendering.py", "return loaded.loudness.applied(samples, loaded.loudness.wanted(loaded.codec, codes, point))", "return samples", "instrument/test_rendering.py"),
     Mutant("loudness of the levelled sounds in the cache", "training/prior/beside.py", "dtype=np.float32)) * peak", "dtype=np.float32))", "training/test_beside.py"),
     Mutant("a reconstruction as loud as it comes", "audio/returning.py", "as_loud(samples, rms_db(original))", "samples", "studio/test_reconstructing.py"),

@@ -2,7 +2,7 @@
 """What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close;
 and how fast new sounds are.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long|pick|map]
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long|pick|map|morph|curves]
                                     [--sounds N] [--seed N] [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -13,20 +13,27 @@ like        Correlation of the onset envelopes (rise of the log-mel) of guide an
 replace     The middle third of a second: log-mel distance to the truth of the first of four ways, of all four in the mean,
             and of another recording's part pasted in with crossfades; in how many the first is nearer than that. The
             change of the log-mel across both joins, and within the truth.
-loop        For level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the median,
-            and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose attack
-            is then at the seam.
+loop        Of 24 loops, for level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the
+            median, and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose
+            attack is then at the seam.
 speed       Times real time, medians of five, by the clock and by processor time, which other programs lengthen less: 16 sounds of
             a second on all cores, all in; ten seconds as one stream, and seconds until its first block. With the machine's load.
 long        Ten minutes as one stream: resident memory (the median of each minute), how far it strays from the first minute's, and
             processor time of each, the second half against the first.
-            speed and long need no recordings.
+            loop, speed and long need no recordings.
 pick        12 of 100 sounds of a second: seconds on the clock and of the processors, the model loaded, medians of three; why
             sounds were left out; how far the nearest other sound is in the mean (mel statistics, set side by side) among the
             12, and among the first 12 of the 100; nats a code that the prior gives the 100, and held-out recordings, at 5, 50
             and 95 %.
 map         Share of the 5 most alike sounds that are among the 10 nearest on the map: of the recordings alone, and with 64
             generated sounds beside them.
+morph       Eight pairs, seven steps each, medians over the pairs: rank correlation of the step with how much nearer it is to the
+            second sound than to the first (mel statistics, set side by side), and of the step with brightness and loudness,
+            towards the second sound's; the share of steps that are farther from both than those are from each other; the way
+            that is gone from step to step, its largest step, and how far the first and last step are from their sound, each
+            by the distance of both sounds.
+curves      Eight sounds of two seconds for each: rank correlation, within a sound, of a rising and of a falling curve with the
+            brightness or loudness of its columns: medians and lowest; where nothing is drawn, of time. Needs no recordings.
 """
 
 import argparse
@@ -45,6 +52,7 @@ import numpy.typing as npt
 import torch
 
 import distill
+from between import curved, morphed
 from distill.audio.mel import log_mel_blocks
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
@@ -58,6 +66,7 @@ AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
 LONGEST_SECONDS = 4.0
 RUNS, BATCH, STREAM_SECONDS, LONG_MINUTES = 5, 16, 10.0, 10
 PICKED, PICKED_OF = 12, 100
+LOOPS = 24
 
 Samples = npt.NDArray[np.floating]
 
@@ -132,8 +141,8 @@ def replaced(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict
     }
 
 
-def looped(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
-    made = model.loop(bpm=120, bars=1, count=len(sounds), seed=seed).samples[:, 0]
+def looped(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    made = model.loop(bpm=120, bars=1, count=LOOPS, seed=seed).samples[:, 0]
     ranks: dict[str, list[float]] = {"level": [], "spectrum": []}
     for loop in made:
         turned, seam = np.roll(loop, len(loop) // 2), len(loop) // 2
@@ -270,9 +279,9 @@ def _apart(points: npt.NDArray[np.float64]) -> float:
 
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
     "vary": varied, "like": alike, "replace": replaced, "loop": looped, "speed": fast, "long": long_one,
-    "pick": picked, "map": mapped,
+    "pick": picked, "map": mapped, "morph": morphed, "curves": curved,
 }  # fmt: skip
-NEED_NONE = ("speed", "long")
+NEED_NONE = ("loop", "speed", "long", "curves")
 """Measures that no recordings belong to."""
 
 

@@ -3,12 +3,13 @@
 
     python benchmarks/overfit.py MODEL ... [--seeds 0,1,2] [--variants default,overfit] [--whole] [--json] [--save NAME]
 
-Models with a prior, whose recordings are where they were; each gives the size that its race chose. `overfit`: ten times the
-epochs, no dropout, no masking, no other views of the recordings. Both start anew from each seed, and are judged on the way, at shares
-of the default epochs. What is said at each: bits per code on held-out files and their gap to known ones with its interval, the share
-of 16 sounds that the watch calls copied, what the rule by perplexity alone says, whether the warning comes, and the copy test on 32
-sounds: copy rate, its p-value, verdict. A training ends early when the copy test has called two judgements on end copies, but for
-`--whole`. `watch`: processor time of the watch's listening, which a training has eight times, over that of a default training.
+Models with a prior, whose recordings are where they were; each gives the size that its race chose. `overfit`: ten times
+the epochs, no dropout, no masking, no other views of the recordings. Both start anew from each seed, and are judged on the
+way, at shares of the default epochs. Each judgement says: bits per code on held-out files and their gap to known ones, with
+its interval; the share of 16 sounds that the watch calls copied; whether the rule by perplexity alone speaks; whether the
+program warns; and the copy test on 32 sounds: copy rate, p-value, verdict. A training ends when the copy test has called two
+judgements running copies, unless `--whole`. `watch`: processor time of the watch's listening, which a training has eight
+times, over that of a default training.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
 
 from distill.compute.fabric import launch_fabric
 from distill.compute.threads import threads, training_threads

@@ -59,6 +59,7 @@ def test_imports_go_down_only(path: Path) -> None:
         ["consent"],
         ["what"],
         ["again"],
+        ["verify"],
         ["map"],
         ["info"],
         ["export"],

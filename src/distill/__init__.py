@@ -18,13 +18,14 @@ if TYPE_CHECKING:
         train,
         train_prior,
         train_synth,
+        verify,
         what,
     )  # fmt: skip
 
 __version__ = "0.2.0"
 __all__ = [
     "Model", "Sounds", "__version__", "again", "consent", "forget", "generate", "load", "make", "train", "train_prior",
-    "train_synth", "what",
+    "train_synth", "verify", "what",
 ]  # fmt: skip
 
 

@@ -329,6 +329,23 @@ class PreviewWritten(Event):
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a second of a sound is nearest to, of the recordings that its model has learned from."""
+
+    begins: float
+    """Seconds."""
+    ends: float
+    nearest: str
+    nearest_seconds: float
+    """Where in that recording the same moment is."""
+    unexplained: float
+    """Share of its variation that the recording leaves unexplained: 0 is the recording itself."""
+    p: float
+    """How often an unseen recording is so near."""
+    nearer_than_chance: bool
+
+
+@dataclass(frozen=True)
 class SoundWritten(Event):
     """One generated or reconstructed sound is on the disk."""
 
@@ -345,6 +362,10 @@ class SoundWritten(Event):
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
     unfinished: bool = False
     """Whether making it was stopped: then its file is called so."""
+    sources: tuple[Source, ...] | None = None
+    """What each second of it is nearest to; None: nobody asked."""
+    way: float | None = None
+    """Of a morph's steps: how far along it is."""
 
 
 @dataclass(frozen=True)
@@ -411,6 +432,39 @@ class SoundsPicked(Event):
 
 
 @dataclass(frozen=True)
+class TempoRead(Event):
+    """What a recording says of its time, before loops are made that go with it."""
+
+    file: str
+    bpm: float
+    beats: int | None
+    """Of the whole recording, where it is a loop of so many."""
+    bars: int | None
+    """Of the whole recording, where it is a loop of whole bars."""
+    beats_per_bar: int
+    first_beat: float
+    """Seconds until its first beat."""
+    read_from: str
+    """"tags", "name", "length" or "onsets"."""
+    loop_seconds: float
+    """How long the loops will be."""
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        how = {
+            "tags": "by its tags",
+            "name": "by its name",
+            "length": "by its onsets and length",
+            "onsets": "by its onsets",
+        }
+        whole = "" if self.beats is None else f", a loop of {self.beats} beats"
+        first = f", the first beat at {self.first_beat:.3f} s" if self.beats is None else ""
+        tempo = f"{self.bpm:.6g} beats a minute {how[self.read_from]}{whole}{first}"
+        return f"{self.file}: {tempo}. Loops of {self.loop_seconds:.3f} s."
+
+
+@dataclass(frozen=True)
 class GenerationCompleteEvent(Event):
     """All sounds are written."""
 
@@ -433,6 +487,8 @@ class PackWritten(Event):
     kits: tuple[str, ...] = ()
     """Files for samplers."""
     archive: str | None = None
+    certificate: str | None = None
+    """What its sounds are, and what the copy test found of them."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ COMPUTING = {
     "train-synth",
     "generate",
     "again",
+    "verify",
     "attribute",
     "forget",
     "reconstruct",

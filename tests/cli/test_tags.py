@@ -63,6 +63,19 @@ def test_the_same_again(distill: Run, library: Path, tmp_path: Path, source: Pat
     assert np.abs(samples[0] - read).max() < (0.2 if path.suffix == ".ogg" else 2**-22)
 
 
+def test_a_loop_is_made_again_without_what_its_tempo_was_read_from(distill: Run, library: Path, tmp_path: Path) -> None:
+    """Guards against tags that name a recording in place of its tempo."""
+    beats = tmp_path / "beat 180bpm.wav"
+    soundfile.write(beats, np.concatenate([hit(3, 1 / 3), hit(4, 1 / 3), hit(5, 1 / 3)]), RATE, subtype="PCM_24")
+    (path,) = made(distill, tmp_path / "one", "--loop", "--tempo-from", beats, "--count", "1")
+    beats.unlink()
+    tags = read_tags(path)
+    assert (tags.bpm, tags.beats, tags.beats_per_bar) == (180.0, 3, 3)
+    assert "tempo_from" not in tags.request
+    assert distill("again", path, "--out", tmp_path / "two")[0] == 0
+    assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_what_is_said_of_a_file(distill: Run, library: Path, tmp_path: Path, source: Path) -> None:
     """Guards against a file that says less than was asked for, or something else for people than for programs."""
     first, second = made(distill, tmp_path, "--vary", source, "--amount", "0.2", "--count", "2")

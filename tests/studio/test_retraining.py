@@ -16,6 +16,8 @@ from distill.errors import DistillError
 from distill.events import CorpusScanned, Event, PriorEpochMetrics, PriorTrainingCompleteEvent, Saved, Warned
 from distill.modelfile.card import ModelCard, RacedPrior
 from distill.modelfile.file import read_card, read_contents, write_model
+from distill.novelty.verdict import NoveltyReport
+from distill.novelty.watching import LEAST_UNSEEN
 from distill.studio.retraining import _prior_settings
 from distill.training.unfinished import unfinished_path
 from tiny import RATE, hit, write_sounds
@@ -35,8 +37,8 @@ def more(folder: Path, count: int = 6, first: int = 40) -> Path:
     return write_sounds(folder, count, lambda number: hit(first + 3 * number, 0.25 + 0.05 * number))
 
 
-def again(**how: Any) -> list[Event]:
-    return list(studio.train_again("kit", device="cpu", **how))
+def again(novelty: bool = False, **how: Any) -> list[Event]:
+    return list(studio.train_again("kit", device="cpu", novelty=novelty, **how))
 
 
 def sides(path: Path) -> dict[str, tuple[str, int]]:
@@ -71,6 +73,21 @@ def test_a_second_folder_joins_and_old_files_stay_where_they_were(library: Path,
     assert card.settings_origin["prior"]["epochs"] == "set"  # as the last one was trained
     assert card.prior_config is not None
     assert card.prior_config.hidden_size == 32
+
+
+def test_a_prior_that_was_trained_again_is_judged(library: Path, tmp_path: Path) -> None:
+    """Guards against a model that says of its new prior what was found of the old one, or nothing."""
+    events = again(novelty=True, add=more(tmp_path / "more"))
+    assert [type(event) for event in events if isinstance(event, NoveltyReport | PriorTrainingCompleteEvent)] == [
+        NoveltyReport, PriorTrainingCompleteEvent,
+    ]  # fmt: skip
+    card = read_card(library / "kit.distill")
+    assert card.novelty is not None
+    assert card.prior_metadata is not None
+    assert card.novelty.training_date == card.prior_metadata.training_date
+    assert card.novelty.recordings == len(card.corpus_manifest.files)
+    listened = [event for event in of(events, PriorEpochMetrics) if event.copied is not None]
+    assert bool(listened) == (len(card.corpus_manifest.val) >= LEAST_UNSEEN)
 
 
 def test_everything_else_works_on_two_folders(library: Path, tmp_path: Path) -> None:

@@ -43,10 +43,12 @@ OFFERED: dict[str, dict[str, str]] = {
                  "--strength": "generate-strength", "--tries": "generate-tries",
                  "--ending": "generate-ending", "--exact": "generate-ending", "--max-copy-seconds": "generate-max-copy-seconds",
                  "--synthesiser": "generate-synthesiser", "--texture": "generate-texture",
-                 "--level": "generate-level", "--mono": "generate-mono", "--device": "generate-device",
+                 "--level": "generate-level", "--mono": "generate-mono",
+                 "--provenance": "generate-provenance", "--device": "generate-device",
                  **{f"--{wish}": f"generate-{wish}" for wish in ("kind", "brightness", "loudness", "pitch", "onsets",
                                                                  "length", "strength", "tries")},
                  **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")},
+                 "--tempo-from": "generate-tempo-from",
                  **{flag: f"generate-{flag[2:]}" for flag in OF_FILES_FLAGS if flag != "--format"}},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
@@ -69,6 +71,7 @@ OFFERED: dict[str, dict[str, str]] = {
     "consent": {},
     "what": {},
     "again": {"--device": "generate-device"},
+    "verify": {},
     "export": {},
     "map": {},
     "info": {"model": "act details", "--heatmap": "act details"},
@@ -96,7 +99,9 @@ REASONS: dict[tuple[str, str], str] = {
         ("attribute", option): "an answer of minutes; the page has where each second is nearest"
         for option in ("file", "model", "--suspects", "--dataset", "--device")
     },
-    **{("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--device")},
+    **{
+        ("forget", option): OF_RECORDINGS for option in ("model", "files", "--codec", "--undo", "--novelty", "--device")
+    },
     **{("consent", option): OF_RECORDINGS for option in ("model", "files", "--whose", "--licence", "--remove")},
     ("reconstruct", "--mono"): "the page plays what model and sound have; one channel is for files",
     **{("reconstruct", flag): "the page plays what the codec makes, and writes nothing" for flag in OF_FILES_FLAGS},
@@ -119,7 +124,11 @@ REASONS: dict[tuple[str, str], str] = {
     ("generate", "--out"): "sounds are in the history, kept ones in the library's folder; both can be downloaded",
     **{
         ("generate", option): "a pack is a folder on the disk of who asks, and is made for others than the page"
-        for option in ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+        for option in ("--pack", "--licence", "--kit", "--zip", "--certificate", "--overwrite")
+    },
+    **{
+        ("verify", option): "packs are folders and archives on a disk, and not on the page"
+        for option in ("what", "--model", "--again", "--dataset", "--device")
     },
     ("generate", "--stream"): "for players behind a pipe; the page has its own",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
@@ -135,6 +144,9 @@ REASONS: dict[tuple[str, str], str] = {
             "--like",
             "--more-like",
             "--like-strength",
+            "--morph",
+            "--steps",
+            "--way",
         )
     },
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
@@ -147,11 +159,13 @@ REASONS: dict[tuple[str, str], str] = {
         ("export", option): "writes a folder for a developer's host; a browser downloads single files"
         for option in ("model", "--onnx", "--overwrite")
     },
+    ("where", "--out"): "on the page a click on a second plays it, and then its recording's",
     ("ui", "--host"): "said before there is a page",
     ("ui", "--port"): "said before there is a page",
     ("ui", "--library"): "said before there is a page",
     ("demo", "--out"): "the demo's sounds, model and results go where the page keeps all others",
     ("novelty", "--count"): "the page judges 64 sounds",
+    ("train", "--novelty"): "the page always looks; a verdict costs seconds and is on the model's card",
     ("train-prior", "--novelty"): "the page always looks; a verdict costs seconds and is on the model's card",
     ("demo", "--device"): "the demo takes what auto takes",
     ("library import", "--name"): "Rename is on the card as soon as it is there",

@@ -1,7 +1,6 @@
 """Tags into a sound file that has just been written, and out of any: WAV, AIFF, FLAC, OGG and MP3. No torch.
 
-The sound of a file is left as it is. What is read may be a stranger's: no more than `MOST_BYTES` of it are looked at, nothing
-in it is unpacked, and no more than one field of it is used.
+The sound of a file is left as it is. What is read may be a stranger's: no more than one field of it is used.
 """
 
 import io
@@ -17,18 +16,14 @@ from distill.audio.headers import chunk_bodies
 from distill.audio.notes import key_name
 from distill.audio.riff import append_chunks, texts_in
 from distill.audio.soundfiles import kind_of
+from distill.audio.tag_blocks import MOST_BYTES, comments_of_flac, comments_of_ogg, id3_of
 from distill.audio.tags import FIELD, DamagedTags, SoundTags, parsed
 from distill.errors import DistillError
 
-MOST_BYTES = 2**18
-"""Bytes of tags that are read."""
-MOST_BLOCKS = 1_000
 MARK = '{"distill":'
 """How what we wrote begins, where it stands in a comment behind other words."""
 OGG_SERIAL = 1
 BIG_ENDIAN = (b"FORM", b"RIFX")
-VORBIS_COMMENT = 4
-"""The number of that kind of FLAC block."""
 
 
 def put_tags(stream: BinaryIO, container: str, tags: SoundTags | None, frames: int, sample_rate: int) -> None:
@@ -212,56 +207,21 @@ def _texts_of_aiff(stream: BinaryIO) -> Iterator[str]:
 
 
 def _texts_of_id3(stream: BinaryIO) -> Iterator[str]:
-    from mutagen.id3 import COMM, ID3, TXXX, ID3JunkFrameError, ID3NoHeaderError
-
-    def uncompressed(kind: type[Any]) -> type[Any]:
-        """The frame, refused where it would have to be unpacked: a few bytes may become as many as there is memory."""
-
-        class Frame(kind):  # type: ignore[misc]
-            @classmethod
-            def _fromData(cls, header: Any, flags: int, data: bytes) -> Any:
-                if flags & (kind.FLAG24_COMPRESS if header.version >= (2, 4, 0) else kind.FLAG23_COMPRESS):
-                    raise ID3JunkFrameError
-                return kind._fromData(header, flags, data)
-
-        Frame.__name__ = kind.__name__
-        return Frame
-
-    known = {kind.__name__: uncompressed(kind) for kind in (TXXX, COMM)}
-    try:
-        found: Any = ID3(io.BytesIO(stream.read(MOST_BYTES)), known_frames=known, translate=False, load_v1=False)
-    except ID3NoHeaderError:
-        return
-    for frame in [*found.getall(f"TXXX:{FIELD}"), *found.getall("TXXX"), *found.getall("COMM")]:
+    found = id3_of(stream, "TXXX", "COMM")
+    for frame in (
+        [] if found is None else [*found.getall(f"TXXX:{FIELD}"), *found.getall("TXXX"), *found.getall("COMM")]
+    ):
         yield from map(str, frame.text)
 
 
 def _texts_of_flac(stream: BinaryIO) -> Iterator[str]:
-    from mutagen.flac import VCFLACDict
-
-    position = 4
-    for _ in range(MOST_BLOCKS):
-        stream.seek(position)
-        head = stream.read(4)
-        if len(head) < 4:
-            return
-        size = int.from_bytes(head[1:], "big")
-        if head[0] & 0x7F == VORBIS_COMMENT and size <= MOST_BYTES:
-            yield from _texts_of_vorbis(VCFLACDict(stream.read(size)))
-        if head[0] & 0x80:  # the last one
-            return
-        position += 4 + size
+    for comments in comments_of_flac(stream):
+        yield from _texts_of_vorbis(comments)
 
 
 def _texts_of_ogg(stream: BinaryIO) -> Iterator[str]:
-    from mutagen.oggvorbis import OggVCommentDict, OggVorbisHeaderError, OggVorbisInfo
-
-    head = io.BytesIO(stream.read(MOST_BYTES))
-    try:
-        info: Any = OggVorbisInfo(head)
-    except (OggVorbisHeaderError, EOFError):  # Opus, FLAC in Ogg
-        return
-    yield from _texts_of_vorbis(OggVCommentDict(head, info))
+    for comments in comments_of_ogg(stream):
+        yield from _texts_of_vorbis(comments)
 
 
 def _texts_of_vorbis(comments: Any) -> Iterator[str]:

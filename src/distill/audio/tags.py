@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationError
 
+from distill.audio.nearest_tags import NearestTags
 from distill.settings.knobs import LARGEST_SEED, Frozen
 
 FORMAT = 1
@@ -24,12 +25,12 @@ def _word(value: object) -> str:
     return value
 
 
-def _plain(value: object, depth: int = 0) -> object:
+def plain_value(value: object, depth: int = 0) -> object:
     """A value of a request: what JSON has, not nested without end."""
     if depth > DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(value, list | tuple):
-        return [_plain(each, depth + 1) for each in value]
+        return [plain_value(each, depth + 1) for each in value]
     if isinstance(value, str):
         return _word(value)
     if value is None or isinstance(value, bool | int | float):
@@ -70,7 +71,7 @@ class SoundTags(Frozen):
     """The how many-th sound of its request it is, by seed."""
     count: int = Field(1, ge=1)
     """How many that made."""
-    request: dict[Word, Annotated[Any, PlainValidator(_plain)]] = Field(default_factory=dict)
+    request: dict[Word, Annotated[Any, PlainValidator(plain_value)]] = Field(default_factory=dict)
     """The settings of the whole request, as `GenerationSettings` has them; what is None is left out."""
     sources: tuple[SourceFile, ...] = ()
     loop: bool = False
@@ -80,6 +81,8 @@ class SoundTags(Frozen):
     beats_per_bar: int | None = Field(None, ge=1, le=65_535)
     root_note: int | None = Field(None, ge=0, le=127)
     """The MIDI note that the sound has, if it has one."""
+    nearest: NearestTags | None = None
+    """What each second of it is nearest to, where that was asked for (`--provenance`)."""
 
     @property
     def title(self) -> str:

@@ -98,7 +98,7 @@ def frame_traits(mel: Tensor, samples: Samples, spectrogram: SpectrogramConfig) 
     amplitude = power.sqrt() * (decibels > decibels.amax(1, keepdim=True) - AUDIBLE_DB)
     brightness = torch.where(sounding, ((amplitude @ bands.hz) / amplitude.sum(1).clamp_min(1e-9)).log2(), nothing)
     pitch = torch.where(sounding, _pitch(samples, len(decibels), spectrogram), nothing)
-    return torch.stack([loudness, brightness, pitch, _rise(decibels)], dim=1)
+    return torch.stack([loudness, brightness, pitch, rises(decibels)], dim=1)
 
 
 def column_traits(frames: Tensor, columns: int, frames_per_column: int = FRAMES_PER_COLUMN) -> Tensor:
@@ -187,7 +187,7 @@ def _median_pitch(frames: Tensor) -> Tensor:
     return torch.where(voiced >= VOICED_SHARE * audible, frames[..., PITCH].nanmedian(-1).values, torch.nan)
 
 
-def _rise(decibels: Tensor) -> Tensor:
+def rises(decibels: Tensor) -> Tensor:
     """[T, M] dB -> [T], the mean over bands of what each is louder than it and its neighbours were a moment before.
 
     Not in the last frames, which see where the sound is cut off.

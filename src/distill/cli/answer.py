@@ -2,9 +2,12 @@
 
 import json
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from distill.events import Source
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
@@ -21,6 +24,19 @@ def emit(**values: object) -> None:
     if not is_first():
         return
     print(json.dumps(_plain(values), ensure_ascii=True, allow_nan=False), flush=True)
+
+
+def spoken_source(source: "Source") -> dict[str, object]:
+    """What a second of a sound is nearest to, for `--json`."""
+    return {
+        "at": source.begins,
+        "ends": source.ends,
+        "nearest": source.nearest,
+        "seconds": source.nearest_seconds,
+        "unexplained": source.unexplained,
+        "p": source.p,
+        "nearer_than_chance": source.nearer_than_chance,
+    }
 
 
 def _plain(value: object) -> object:

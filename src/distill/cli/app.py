@@ -20,6 +20,7 @@ from distill.cli.commands.recordings import consent, forget
 from distill.cli.commands.sounds import demo, evaluate, generate, info, reconstruct
 from distill.cli.commands.tags import again, what
 from distill.cli.commands.training import train, train_prior, train_synth
+from distill.cli.commands.verifying import verify
 from distill.cli.running import hint
 from distill.cli.words import help_where_nothing_was_said, take_paths
 from distill.errors import DistillError, Stopped
@@ -121,7 +122,7 @@ def ui(
 
 COMMANDS = (
     make, train, train_prior, train_synth, checkpoint, generate, reconstruct, evaluate, novelty, where, attribute, map_, what,
-    again, forget, consent, info, export, ui, demo,
+    again, verify, forget, consent, info, export, ui, demo,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.__name__.strip("_").replace("_", "-"))(take_paths(command))

@@ -16,6 +16,13 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training of this model that was stopped or killed.")
 ]
 Model = Annotated[str, typer.Argument(help="A model: its name in the library, or a path.", show_default=False)]
+Novelty = Annotated[
+    bool,
+    typer.Option(
+        "--novelty/--no-novelty",
+        help="Judge some of its sounds when a prior has been trained: new, or recordings played back?",
+    ),
+]
 Synthesiser = Annotated[
     str,
     typer.Option(

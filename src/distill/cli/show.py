@@ -84,6 +84,8 @@ class Screen:
             case ev.TimeEstimated():
                 minutes = max(1, round(event.seconds / 60))
                 self.say(f"About {'a minute' if minutes == 1 else f'{minutes} minutes'} on this machine, all in.")
+            case ev.TempoRead():
+                self.say(event.sentence)
             case ev.SoundsPicked():
                 self.say(event.sentence, "yellow" if event.is_short else None)
             case ev.Warned():
@@ -124,6 +126,8 @@ class Screen:
             self.say(f"  for samplers: {kit}")
         if event.archive is not None:
             self.say(f"  archive: {event.archive}")
+        if event.certificate is not None:
+            self.say(f"  certificate: {event.certificate}")
 
     def _advance(self, task: str, done: int, total: int, item: str) -> None:
         if task not in self.tasks:

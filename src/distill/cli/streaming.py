@@ -23,6 +23,8 @@ NOT_STREAMED = {
     "fade_in": "a stream is faded by who plays it",
     "fade_out": "a stream is faded by who plays it",
     "candidates": "a stream is one sound",
+    "provenance": "it stands in files; `distill where` says it of any sound",
+    "steps": "a stream is one sound",
 }
 """Settings that mean nothing to a stream."""
 

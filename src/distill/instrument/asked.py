@@ -1,6 +1,6 @@
 """What is asked for beside new sounds: one verb, and the recordings that it is about."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distill.errors import DistillError
 from distill.instrument.recordings import Recording, check_a_column, read_recording
@@ -11,8 +11,8 @@ from distill.settings.geometry import SAMPLE_RATE
 LEAST_REPLACED = 0.02
 BOTH_SIDES: tuple[Verb, ...] = ("replace", "vary", "bridge", "loop")
 """What a prior cannot do that hears the past alone."""
-AS_LONG: tuple[Verb, ...] = ("vary", "like", "more-like")
-"""Verbs whose sounds are as long as the recording."""
+AS_LONG: tuple[Verb, ...] = ("vary", "like", "more-like", "morph")
+"""Verbs whose sounds are as long as the recording, or as one between both."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Asked:
     recordings: tuple[Recording, ...] = ()
     span: tuple[int, int] = (0, 0)
     """The samples that are replaced, first and after the last."""
+    ways: tuple[float, ...] = ()
+    """Of a morph, how far along each sound is, all of one seed; one share: all sounds are, each of its own seed."""
 
     def checked(self, loaded: LoadedVQModel, settings: GenerationSettings) -> "Asked":
         """Itself, if this model can do it.
@@ -47,6 +49,10 @@ class Asked:
                 raise DistillError(f"{flag} {each.name}: give a sound of at most {LONGEST_SECONDS:.0f} seconds.")
         return self
 
+    def part(self, first: int, count: int) -> "Asked":
+        """The same for some of its sounds."""
+        return replace(self, ways=self.ways[first : first + count]) if len(self.ways) > 1 else self
+
 
 def asked_of(settings: GenerationSettings) -> Asked | None:
     """What the settings of a generation ask for, its files read; None: new sounds.
@@ -58,7 +64,7 @@ def asked_of(settings: GenerationSettings) -> Asked | None:
         return None
     recordings = tuple(read_recording(file) for file in settings.files)
     if settings.replace is None:
-        return Asked(settings.verb, recordings)
+        return Asked(settings.verb, recordings, ways=settings.ways)
     return Asked("replace", recordings, span_in(recordings[0], *_seconds(settings.replace[0])))
 
 

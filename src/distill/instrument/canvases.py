@@ -48,12 +48,32 @@ def guided_canvas(prior: CodePrior, codes: Tensor, strength: float, heard_levels
         codes: [S, Q] of the guide.
         heard_levels: how many of its levels count: not the image where the guide is mono.
     """
-    bands = prior.config.bands
-    canvas = open_canvas(len(codes) // bands, bands, codes.shape[1], "known")
-    vectors = torch.stack([prior.vectors[level][codes[:, level]] for level in range(codes.shape[1])]).sum(0)
-    strengths = torch.full((canvas.columns, codes.shape[1]), strength)
+    return mixed_canvas(prior, codes, codes, 0.0, strength, heard_levels)
+
+
+def mixed_canvas(
+    prior: CodePrior, first: Tensor, second: Tensor, way: float, strength: float, heard_levels: int
+) -> Canvas:
+    """A new sound as long as two guides, and after a mixture of them.
+
+    Args:
+        first, second: codes [S, Q] of the guides.
+        way: the share of the second one.
+        heard_levels: as for `guided_canvas`.
+    """
+    bands, levels = prior.config.bands, first.shape[1]
+    canvas = open_canvas(len(first) // bands, bands, levels, "known")
+    vectors = stood_for(prior, first)
+    if way:
+        vectors = torch.lerp(vectors, stood_for(prior, second), way)
+    strengths = torch.full((canvas.columns, levels), strength)
     strengths[:, heard_levels:] = 0.0
     return Canvas(canvas.codes, canvas.free, bands, ends="known", guide=Guide(vectors, strengths))
+
+
+def stood_for(prior: CodePrior, codes: Tensor) -> Tensor:
+    """What codes [S, Q] stand for: [S, D]."""
+    return torch.stack([prior.vectors[level][codes[:, level]] for level in range(codes.shape[1])]).sum(0)
 
 
 def loop_end_canvas(begun: Tensor, columns: int, bands: int, window: int) -> Canvas:

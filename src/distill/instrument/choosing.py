@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH, frame_traits, traits_of
+from distill.audio.traits import BRIGHTNESS, LOUDNESS, ONSETS, PITCH, column_traits, frame_traits, traits_of
 from distill.corpus.kinds import Kinds, mean_mel, nearest_kind
 from distill.instrument.decoding import decoded_mel
 from distill.instrument.wishes import Wishes
 from distill.modelfile.opened import LoadedVQModel
+from distill.models.canvas import open_canvas
 from distill.settings.geometry import BANDS
 
 GOOD_MISS = 0.25
@@ -25,6 +26,12 @@ MOST_TUNING = 4.0
 TUNED_MISS = 0.05
 """What each semitone of tuning counts as; beyond what is tuned, each counts as one."""
 WRONG_KIND = 2.0
+WORTH = (0.1, 1.0, 0.1, 0.5)
+"""What a dB, an octave of brightness, a semitone and an onset in a column count as where they are off a curve."""
+SOFTEST_DB = -40.0
+"""Under the sound's loudness, all columns are as soft as that to a curve."""
+UNVOICED_SHARE = 2.0
+"""What columns without a pitch count as, if all are."""
 HEARD_FRAMES = 128
 """Frames of a sound that are synthesised to hear its pitch."""
 
@@ -68,6 +75,8 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
         miss += WRONG_KIND
     if wishes.traits is None:
         return Judged(sampled, miss)
+    if wishes.drawn:
+        return Judged(sampled, miss + _off_curve(loaded, mel, wishes, columns, synthesise))
     samples = np.zeros(0, np.float32)
     if not wishes.traits[PITCH].isnan() and synthesise is not None:
         samples = synthesise(mel[:, :HEARD_FRAMES], torch.Generator().manual_seed(0)).numpy()
@@ -85,6 +94,28 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
         if found.pitch is not None:
             sampled = sampled._replace(tuning=max(-MOST_TUNING, min(MOST_TUNING, off)))
     return Judged(sampled, miss)
+
+
+def _off_curve(
+    loaded: LoadedVQModel, mel: Tensor, wishes: Wishes, columns: int, synthesise: Synthesiser | None
+) -> float:
+    """How far a sound [M, T] is from what is drawn over it, in the mean over its columns; silent ones count for loudness
+    alone."""
+    assert wishes.traits is not None
+    wished = wishes.of(open_canvas(columns, BANDS, 1), 1.0).traits
+    assert wished is not None
+    samples = np.zeros(0, np.float32)
+    if synthesise is not None and not bool(wished[:, PITCH].isnan().all()):
+        samples = synthesise(mel, torch.Generator().manual_seed(0)).numpy()
+    frames = frame_traits(mel.T, samples, loaded.card.spectrogram_config)
+    found = column_traits(frames, columns)
+    found[:, LOUDNESS] = (found[:, LOUDNESS] - traits_of(frames, 0.0).loudness).clamp_min(SOFTEST_DB)
+    off = (found - wished.clamp_min(SOFTEST_DB)).abs()  # [C, 4], NaN where nothing is wished or heard
+    each = off.nanmean(0).nan_to_num(0.0)
+    miss = float((each * torch.tensor(WORTH)).sum())
+    if not bool(wished[:, PITCH].isnan().all()) and synthesise is not None:
+        miss += float((found[:, PITCH].isnan() & ~wished[:, PITCH].isnan()).float().mean()) * UNVOICED_SHARE
+    return miss
 
 
 def kind_heard(loaded: LoadedVQModel, mel: Tensor) -> int:

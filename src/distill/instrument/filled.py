@@ -19,17 +19,25 @@ def filled(
     canvases: Sequence[Canvas],
     generators: Sequence[torch.Generator],
     settings: GenerationSettings,
-    wishes: Wishes,
+    wishes: Wishes | Sequence[Wishes],
     stepper: Stepper | None = None,
     under_limit: Sequence[SoundUnderLimit] | None = None,
+    first: Sequence[int] | None = None,
 ) -> Generator[tuple[int, int], None, list[Filled]]:
     """Fill canvases; yields (columns done, of).
 
     Args:
+        wishes: for all canvases, or for each. (A sequence is told from one by its type: wishes are a tuple, too.)
         stepper: one made before for this prior; without, a new one.
         under_limit: as for `fill`.
+        first: where on each canvas what was drawn over a sound begins; None: where the canvas does.
     """
-    wished = [wishes.of(canvas, settings.strength, each) for canvas, each in zip(canvases, generators, strict=True)]
+    each_wish = [wishes] * len(canvases) if isinstance(wishes, Wishes) else wishes
+    begins = [0] * len(canvases) if first is None else first
+    wished = [
+        one.of(canvas, settings.strength, begin, generator)
+        for one, canvas, generator, begin in zip(each_wish, canvases, generators, begins, strict=True)
+    ]
     total = max(canvas.columns for canvas in canvases)
     with threads(1):  # small batches: threads would wait for each other
         by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]

@@ -99,7 +99,9 @@ def fill_gap(
 ) -> Generator[tuple[int, int], None, list[FilledGap]]:
     """Fill it, once for each generator; yields (columns done, of)."""
     canvases = [gap.canvas] * len(generators)
-    found: list[Filled] = yield from filled(prior, canvases, generators, settings, wishes, under_limit=under_limit)
+    found: list[Filled] = yield from filled(
+        prior, canvases, generators, settings, wishes, under_limit=under_limit, first=[gap.known] * len(canvases)
+    )
     return [FilledGap(each.codes, each.ended, _score(prior, gap, each)) for each in found]
 
 

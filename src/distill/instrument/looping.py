@@ -7,6 +7,7 @@ Its mel is stretched to the nearest whole frame and synthesised with as much of 
 256 samples in all of the loop, is played that much faster or slower.
 """
 
+import math
 from collections.abc import Generator, Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.recordings import COLUMN
 from distill.instrument.rendering import levelled
 from distill.instrument.sampling import sample_pieces
+from distill.instrument.seams import seam_rank
 from distill.instrument.wishes import Wishes
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.filling import Filled
@@ -36,11 +38,18 @@ from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, 
 
 AROUND_COLUMNS = 3
 """Columns of itself that a loop is decoded and synthesised with on both sides."""
+SEAM_TRIES, SMOOTH = 6, 0.9
+"""So many loops are drawn at most until one changes at its seam by no more than this share of the places within."""
 
 
 def loop_samples(settings: GenerationSettings) -> int:
     """How long the loop is."""
     return round(settings.loop_seconds * SAMPLE_RATE)
+
+
+def loop_columns(settings: GenerationSettings) -> int:
+    """How many columns of codes describe it."""
+    return max(1, round(loop_samples(settings) / COLUMN))
 
 
 def fill_loops(
@@ -52,22 +61,63 @@ def fill_loops(
 ) -> Generator[tuple[int, int], None, list[Tensor]]:
     """The codes [S, Q] of a loop for each generator; yields (columns done, of).
 
+    Where more changes at a seam than elsewhere in the loop, another one is drawn, a few times, and the smoothest is kept.
+    """
+    best: list[tuple[float, Tensor]] = [(math.inf, torch.empty(0))] * len(generators)
+    waiting = list(range(len(generators)))
+    for turn in range(SEAM_TRIES):
+        drawing = _drawn_once(prior, [generators[place] for place in waiting], loaded, settings, wishes)
+        drawn = yield from (_kept_full(drawing) if turn else drawing)
+        for place, codes in zip(waiting, drawn, strict=True):
+            rank = seam_rank(_once(loaded, codes), loaded.card.spectrogram_config)
+            best[place] = min(best[place], (rank, codes), key=lambda each: each[0])
+        waiting = [place for place in waiting if best[place][0] > SMOOTH]
+        if not waiting:
+            break
+    return [codes for _, codes in best]
+
+
+def _kept_full(
+    drawing: Generator[tuple[int, int], None, list[Tensor]],
+) -> Generator[tuple[int, int], None, list[Tensor]]:
+    """The same, its progress at the end: the first loops were all that was promised."""
+    while True:
+        try:
+            _, columns = next(drawing)
+        except StopIteration as end:
+            drawn: list[Tensor] = end.value
+            return drawn
+        yield columns, columns
+
+
+def _drawn_once(
+    prior: CodePrior,
+    generators: Sequence[torch.Generator],
+    loaded: LoadedVQModel,
+    settings: GenerationSettings,
+    wishes: Wishes,
+) -> Generator[tuple[int, int], None, list[Tensor]]:
+    """One loop for each generator.
+
     Where sounds are over before the loop is, further ones follow, as for `--ending exact`.
     """
-    columns = max(1, round(loop_samples(settings) / COLUMN))
+    columns = loop_columns(settings)
     closing = min(columns // 2, max(1, prior.window // 3))
     seconds = (columns - closing) * COLUMN_SECONDS
     first = settings.model_copy(update={"seconds": seconds, "ending": "exact", "tries": 1})
     begun: list[Tensor] = []
     limited = sounds_under_limit(loaded, settings, len(generators))
-    for done, _, sampled in sample_pieces(prior, generators, loaded, first, under_limit=limited):
+    for done, _, sampled in sample_pieces(prior, generators, loaded, first, under_limit=limited, wishes=wishes):
         begun = [each.codes for each in sampled]
         yield done, columns
     if not closing:
         return begun
     ends = [loop_end_canvas(each, closing, BANDS, prior.window) for each in begun]
-    closed: list[Filled] = yield from filled(prior, ends, generators, settings, wishes, under_limit=limited)
     known = min(columns - closing, prior.window) * BANDS
+    begins = [known // BANDS - (columns - closing)] * len(ends)
+    closed: list[Filled] = yield from filled(
+        prior, ends, generators, settings, wishes, under_limit=limited, first=begins
+    )
     return [
         torch.cat([each, end.codes[known : known + closing * BANDS]]) for each, end in zip(begun, closed, strict=True)
     ]
@@ -82,13 +132,10 @@ def render_loop(
     loudness_db: float | None,
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Codes [S, Q] -> [channels, N], exactly as long as the loop, safe to play over and over."""
-    length, columns = loop_samples(settings), len(codes) // BANDS
+    length = loop_samples(settings)
     point = float(torch.rand(1, generator=generator, dtype=torch.float64))
     level_db = float(loaded.codec.typical_level_db)
-    around = around_codes(codes, AROUND_COLUMNS)
-    decoded = decoded_mel(loaded, around, level_db)
-    middle_part = slice(AROUND_COLUMNS * FRAMES_PER_COLUMN, (AROUND_COLUMNS + columns) * FRAMES_PER_COLUMN)
-    once = grained(loaded, decoded[:, middle_part], level_db, generator, settings)  # the same each time round
+    once = grained(loaded, _once(loaded, codes), level_db, generator, settings)  # the same each time round
     frames, margin = max(1, round(length / HOP_LENGTH)), AROUND_COLUMNS * FRAMES_PER_COLUMN
     places = (torch.arange(-margin, frames + margin) + 0.5) * (once.shape[1] / frames) - 0.5
     wave = synthesise(_at(once, places), generator)
@@ -106,6 +153,13 @@ def render_loop(
     heard = as_heard(wave, None if settings.mono else image_at(loaded, codes, turn))
     made = circular(heard, round(margin * HOP_LENGTH * ratio), length)
     return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()
+
+
+def _once(loaded: LoadedVQModel, codes: Tensor) -> Tensor:
+    """The mel [M, T] of a loop of codes [S, Q], without grain, decoded between itself."""
+    decoded = decoded_mel(loaded, around_codes(codes, AROUND_COLUMNS), float(loaded.codec.typical_level_db))
+    begin = AROUND_COLUMNS * FRAMES_PER_COLUMN
+    return decoded[:, begin : begin + len(codes) // BANDS * FRAMES_PER_COLUMN]
 
 
 def around_codes(codes: Tensor, columns: int) -> Tensor:

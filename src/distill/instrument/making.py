@@ -34,6 +34,8 @@ class MadeSound(NamedTuple):
     synthesis_seconds: float
     score: float | None = None
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
+    way: float | None = None
+    """Of a morph's steps: how far along it is."""
 
 
 class DrawnSound(NamedTuple):
@@ -42,6 +44,8 @@ class DrawnSound(NamedTuple):
     seed: int
     drawn: Drawn
     seconds: float  # what they took, their share of the batch's
+    way: float | None = None
+    """Of a morph's steps: how far along it is."""
 
 
 def drawn_sounds(
@@ -56,11 +60,14 @@ def drawn_sounds(
     if loaded.prior is None:
         raise DistillError(f"{loaded.path} has a codec and no prior yet: nothing can be generated.")
     ranked = asked is not None and asked.verb == "replace"
+    ways = asked.ways if asked is not None and len(asked.ways) > 1 else ()
+    seeds = settings.seeds()[:1] * len(ways) if ways else settings.seeds()  # what changes from step to step is the way
     drawn: list[tuple[int, Drawn]] = []
     begun, spent = time.monotonic(), 0.0
     for first in range(0, settings.count, BATCH):
-        batch = settings.seeds()[first : first + BATCH]
-        drawing = draw(loaded, asked, [clip_generator(seed) for seed in batch], settings, synthesise)
+        batch = seeds[first : first + BATCH]
+        part = None if asked is None else asked.part(first, BATCH)
+        drawing = draw(loaded, part, [clip_generator(seed) for seed in batch], settings, synthesise)
         while True:
             try:
                 done, total = next(drawing)
@@ -73,8 +80,11 @@ def drawn_sounds(
         spent = time.monotonic() - begun
         if ranked and len(drawn) < settings.count:
             continue
-        for seed, each in sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if ranked else drawn:
-            yield DrawnSound(seed, each if ranked else each._replace(score=None), spent / len(drawn))
+        for number, (seed, each) in enumerate(
+            sorted(drawn, key=lambda one: -(one[1].score or 0.0)) if ranked else drawn, start=first
+        ):
+            way = ways[number] if ways else None
+            yield DrawnSound(seed, each if ranked else each._replace(score=None), spent / len(drawn), way)
         drawn, begun = [], time.monotonic()
 
 
@@ -107,7 +117,7 @@ def made_sounds(
         for one, (samples, seconds) in zip(waiting, _side_by_side(work, loaded), strict=False):
             if stop is not None and stop.is_set():
                 return
-            yield MadeSound(one.seed, samples, one.seconds, seconds, one.drawn.score)
+            yield MadeSound(one.seed, samples, one.seconds, seconds, one.drawn.score, one.way)
         waiting = []
         if each is not None:
             yield each

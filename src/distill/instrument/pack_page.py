@@ -6,6 +6,8 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
+from distill.instrument.strip import STRIP_SCRIPT, STRIP_STYLE
+
 STYLE = """
 body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; background: #111022; color: #e2e8f0;
   font: 16px/1.5 system-ui, sans-serif }
@@ -13,7 +15,8 @@ h1 { margin-bottom: .2rem } h2 { margin: 2rem 0 .6rem } a { color: #c4b5fd }
 .sounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem }
 figure { margin: 0; padding: .8rem; background: #1c1a36; border-radius: .6rem }
 img { width: 100%; height: auto; border-radius: .3rem } audio { width: 100%; margin-top: .4rem }
-figcaption { overflow-wrap: anywhere } .facts { color: #a5b4fc; font-size: .85rem }
+figcaption { overflow-wrap: anywhere } .near-words { margin: .2rem 0; font-size: .85rem }
+.facts { color: #a5b4fc; font-size: .85rem }
 """
 ONE_AT_A_TIME = """
 document.addEventListener('play', event => {
@@ -31,6 +34,8 @@ class Shown(NamedTuple):
     facts: str
     picture: bytes
     """A PNG."""
+    strip: str = ""
+    """HTML of what its seconds are nearest to."""
 
 
 def pack_page(title: str, about: Sequence[str], sounds: Sequence[Shown]) -> str:
@@ -50,7 +55,7 @@ def pack_page(title: str, about: Sequence[str], sounds: Sequence[Shown]) -> str:
         parts.append(
             f'<figure><img alt="Waveform and spectrogram of {escape(name)}" width="360" height="140" '
             f'src="data:image/png;base64,{base64.b64encode(each.picture).decode()}">\n'
-            f'<audio controls preload="none" aria-label="{escape(name)}" src="{quote(each.path)}"></audio>\n'
+            f'<audio controls preload="none" aria-label="{escape(name)}" src="{quote(each.path)}"></audio>\n{each.strip}'
             f'<figcaption><a href="{quote(each.path)}">{escape(name)}</a><br>'
             f'<span class="facts">{escape(each.facts)}</span></figcaption></figure>'
         )
@@ -58,6 +63,6 @@ def pack_page(title: str, about: Sequence[str], sounds: Sequence[Shown]) -> str:
     body = "\n".join(parts) + ("</div>" if parts else "")
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n'
-        f"<body><h1>{escape(title)}</h1>\n{lines}{body}\n<script>{ONE_AT_A_TIME}</script></body></html>\n"
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}{STRIP_STYLE}</style></head>\n'
+        f"<body><h1>{escape(title)}</h1>\n{lines}{body}\n<script>{ONE_AT_A_TIME}{STRIP_SCRIPT}</script></body></html>\n"
     )

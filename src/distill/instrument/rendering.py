@@ -14,6 +14,7 @@ from distill.audio.master import finish
 from distill.audio.traits import sound_traits
 from distill.instrument.choosing import Sampled
 from distill.instrument.decoding import decoded_mel, grained
+from distill.instrument.envelopes import following
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.image import as_heard
@@ -28,8 +29,13 @@ def to_samples(
     synthesise: Synthesiser,
     generator: torch.Generator,
     settings: GenerationSettings,
+    loudness_db: float | None = None,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Codes [S, Q] -> samples [channels, N], at most as long as wanted, safe to play."""
+    """Codes [S, Q] -> samples [channels, N], at most as long as wanted, safe to play.
+
+    Args:
+        loudness_db: how loud it is where the settings wish for nothing; None: as it comes.
+    """
     levels = loaded.card.vqvae_config.rvq_levels
     codes = sampled.codes[:, :levels]  # of the middle
     # Both are drawn first, and always: the noise that follows is the same whatever becomes of end and loudness.
@@ -45,12 +51,15 @@ def to_samples(
         length = loaded.endings.samples(loaded.codec, codes, end)
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
+    if wishes.envelope is not None:
+        mel = following(mel, wishes.envelope, loaded.card.spectrogram_config)
     image = None
     if loaded.image is not None and not settings.mono and len(codes):
         image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
     middle = below_nyquist(_tuned(synthesise(mel, generator), sampled.tuning)[:wanted], rate)
-    middle = levelled(loaded, codes, middle, loudness, settings, wishes.loudness_db)
+    wished = loudness_db if wishes.loudness_db is None else wishes.loudness_db
+    middle = levelled(loaded, codes, middle, loudness, settings, wished)
     middle = below_nyquist(middle, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
     if settings.level == "normalise":

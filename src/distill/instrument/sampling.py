@@ -29,6 +29,7 @@ def sample_pieces(
     settings: GenerationSettings,
     synthesise: Synthesiser | None = None,
     under_limit: Sequence[SoundUnderLimit] | None = None,
+    wishes: Wishes | None = None,
 ) -> Iterator[tuple[int, int, list[Sampled]]]:
     """Sample codes for every generator up to the wanted length; yields (columns done, of, sounds so far).
 
@@ -37,11 +38,12 @@ def sample_pieces(
 
     Args:
         under_limit: the sounds, where somebody goes on with them who needs to know what they have got; without, new ones.
+        wishes: those of the settings, where curves are drawn over more than these sounds.
 
     Raises:
         DistillError: the model cannot follow a wish.
     """
-    wishes = wishes_of(loaded, settings)
+    wishes = wishes_of(loaded, settings) if wishes is None else wishes
     if not wishes.chosen_by or settings.tries == 1 or settings.seconds > LONG_SECONDS:
         yield from _sampled(prior, generators, loaded, settings, wishes, under_limit)
         return
@@ -99,7 +101,8 @@ def _sampled(
         missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
         canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends) for count in missing]
         own = None if limited is None else [limited[i] for i in unfinished]
-        drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper, own)
+        before = [-len(finished[i].codes) // bands for i in unfinished]
+        drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper, own, before)
         while True:
             try:
                 done, total = next(drawing)
@@ -108,11 +111,11 @@ def _sampled(
                 break
             yield wanted - total + done, wanted, finished
         for i, each in zip(unfinished, drawn, strict=True):
-            before = finished[i]
+            so_far = finished[i]
             finished[i] = Sampled(
-                torch.cat([before.codes, each.codes]),
+                torch.cat([so_far.codes, each.codes]),
                 ends == "known" or (each.ended and not filling),
-                torch.cat([before.log_likelihood, each.log_likelihood]),
+                torch.cat([so_far.log_likelihood, each.log_likelihood]),
             )
         unfinished = [i for i in unfinished if filling and len(finished[i].codes) < wanted * bands]
     yield wanted, wanted, finished

@@ -8,6 +8,7 @@ give for the whole sound at once. What can only be known of a whole sound is dec
 - The level is constant: the corpus's typical one, or as far from it as the loudness that is wished for is from the
   corpus's middle one. With "normalise" the corpus's highest peak becomes the highest there may be. Peaks over that are turned
   down for a moment.
+- Loudness that is drawn over it is a fader's way: how loud the sound would have been is known only behind it.
 - Wishes are followed while codes are drawn, and no sound is chosen among several: there is no second one to choose.
 - Codes, end, grain and phases each have a random source of their own, which the seed decides.
 """
@@ -27,8 +28,10 @@ from distill.audio.loudness import HIGHEST_DB, REACH_SAMPLES, limited
 from distill.audio.master import FADE_IN_SECONDS, FADE_OUT_SECONDS
 from distill.audio.wished import Quantiles
 from distill.compute.threads import threads
+from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.decoding import decoded_as_drawn, grained
+from distill.instrument.envelopes import faded
 from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.unending import Course, columns_drawn
 from distill.instrument.wishes import wishes_of
@@ -72,6 +75,8 @@ class LongSound:
         assert loaded.prior is not None
         self.loaded, self.settings, self.synthesise = loaded, settings, synthesise
         self.wishes = wishes_of(loaded, settings).in_time(loaded)
+        if endless and self.wishes.drawn:
+            raise DistillError("A curve is drawn over a sound that ends: say how long it is with --seconds.")
         self.generator = clip_generator(seed)  # of the codes: those of `sampling`
         seeds = torch.randint(2**62, (3,), generator=clip_generator(seed)).tolist()
         self.end_generator, self.grain_generator, self.phase_generator = (
@@ -143,6 +148,10 @@ class LongSound:
         tail = torch.zeros(0, levels, dtype=torch.long)
         for codes, decoded, last in decoded_as_drawn(loaded, self._columns(), level_db):
             mel = grained(loaded, decoded, level_db, self.grain_generator, self.settings)
+            if self.wishes.envelope is not None:
+                mel = faded(
+                    mel, self.wishes.envelope, done * FRAMES_PER_COLUMN, loaded.card.spectrogram_config.floor_db
+                )
             if loaded.image is not None and self.channels == 2:
                 cells = loaded.image.decode(codes[:, levels]).values
                 self._image = cells if self._image is None else torch.cat([self._image, cells], dim=-1)

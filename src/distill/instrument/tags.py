@@ -9,9 +9,11 @@ import numpy.typing as npt
 import soxr
 
 import distill
+from distill.audio.nearest_tags import NearestTags
 from distill.audio.notes import hz_to_midi
 from distill.audio.pitch import one_pitch
 from distill.audio.tags import SoundTags, SourceFile
+from distill.events import Source
 from distill.modelfile.opened import LoadedVQModel
 from distill.places import given_path
 from distill.settings.generation import GenerationSettings
@@ -29,8 +31,9 @@ def tags_of(
     seed: int,
     samples: npt.NDArray[np.float32],
     sources: Sequence[SourceFile],
+    nearest: Sequence[Source] | None = None,
 ) -> SoundTags:
-    """The tags of one sound [channels, N] of a request, which has a seed."""
+    """The tags of one sound [channels, N] of a request, which has a seed; `nearest`: what its seconds are nearest to."""
     loop = request.verb == "loop"
     timed = loop and request.bpm is not None
     return SoundTags(
@@ -48,6 +51,7 @@ def tags_of(
         beats=request.bars * request.beats if timed else None,
         beats_per_bar=request.beats if timed else None,
         root_note=root_note(samples),
+        nearest=None if nearest is None else NearestTags.of(nearest),
     )
 
 

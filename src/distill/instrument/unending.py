@@ -60,8 +60,8 @@ def columns_drawn(
         codes = torch.cat([heard, free])
         is_free = torch.ones_like(codes, dtype=torch.bool)
         is_free[: len(heard)] = False
-        canvas = Canvas(codes, is_free, bands, done == 0, ends)
-        canvas = wishes.of(canvas, settings.strength, generator)
+        asked = Canvas(codes, is_free, bands, done == 0, ends)
+        canvas = wishes.of(asked, settings.strength, known - done, generator)
         filling, over = fill(prior, [canvas], [generator], by_level, stepper, under_limit), False
         for place in range(known, known + wanted):
             (so_far,) = next(filling)

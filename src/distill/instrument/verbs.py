@@ -15,7 +15,8 @@ from distill.instrument.choosing import Sampled
 from distill.instrument.filled import filled
 from distill.instrument.gaps import fill_gap, gap_of, render_gap
 from distill.instrument.limiting import sounds_under_limit
-from distill.instrument.looping import fill_loops, render_loop
+from distill.instrument.looping import fill_loops, loop_columns, render_loop
+from distill.instrument.morphing import AS_LEARNED, morph_of, step_of
 from distill.instrument.recordings import encode_recording, level_of_all
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
@@ -70,6 +71,8 @@ def draw(
         return _variations(loaded, asked, generators, settings, synthesise)
     if asked.verb in ("like", "more-like"):
         return _alike(loaded, asked, generators, settings, synthesise)
+    if asked.verb == "morph":
+        return _steps(loaded, asked, generators, settings, synthesise)
     if asked.verb == "loop":
         return _loops(loaded, generators, settings, synthesise)
     return _gaps(loaded, asked, generators, settings, synthesise)
@@ -108,7 +111,8 @@ def _gaps(
     assert loaded.prior is not None
     gap = gap_of(loaded, asked, settings)
     limited = sounds_under_limit(loaded, settings, len(generators))
-    ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes_of(loaded, settings), limited)
+    wishes = wishes_of(loaded, settings, gap.columns)
+    ways = yield from fill_gap(loaded.prior, gap, generators, settings, wishes, limited)
     return [
         Drawn(partial(render_gap, loaded, gap, way, synthesise, own, settings), own, way.codes, score=way.score)
         for way, own in zip(ways, generators, strict=True)
@@ -126,9 +130,8 @@ def _variations(
     source, levels = source_of(loaded, asked), loaded.card.vqvae_config.rvq_levels
     canvases = [variation_canvas(source.codes, settings.amount, levels, BANDS, own) for own in generators]
     limited = sounds_under_limit(loaded, settings, len(generators))
-    found = yield from filled(
-        loaded.prior, canvases, generators, settings, wishes_of(loaded, settings), under_limit=limited
-    )
+    wishes = wishes_of(loaded, settings, len(source.codes) // BANDS)
+    found = yield from filled(loaded.prior, canvases, generators, settings, wishes, under_limit=limited)
     return [
         Drawn(partial(render_variation, loaded, source, canvas, each.codes, synthesise, own, settings), own, each.codes)
         for canvas, each, own in zip(canvases, found, generators, strict=True)
@@ -148,7 +151,7 @@ def _alike(
     levels = loaded.card.vqvae_config.rvq_levels + (len(guide.planes) > 1)
     more = asked.verb == "more-like"
     canvas = guided_canvas(loaded.prior, codes, settings.like_strength * (LOOSELY if more else 1.0), levels)
-    wishes = wishes_of(loaded, settings)
+    wishes = wishes_of(loaded, settings, canvas.columns)
     if more:
         wishes = wishes.filled_up(wishes_like(loaded, guide.planes[0]))
     canvases, limited = [canvas] * len(generators), sounds_under_limit(loaded, settings, len(generators))
@@ -165,6 +168,35 @@ def _alike(
     ]
 
 
+def _steps(
+    loaded: LoadedVQModel,
+    asked: Asked,
+    generators: Sequence[torch.Generator],
+    settings: GenerationSettings,
+    synthesise: Synthesiser,
+) -> Drawing:
+    assert loaded.prior is not None
+    morph = morph_of(loaded, asked)
+    ways = asked.ways if len(asked.ways) == len(generators) else asked.ways[:1] * len(generators)
+    steps = [step_of(loaded, morph, way, settings) for way in ways]
+    limited = sounds_under_limit(loaded, settings, len(generators))
+    found = yield from filled(
+        loaded.prior,
+        [step.canvas for step in steps],
+        generators,
+        settings.model_copy(update={"strength": settings.strength * AS_LEARNED}),
+        [step.wishes for step in steps],
+        under_limit=limited,
+    )
+    drawn = []
+    for step, each, own in zip(steps, found, generators, strict=True):
+        as_long = settings.model_copy(update={"seconds": step.samples / SAMPLE_RATE})
+        sampled = Sampled(each.codes, False, each.log_likelihood)
+        render = partial(to_samples, loaded, sampled, synthesise, own, as_long, step.loudness_db)
+        drawn.append(Drawn(render, own, each.codes, each.log_likelihood))
+    return drawn
+
+
 def _loops(
     loaded: LoadedVQModel,
     generators: Sequence[torch.Generator],
@@ -172,7 +204,7 @@ def _loops(
     synthesise: Synthesiser,
 ) -> Drawing:
     assert loaded.prior is not None
-    wishes = wishes_of(loaded, settings)
+    wishes = wishes_of(loaded, settings, loop_columns(settings))
     found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
     return [
         Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db), own, codes)

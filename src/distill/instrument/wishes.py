@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from distill.audio.notes import parse_pitch
-from distill.audio.traits import BRIGHTNESS, ONSETS, PITCH, TRAITS, sound_traits
+from distill.audio.traits import BRIGHTNESS, LOUDNESS, ONSETS, PITCH, TRAITS, sound_traits
 from distill.audio.wished import Quantiles
 from distill.corpus.kinds import safe_name
 from distill.errors import DistillError
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Canvas
-from distill.settings.generation import GenerationSettings
-from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE
+from distill.settings.curves import Curve, parse_curve, share
+from distill.settings.generation import DRAWN, GenerationSettings
+from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE, columns
 
 LEAST_SECONDS = 0.02
 IN_TIME = 5.0 / 3.0
@@ -34,7 +35,8 @@ class Wishes(NamedTuple):
     """What a sound shall be like."""
 
     traits: Tensor | None = None
-    """[4], as the prior reads them, the same for all columns; NaN: nothing is wished. None: nothing at all."""
+    """[4], as the prior reads them, the same for all columns, or [C, 4], for each of C; NaN: nothing is wished. None: nothing
+    at all."""
     kind: int = 0
     loudness_db: float | None = None
     """K-weighted, of the whole sound; None: as it comes."""
@@ -43,10 +45,22 @@ class Wishes(NamedTuple):
     periods: tuple[int, ...] = ()
     """Columns after which it may come round again, one of which its seed chooses; none: nothing is said of that."""
 
-    def of(self, canvas: Canvas, strength: float, generator: torch.Generator) -> Canvas:
-        """A canvas for which this is wished, of the sound that a generator was seeded for."""
-        traits = None if self.traits is None else self.traits.expand(canvas.columns, -1)
-        period = self.periods[(generator.initial_seed() >> 40) % len(self.periods)] if self.periods else 0
+    def of(self, canvas: Canvas, strength: float, first: int = 0, generator: torch.Generator | None = None) -> Canvas:
+        """A canvas for which this is wished.
+
+        Args:
+            first: where on the canvas the first column of a curve is. Before it nothing is wished, after the last the same
+                as there.
+            generator: the one that the sound is drawn with: how it was seeded chooses the period. None: there is none.
+        """
+        traits, period = self.traits, 0
+        if traits is not None and traits.ndim == 1:
+            traits = traits.expand(canvas.columns, -1)
+        elif traits is not None:
+            places = torch.arange(canvas.columns) - first
+            traits = traits[places.clamp(0, len(traits) - 1)].masked_fill((places < 0)[:, None], math.nan)
+        if self.periods and generator is not None:
+            period = self.periods[(generator.initial_seed() >> 40) % len(self.periods)]
         if period and not self.chosen_by:
             strength *= IN_TIME
         return replace(canvas, traits=traits, kind=self.kind, strength=strength, period=period)
@@ -66,8 +80,21 @@ class Wishes(NamedTuple):
         if others is None:
             return self
         own = torch.full((len(TRAITS),), math.nan) if self.traits is None else self.traits
-        traits = torch.where(own.isnan(), others, own)
+        nothing = own.isnan() if own.ndim == 1 else own.isnan().all(0)
+        traits = torch.where(nothing, others, own)
         return self if bool(traits.isnan().all()) else self._replace(traits=traits)
+
+    @property
+    def envelope(self) -> Tensor | None:
+        """[C] dB over the sound's mean, where loudness is drawn over it."""
+        if self.traits is None or not self.drawn or bool(self.traits[:, LOUDNESS].isnan().any()):
+            return None
+        return self.traits[:, LOUDNESS]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether something changes over the sound."""
+        return self.traits is not None and self.traits.ndim > 1
 
     @property
     def chosen_by(self) -> bool:
@@ -75,8 +102,12 @@ class Wishes(NamedTuple):
         return self.traits is not None or self.kind > 0
 
 
-def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
+def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings, drawn_over: int | None = None) -> Wishes:
     """The wishes among the settings of a generation.
+
+    Args:
+        drawn_over: the columns that curves are drawn over; None: a new sound, which is then as long as `--seconds` or
+            `--length` says.
 
     Raises:
         DistillError: this model cannot follow one of them; the sentence says why, and what would work.
@@ -85,24 +116,28 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings) -> Wishes:
     if not wished:
         return Wishes()
     card = loaded.card
-    _check_able(loaded, wished)
+    _check_able(loaded, wished, "," in (settings.loudness or ""))
     seconds = settings.seconds
-    samples: int | None = None
     if settings.length is not None:
         seconds = min(seconds, _value(card, "length", settings.length))
-        samples = round(max(seconds, LEAST_SECONDS) * SAMPLE_RATE)
-    traits = torch.full((len(TRAITS),), math.nan)
-    if settings.brightness is not None:
-        traits[BRIGHTNESS] = _value(card, "brightness", settings.brightness)
-    if settings.pitch is not None:
-        traits[PITCH] = _pitch(card, settings.pitch)
-    if settings.onsets is not None:
-        traits[ONSETS] = _value(card, "onsets", settings.onsets) / max(seconds / COLUMN_SECONDS, 1.0)
+    samples = round(max(seconds, LEAST_SECONDS) * SAMPLE_RATE)
+    count = columns(card.spectrogram_config.frames(samples)) if drawn_over is None else drawn_over
+    found = {name: _over_columns(card, name, getattr(settings, name), count) for name in DRAWN if name in wished}
+    drawn = any(len(values) > 1 for values in found.values())
+    traits = torch.full((count if drawn else 1, len(TRAITS)), math.nan)
+    for place, name in ((BRIGHTNESS, "brightness"), (PITCH, "pitch"), (ONSETS, "onsets")):
+        if name in found:
+            traits[:, place] = found[name]
+    traits[:, ONSETS] /= max(seconds / COLUMN_SECONDS, 1.0)
+    loudness = found.get("loudness")
+    mean = None if loudness is None else _mean_db(loudness)
+    if loudness is not None and mean is not None and len(loudness) > 1:  # of the whole sound it is no matter of codes
+        traits[:, LOUDNESS] = loudness - mean
     return Wishes(
-        None if bool(traits.isnan().all()) else traits,
+        None if bool(traits.isnan().all()) else traits if drawn else traits[0],
         0 if settings.kind is None else _kind(card, settings.kind),
-        None if settings.loudness is None else _value(card, "loudness", settings.loudness),
-        samples,
+        mean,
+        samples if settings.length is not None or (drawn and settings.verb is None and drawn_over is None) else None,
     )
 
 
@@ -122,17 +157,40 @@ def wishes_like(loaded: LoadedVQModel, samples: npt.NDArray[np.floating]) -> Ten
     return traits
 
 
-def _check_able(loaded: LoadedVQModel, wished: Sequence[str]) -> None:
+def _mean_db(values: Tensor) -> float:
+    """The mean power of [C] dB."""
+    if len(values) == 1:
+        return float(values[0])
+    return 10.0 * float((10.0 ** (values.double() / 10.0)).mean().log10())
+
+
+def _check_able(loaded: LoadedVQModel, wished: Sequence[str], loudness_is_drawn: bool) -> None:
     prior = loaded.card.prior_config
     assert prior is not None
     again = f"Train its prior again: `distill train-prior {loaded.path.stem} --overwrite`."
     if not prior.both_sides:
         raise DistillError(f"--{wished[0]}: the prior of {loaded.path.stem} is older than wishes. {again}")
-    if not prior.traits and any(name in ("brightness", "pitch", "onsets") for name in wished):
+    if not prior.traits and any(name in DRAWN and (name != "loudness" or loudness_is_drawn) for name in wished):
         raise DistillError(
             f"--{wished[0]}: the prior of {loaded.path.stem} was trained without its recordings, so it never heard what they "
             f"are like. {again}"
         )
+
+
+def _over_columns(card: ModelCard, name: str, text: str, count: int) -> Tensor:
+    """What is wished of a trait: [1], or of a curve [count], in the middle of each column.
+
+    A curve that is spread evenly has its ends there, so that they are reached.
+    """
+    curve = parse_curve(text) if "," in text or (":" in text and name != "pitch") else Curve((text,))
+    pitched = name == "pitch"
+    values = [_pitch(card, value) if pitched else _value(card, name, share(value)) for value in curve.values]
+    if curve.seconds is None and len(values) == 1:
+        return torch.tensor(values)
+    at = np.linspace(0.0, 1.0, len(values)) if curve.seconds is None else np.array(curve.seconds)
+    middles = (np.arange(count) + 0.5) * COLUMN_SECONDS
+    places = np.linspace(0.0, 1.0, count) if curve.seconds is None else middles
+    return torch.from_numpy(np.interp(places, at, values)).float()
 
 
 def _value(card: ModelCard, name: str, share: float) -> float:

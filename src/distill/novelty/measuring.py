@@ -6,6 +6,7 @@ material that repeats itself gets a fair baseline.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from distill.novelty.nearest import Compared, Corpus, Match, seconds_of
 from distill.novelty.runs import NO_RUN, KnownCodes, Run
-from distill.novelty.sounds import Heard, loud_columns, pieces, positions_in_seconds
+from distill.novelty.sounds import Heard, floored, loud_columns, pieces, positions_in_seconds
 from distill.novelty.statistics import Null, Values
 from distill.settings.geometry import BANDS, SpectrogramConfig
 
@@ -33,14 +34,19 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Known:
-    """A recording of the model's corpus: the codes that were kept of it, and its log-mels, floored."""
+    """A recording of the model's corpus: the codes that were kept of it, and its log-mels."""
 
     name: str
     group: int
     codes: Tensor
     """[S, Q] of the middle."""
-    mels: tuple[Tensor, ...]
-    """[T, M] as decoded from the codes, and as recorded where that is at hand."""
+    wide: tuple[Tensor, ...]
+    """[T, M] as decoded from the codes, and as recorded where that is at hand: dB under the loudest cell, at most `WIDE_DB`."""
+
+    @cached_property
+    def mels(self) -> tuple[Tensor, ...]:
+        """The same, floored at `RANGE_DB`."""
+        return tuple(floored(mel) for mel in self.wide)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class Scale:
     centres: Values
     """[shares] middle of the null at each share of a piece, and the spread of its lower half."""
     spreads: Values
+    windows: Values
+    """[shares] how many windows of a piece that usually is."""
     null: Null
     """Of scores."""
     farness: Values
@@ -112,18 +120,28 @@ class Scale:
         centres = np.array([null.quantile(0.5) for null in nulls])
         spreads = np.array([null.lower_spread(USUAL_SPREAD) for null in nulls])
         scores = ((values - centres) / spreads).min(1)
+        windows = np.median([[match.windows for match in each.matches] for each in found], axis=0)
         return cls(
             corpus,
             owners,
             centres,
             spreads,
+            windows,
             Null.of(list(scores), owners),
             np.array([each.farness for each in found]),
         )
 
-    def placed(self, piece: Heard, found: Compared) -> "Placed":
-        """What a comparison means on this scale."""
-        scores = (np.array([match.unexplained for match in found.matches]) - self.centres) / self.spreads
+    def placed(self, piece: Heard, found: Compared, is_part: bool = False) -> "Placed":
+        """What a comparison means on this scale.
+
+        Args:
+            is_part: whether the piece was cut out of a second, so that it may be so near for being short alone.
+        """
+        centres, spreads = self.centres, self.spreads
+        if is_part:
+            lengths = np.log([match.windows for match in found.matches])
+            centres, spreads = (np.interp(lengths, np.log(self.windows), values) for values in (centres, spreads))
+        scores = (np.array([match.unexplained for match in found.matches]) - centres) / spreads
         best = int(scores.argmin())
         match = found.matches[best]
         p = float(self.null.p(scores[best : best + 1])[0])
@@ -186,11 +204,12 @@ class Yardstick:
         """How many recordings the null is of."""
         return len(self.recording_scores)
 
-    def place(self, cut: Sequence[Heard]) -> list[Placed]:
+    def place(self, cut: Sequence[Heard], are_parts: Sequence[bool] | None = None) -> list[Placed]:
         """Each piece beside what explains it best, of what stands out, with the least chance of all scales, taken for as
-        many chances as there are scales."""
+        many chances as there are scales; `are_parts`: as of `Scale.placed`, none of them unless it is given."""
+        parts = are_parts or [False] * len(cut)
         found = [
-            [scale.placed(piece, each) for piece, each in zip(cut, compared(scale.corpus, cut), strict=True)]
+            [scale.placed(*each) for each in zip(cut, compared(scale.corpus, cut), parts, strict=True)]
             for scale in self.scales
         ]
         least = []

@@ -44,6 +44,11 @@ class Match(NamedTuple):
     """Frame of the piece at which it begins."""
     frames: int
 
+    @property
+    def windows(self) -> int:
+        """How many it is of."""
+        return (self.frames - WINDOW_FRAMES) // STEP_FRAMES + 1
+
 
 class Compared(NamedTuple):
     """One piece against the corpus."""

@@ -16,6 +16,8 @@ from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMP
 
 RANGE_DB = 50.0
 """How far under a sound's loudest cell it is looked at."""
+WIDE_DB = 90.0
+"""As far down is kept of recordings: what dies away is looked at again by itself."""
 QUIET_DB = 35.0
 """What lies further under the loudest cell than this is silence: what comes before a sound and after it."""
 PIECE_FRAMES = 96
@@ -41,16 +43,16 @@ class Heard:
         return self.begins_frame * FRAME_SECONDS
 
 
-def floored(mel: Tensor) -> Tensor:
-    """[T, M] dB -> dB under the loudest cell, at most `RANGE_DB`."""
-    return (mel.float() - mel.max()).clamp_min(-RANGE_DB)
+def floored(mel: Tensor, range_db: float = RANGE_DB) -> Tensor:
+    """[T, M] dB -> dB under the loudest cell, at most `range_db`."""
+    return (mel.float() - mel.max()).clamp_min(-range_db)
 
 
-def as_decoded(codec: ConvVQVAE, codes: Tensor, frames: int | None = None) -> Tensor:
+def as_decoded(codec: ConvVQVAE, codes: Tensor, frames: int | None = None, range_db: float = RANGE_DB) -> Tensor:
     """Codes [S, Q'] -> the log-mel [T, M] that the codec's levels of them decode to, `frames` of it, floored."""
     device = codec.typical_level_db.device
     mel = decode_codes(codec, codes[:, : codec.config.rvq_levels].to(device), 0.0).cpu().T
-    return floored(mel[: len(mel) if frames is None else max(1, frames)])
+    return floored(mel[: len(mel) if frames is None else max(1, frames)], range_db)
 
 
 def pieces(sound: Heard) -> Iterator[Heard]:

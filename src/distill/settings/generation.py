@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from distill.settings.auto import resolve
+from distill.settings.curves import as_text, checked_shares, parse_curve
 from distill.settings.knobs import LARGEST_SEED, Frozen, knob
 
 SynthesiserName = Literal["auto", "neural", "griffin-lim"]
@@ -22,8 +23,8 @@ Level = Literal["match", "normalise"]
 AudioFormat = Literal["wav", "flac", "aiff", "ogg", "mp3"]
 Bits = Literal["16", "24", "32"]
 Normalise = Literal["off", "peak", "lufs"]
-Verb = Literal["continue", "replace", "vary", "bridge", "like", "more-like", "loop"]
-FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like", "more_like")
+Verb = Literal["continue", "replace", "vary", "bridge", "like", "more-like", "morph", "loop"]
+FROM_SOUNDS = ("continue_", "replace", "vary", "bridge", "like", "more_like", "morph")
 """The settings that name recordings to start from."""
 OF_PICKING = ("pick", "of")
 """The settings that choose among sounds: of one sound alone they say nothing."""
@@ -35,16 +36,24 @@ LONGEST_PIECE_SECONDS = 14_400.0
 """Four hours: what a WAV file of 24 bit and two channels holds."""
 NEW_SEEDS = 1_000_000
 """A seed that nobody chose is below this: short enough to be typed again."""
+USUAL_STRENGTH = 1.5
 USUAL_RATE = 48_000
 USUAL_LUFS = -23.0
 """EBU R 128. Drums whose peaks are at -1 dB have -20 LUFS in the median: at -23 nine in ten are alike, at -18 a third."""
 MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 OF_FILES = ("format", "bits", "rate", "normalise", "lufs", "trim", "fade_in", "fade_out")
 """Settings of what becomes of a sound that is made, on its way into a file."""
-NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", *OF_FILES)
+NOT_OF_CODES = ("synthesiser", "texture", "level", "mono", "provenance", *OF_FILES)
 """Settings of what becomes of the codes that are sampled: they make no sound newer."""
-OF_VERBS = (*FROM_SOUNDS, "candidates", "amount", "like_strength", "loop", "bpm", "bars", "beats")
+OF_VERBS = (
+    *FROM_SOUNDS, "candidates", "amount", "like_strength", "steps", "way", "loop", "bpm", "tempo_from", "bars", "beats",
+)  # fmt: skip
 """Settings of sounds that begin with others, or end where they begin."""
+SHARES = ("brightness", "loudness", "onsets")
+"""Wishes that are shares of the corpus's own range."""
+DRAWN = (*SHARES, "pitch")
+"""Wishes that may be drawn over the sound."""
+DIGITS_OF_A_WAY = 6
 
 
 class GenerationSettings(Frozen):
@@ -80,33 +89,32 @@ class GenerationSettings(Frozen):
         "A word for what to make, such as kick: sub-folders and beginnings of file names are such words.",
         unset="any",
     )
-    brightness: float | None = knob(
-        None,
-        "How bright, from 0 (as the darkest recordings) to 1 (as the brightest).",
+    brightness: str | None = knob(
+        None, "How bright, from 0 (as the darkest recordings) to 1 (as the brightest); or a curve: 0,1,0.3 spread evenly over "
+        "the sound, 0:0.2,0.5:1 at seconds, or a text file with a value, or seconds and a value, on each line.",
         unset="as it comes",
-        ge=0.0,
-        le=1.0,
-    )
-    loudness: float | None = knob(
-        None, "How loud, from 0 (as the softest recordings) to 1 (as the loudest).", unset="as it comes", ge=0.0, le=1.0
-    )
+    )  # fmt: skip
+    loudness: str | None = knob(
+        None, "How loud, from 0 (as the softest recordings) to 1 (as the loudest); or a curve, as for --brightness.",
+        unset="as it comes",
+    )  # fmt: skip
     pitch: str | None = knob(
         None, "Which note: its name (C#4), its MIDI number (61), a frequency (277Hz), or a share of the recordings' range "
-        "(30%).", unset="as it comes",
+        "(30%); or a curve of those, as for --brightness.", unset="as it comes",
     )  # fmt: skip
-    onsets: float | None = knob(
-        None,
-        "How many hits, from 0 (as the fewest in a recording) to 1 (as the most).",
+    onsets: str | None = knob(
+        None, "How many hits, from 0 (as the fewest in a recording) to 1 (as the most); or a curve, as for --brightness.",
         unset="as it comes",
-        ge=0.0,
-        le=1.0,
-    )
+    )  # fmt: skip
     length: float | None = knob(
         None, "How long, from 0 (as the shortest recordings) to 1 (as the longest); --seconds is the limit.",
         unset="as it comes", ge=0.0, le=1.0,
     )  # fmt: skip
     strength: float = knob(
-        1.5, "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.", ge=0.0, le=5.0
+        USUAL_STRENGTH,
+        "How strongly wishes are followed; 1: as learned, more: exaggerated, 0: not at all.",
+        ge=0.0,
+        le=5.0,
     )
     tries: int = knob(
         8,
@@ -138,6 +146,10 @@ class GenerationSettings(Frozen):
     level: Level = knob(
         "match", "How loud: match gives each sound a loudness as the recordings have it, normalise the highest peak."
     )
+    provenance: bool = knob(
+        False, "Find for each second of each sound the nearest recording and the place in it, and whether that is nearer than "
+        "chance: said in --json and in the file. Takes some seconds more, and a little for each sound.",
+    )  # fmt: skip
     mono: bool = knob(False, "One channel, the mix of both, where the model is stereo.")
     format: AudioFormat = knob(
         "wav", "What files are written: wav, flac and aiff without loss, ogg and mp3 smaller and with loss."
@@ -179,12 +191,27 @@ class GenerationSettings(Frozen):
     )  # fmt: skip
     like_strength: float = knob(
         0.5,
-        "How closely --like or --more-like is followed; 0: not at all, 1: as closely as this model can.",
+        "How closely --like, --more-like or --morph is followed; 0: not at all, 1: as closely as this model can.",
         ge=0.0,
         le=1.0,
     )
+    morph: tuple[Path, Path] | None = knob(
+        None, "Go from the first of two sounds to the second in --steps, all of one seed.", unset="nothing"
+    )
+    steps: int = knob(
+        7, "For --morph, in place of --count: how many sounds, from one after the first to one after the second.",
+        ge=2, le=64,
+    )  # fmt: skip
+    way: float | None = knob(
+        None, "For --morph, in place of --steps: --count sounds at this share of the way, 0 the first and 1 the second.",
+        unset="all steps", ge=0.0, le=1.0,
+    )  # fmt: skip
     loop: bool = knob(False, "Loops whose end runs into their beginning: of --bars at --bpm, or of --seconds.")
     bpm: float | None = knob(None, "The tempo of a loop, beats a minute.", unset="by --seconds", ge=20.0, le=400.0)
+    tempo_from: Path | None = knob(
+        None, "Read the tempo of a loop from this recording, and its bars where it is a loop of whole bars.",
+        unset="by --bpm",
+    )  # fmt: skip
     bars: int = knob(1, "How many bars a loop with a tempo has.", ge=1, le=64)
     beats: int = knob(4, "How many beats a bar of a loop has.", ge=1, le=32)
 
@@ -194,6 +221,21 @@ class GenerationSettings(Frozen):
         if text is not None:
             _by_level(text)
         return text
+
+    @field_validator(*DRAWN, mode="before")
+    @classmethod
+    def _drawn(cls, given: Any) -> Any:
+        return as_text(given)
+
+    @field_validator(*SHARES)
+    @classmethod
+    def _shares(cls, text: str | None) -> str | None:
+        return None if text is None else checked_shares(text)
+
+    @field_validator("pitch")
+    @classmethod
+    def _notes(cls, text: str | None) -> str | None:
+        return text if text is None or "," not in text else parse_curve(text).text
 
     @field_validator("bits", mode="before")
     @classmethod
@@ -242,6 +284,10 @@ class GenerationSettings(Frozen):
             raise ValueError(
                 "--pick and --replace: choose one of them; --replace makes --candidates, the likeliest first"
             )
+        if self.morph is not None and self.way is None:
+            raise ValueError(
+                "--pick and --morph: all steps are wanted; leave --pick out, or choose a step with --way 0.5"
+            )
         return self
 
     @model_validator(mode="after")
@@ -249,10 +295,16 @@ class GenerationSettings(Frozen):
         verbs = self._verbs
         if len(verbs) > 1:
             raise ValueError(f"--{verbs[0]} and --{verbs[1]}: choose one of them")
+        if self.way is not None and self.morph is None:
+            raise ValueError(f"--way {self.way:g} is for --morph: add it")
         if self.bpm is not None and not self.loop:
             raise ValueError(f"--bpm {self.bpm:g} is for loops: add --loop")
-        if self.loop and self.bpm is None and "seconds" not in self.model_fields_set:
-            raise ValueError("--loop: say how long, with --bpm and --bars or with --seconds")
+        if self.tempo_from is not None and not self.loop:
+            raise ValueError(f"--tempo-from {self.tempo_from}: it is for loops; add --loop")
+        if self.tempo_from is not None and self.bpm is not None:
+            raise ValueError(f"--bpm {self.bpm:g} and --tempo-from {self.tempo_from}: choose one of them")
+        if self.loop and self.bpm is None and self.tempo_from is None and "seconds" not in self.model_fields_set:
+            raise ValueError("--loop: say how long, with --bpm and --bars, with --tempo-from or with --seconds")
         if verbs and self.bpm is None and self.seconds > LONGEST_SECONDS:
             raise ValueError(f"--seconds {self.seconds:g}: with --{verbs[0]} at most {LONGEST_SECONDS:.0f}")
         if self.bpm is not None and self.loop_seconds > LONGEST_SECONDS:
@@ -271,6 +323,7 @@ class GenerationSettings(Frozen):
             "bridge": self.bridge is not None,
             "like": self.like is not None,
             "more-like": self.more_like is not None,
+            "morph": self.morph is not None,
             "loop": self.loop,
         }
         return [verb for verb, wanted in given.items() if wanted]
@@ -282,14 +335,28 @@ class GenerationSettings(Frozen):
 
     @property
     def loop_seconds(self) -> float:
-        """How long a loop is."""
+        """How long a loop is; not before its tempo has been read."""
         return self.seconds if self.bpm is None else self.bars * self.beats * 60.0 / self.bpm
 
     def seeded(self) -> "GenerationSettings":
         """The same with a seed, a new one where there was none, and with as many sounds as are made (not: picked)."""
         seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
         count = self.of if self.pick is not None else self.count if self.replace is None else self.candidates
+        count = self.steps if self.morph is not None and self.way is None else count
         return self.model_copy(update={"seed": seed, "count": count})
+
+    @property
+    def ways(self) -> tuple[float, ...]:
+        """How far along each sound of a morph is, 0 to 1; one share: all sounds are."""
+        if self.morph is None:
+            return ()
+        return steps_of(self.steps) if self.way is None else (self.way,)
+
+    def at(self, way: float | None) -> "GenerationSettings":
+        """The same for one step of a morph; None: there are no steps."""
+        if way is None or self.way is not None:
+            return self
+        return self.model_copy(update={"way": way, "count": 1})
 
     def seeds(self) -> list[int]:
         """The seed of each sound."""
@@ -315,7 +382,7 @@ class GenerationSettings(Frozen):
         if self.replace is not None:
             return (Path(self.replace[1]),)
         given = self.continue_ or self.vary or self.like or self.more_like
-        return self.bridge or (() if given is None else (given,))
+        return self.bridge or self.morph or (() if given is None else (given,))
 
     def with_files(self, files: Sequence[Path]) -> "GenerationSettings":
         """The same, starting from other files: as many as `files` has."""
@@ -323,8 +390,9 @@ class GenerationSettings(Frozen):
             return self
         if self.replace is not None:
             return self.model_copy(update={"replace": (self.replace[0], os.fspath(files[0]))})
-        if self.bridge is not None:
-            return self.model_copy(update={"bridge": tuple(files)})
+        for name in ("bridge", "morph"):
+            if getattr(self, name) is not None:
+                return self.model_copy(update={name: tuple(files)})
         of_one = (name for name in ("continue_", "vary", "like", "more_like") if getattr(self, name) is not None)
         return self.model_copy(update=dict.fromkeys(of_one, files[0]))
 
@@ -356,6 +424,11 @@ def _by_level(text: str) -> tuple[float, ...]:
     if not found or not all(0.0 <= each <= 10.0 for each in found):
         raise ValueError("give numbers from 0 to 10 with commas between them, such as 1.0,0.9,0.8")
     return found
+
+
+def steps_of(count: int) -> tuple[float, ...]:
+    """Shares of a way in so many steps, both ends with them, as files have them."""
+    return tuple(round(step / (count - 1), DIGITS_OF_A_WAY) for step in range(count))
 
 
 def generation_settings(**given: Any) -> GenerationSettings:

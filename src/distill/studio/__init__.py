@@ -9,7 +9,8 @@ from distill.studio.evaluating import evaluate
 from distill.studio.exporting import export_onnx
 from distill.studio.forgetting import forget
 from distill.studio.generating import generate
-from distill.studio.judging import novelty, where
+from distill.studio.judging import novelty
+from distill.studio.locating import where
 from distill.studio.looking import look, said_of_pieces
 from distill.studio.making import make
 from distill.studio.mapping import map_sounds
@@ -21,6 +22,7 @@ from distill.studio.repeating import again, what
 from distill.studio.retraining import train_again
 from distill.studio.streaming import stream
 from distill.studio.synthesiser_training import train_synth_for
+from distill.studio.verifying import verify
 
 __all__ = [
     "PackRequest",
@@ -48,6 +50,7 @@ __all__ = [
     "train_again",
     "train_prior_for",
     "train_synth_for",
+    "verify",
     "what",
     "where",
 ]

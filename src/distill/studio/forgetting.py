@@ -39,6 +39,7 @@ from distill.places import MODEL_SUFFIX, preview_dir, shell_quoted, unfinished_d
 from distill.settings.auto import Resolved, codec_auto, resolve
 from distill.settings.codec import CodecSettings
 from distill.studio.codec_training import starts_from_nothing
+from distill.studio.judging import novelty_of_kept_codes
 from distill.studio.opening import Opening, open_for_stage
 from distill.studio.retraining import train_prior_of
 from distill.studio.stopping import stoppable
@@ -66,6 +67,7 @@ def forget(
     undo: bool = True,
     device: str = "auto",
     stop: threading.Event | None = None,
+    novelty: bool = True,
 ) -> Generator[Event, None, None]:
     """Make a model forget recordings; a `ForgetReport` is the last event.
 
@@ -78,6 +80,7 @@ def forget(
         codec: train the codec anew without them too, from the recordings that are left.
         undo: keep a copy of the model as it was in the trash; it still has them.
         stop: set it to end before anything is changed.
+        novelty: judge some of the new prior's sounds, and keep the verdict in the file.
 
     Raises:
         DistillError: there is no such model or recording, or too little would be left.
@@ -101,7 +104,7 @@ def forget(
         codes = _codes(begun.opened, everything, compared)
         before = _costs(begun.opened.prior(), codes)
         with _room(begun.file.path) as made:
-            yield from _made_without(begun, _of_files(everything, left), made, codec, device, stop)
+            yield from _made_without(begun, _of_files(everything, left), made, codec, device, stop, novelty)
             opened = open_model(made)
             yield Progress("measuring what is forgotten", 0, 1)
             after = _costs(opened.prior(), _codes(opened, everything, compared, {} if codec else codes))
@@ -116,6 +119,8 @@ def forget(
         for place in (unfinished_dir(path), preview_dir(path)):  # what has learned from them, or sounds like them
             shutil.rmtree(place, ignore_errors=True)
         yield Saved(str(path), "model")
+        if novelty and opened.card.has_prior:
+            yield from novelty_of_kept_codes(begun.file)
         yield from _told_after(card, opened.card, codec)
         if copy is not None:
             yield Warned(
@@ -127,10 +132,10 @@ def forget(
 
 
 def _made_without(
-    begun: Opening, corpus: Corpus, made: Path, codec: bool, device: str, stop: threading.Event | None
+    begun: Opening, corpus: Corpus, made: Path, codec: bool, device: str, stop: threading.Event | None, novelty: bool
 ) -> Generator[Event, None, None]:
     """Make the model without what is forgotten, in a file of its own; its events are those of the model itself."""
-    with contextlib.closing(_trained(begun, corpus, made, codec, device, stop)) as training:
+    with contextlib.closing(_trained(begun, corpus, made, codec, device, stop, novelty)) as training:
         for event in training:
             if isinstance(event, CodecTrainingCompleteEvent | PriorTrainingCompleteEvent):
                 yield replace(event, model=str(begun.file.path))
@@ -139,7 +144,7 @@ def _made_without(
 
 
 def _trained(
-    begun: Opening, corpus: Corpus, made: Path, codec: bool, device: str, stop: threading.Event | None
+    begun: Opening, corpus: Corpus, made: Path, codec: bool, device: str, stop: threading.Event | None, novelty: bool
 ) -> Generator[Event, None, None]:
     card, manifest = begun.card, corpus.manifest
     if codec:
@@ -158,7 +163,7 @@ def _trained(
         write_model(made, {**kept, "corpus_manifest": manifest, "has_codes": bool(codes), "codes": codes})
     with claimed(made, PRIOR_STAGE) as claim:
         opened = open_model(made)
-        training = train_prior_of(ModelInTraining(claim, opened), opened, corpus, fabric, None, card)
+        training = train_prior_of(ModelInTraining(claim, opened), opened, corpus, fabric, None, card, novelty)
         yield from stoppable(training, stop, UNCHANGED)
 
 

@@ -47,9 +47,17 @@ def needs_all(settings: GenerationSettings) -> bool:
 
 
 def write_as_made(
-    sound: LongSound, path: Path, tags: Tags, settings: GenerationSettings, stop: threading.Event | None
+    sound: LongSound,
+    path: Path,
+    tags: Tags,
+    settings: GenerationSettings,
+    stop: threading.Event | None,
+    listen: Callable[[Samples], None] | None = None,
 ) -> Generator[Progress, None, tuple[Path, float, bool]]:
     """Write a sound block after block; where it is stopped, what there is stays, as a file that is called unfinished.
+
+    Args:
+        listen: is given each block [channels, n] before the tags are asked for.
 
     Returns:
         The file, how many seconds it holds, and whether that is all of it.
@@ -62,6 +70,8 @@ def write_as_made(
     with writing_audio(unfinished, sound.channels, bits=settings.bits) as file:
         for progress, block in sound.followed(settings.seconds):
             file.write(block.T)
+            if listen is not None:
+                listen(block)
             if heard.shape[1] < HEARD_SECONDS * SAMPLE_RATE:
                 heard = np.concatenate([heard, block], axis=1)
             if stop is not None and stop.is_set():

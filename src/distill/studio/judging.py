@@ -4,6 +4,7 @@ import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +28,8 @@ from distill.models.encoding import encode_codes, level_of
 from distill.models.sampling import clip_generator
 from distill.novelty.measuring import Judged, Known, Yardstick
 from distill.novelty.power import power_of
-from distill.novelty.sounds import as_decoded, floored
-from distill.novelty.verdict import judge
-from distill.novelty.where import WhereReport, sources
+from distill.novelty.sounds import WIDE_DB, as_decoded, floored
+from distill.novelty.verdict import NoveltyReport, judge
 from distill.settings.generation import NOT_OF_CODES, OF_PICKING, GenerationSettings
 from distill.settings.geometry import BANDS, SpectrogramConfig
 from distill.studio.evaluating import sounds_in
@@ -51,6 +51,11 @@ class Material:
     codec: ConvVQVAE
     train: tuple[Known, ...]
     held_out: tuple[Known, ...]
+
+    @property
+    def as_recorded(self) -> bool:
+        """Whether the recordings themselves are at hand, beside what their codes decode to."""
+        return len(self.train[0].mels) > 1
 
     def yardstick(self, spectrogram: SpectrogramConfig) -> Yardstick:
         """Everything that sounds are judged by."""
@@ -88,28 +93,53 @@ def novelty(
     candidates = None if files is None else sounds_in([files] if isinstance(files, Path) else list(files))
     work = material_of(opened, dataset, chosen, recorded=files is not None)
     material = yield from stoppable(work, stop, STOPPED)
-    spectrogram = opened.card.spectrogram_config
-    yield Progress("comparing the recordings with each other", 0, 1)
-    yardstick = material.yardstick(spectrogram)
-    yield Progress("comparing the recordings with each other", 1, 1)
-    request = None
-    if candidates is None:
+    if candidates is not None:
+        report = yield from judged_files(opened, material, candidates, chosen, stop)
+    else:
         settings = (settings or GenerationSettings(count=COUNT)).model_copy(update={"pick": None}).seeded()
         request = settings.model_dump(exclude={*NOT_OF_CODES, *OF_PICKING})
-        judging = _generated(load_model(path, chosen), settings)
-    else:
-        judging = _given(material.codec, candidates, opened, chosen)
-    sounds = yield from stoppable(judging, stop, STOPPED)
+        making = _generated(load_model(path, chosen), settings)
+        report = yield from _report(opened, material, making, request, stop)
+    yield report
+
+
+def judged_files(
+    opened: OpenedModel,
+    material: Material,
+    files: dict[str, Path],
+    device: torch.device,
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, NoveltyReport]:
+    """The verdict on sound files by name, all together; silent ones, and those that are no sounds, are left out.
+
+    Raises:
+        DistillError: that is all of them.
+        Stopped: before the verdict.
+    """
+    return (yield from _report(opened, material, _given(material.codec, files, opened, device), None, stop))
+
+
+def _report(
+    opened: OpenedModel,
+    material: Material,
+    work: Generator[Event, None, list[Judged]],
+    request: dict[str, Any] | None,
+    stop: threading.Event | None,
+) -> Generator[Event, None, NoveltyReport]:
+    """The verdict on sounds that `work` makes or reads."""
+    yield Progress("comparing the recordings with each other", 0, 1)
+    yardstick = material.yardstick(opened.card.spectrogram_config)
+    yield Progress("comparing the recordings with each other", 1, 1)
+    sounds = yield from stoppable(work, stop, STOPPED)
     if not sounds:
-        raise DistillError("No sound can be judged: each is silent or cannot be read. Give others with --files DIR.")
+        raise DistillError("No sound can be judged: each is silent or cannot be read. Give or make others.")
     found = []
     for done, each in enumerate(yardstick.measure(sounds), start=1):
         _check(stop)
         found.append(each)
         yield Progress("comparing with the recordings", done, len(sounds), each.name)
     power = power_of(material.codec, yardstick, material.train)
-    report = judge(str(path), yardstick, found, power, request)
-    yield report
+    return judge(str(opened.path), yardstick, found, power, request)
 
 
 def novelty_after_training(
@@ -137,32 +167,27 @@ def novelty_after_training(
         yield Warned(f"Whether the sounds are new was not found out: {error}")
 
 
-def where(
-    file: Path, model: str, dataset: Path | None = None, device: str = "auto", stop: threading.Event | None = None
-) -> Generator[Event, None, None]:
-    """For every second of a sound, which recording of the model's is nearest; the report is the last event.
-
-    Raises:
-        DistillError: the file is no sound, or there are neither codes nor recordings.
-    """
-    path = find_model(model)
-    chosen = choose_device(device)
-    opened = open_model(path)
-    samples, info = read_audio(file)
-    for note in info.notes:
-        yield Warned(f"{file}: {note}.")
-    material = yield from stoppable(material_of(opened, dataset, chosen, recorded=True), stop, STOPPED)
-    yield Progress("comparing the recordings with each other", 0, 1)
-    yardstick = material.yardstick(opened.card.spectrogram_config)
-    judged = judged_samples(material.codec, file.name, samples, opened, chosen)
-    report = WhereReport(str(path), str(file), yardstick.recordings, tuple(sources(yardstick, judged)))
-    yield report
+def novelty_of_kept_codes(file: ModelInTraining) -> Generator[Event, None, None]:
+    """The same of a prior that was trained again, by the codes that are in the model; nothing where there are none."""
+    opened = file.as_written()
+    card = opened.card
+    if card.has_codes:
+        sizes = card.vqvae_config.codebook_size, card.prior_levels
+        sequences = unpack_codes(opened.codes, card.corpus_manifest, *sizes)
+        yield from novelty_after_training(file, sequences, card.corpus_manifest)
 
 
 def material_of(
-    opened: OpenedModel, dataset: Path | None, device: torch.device, recorded: bool
+    opened: OpenedModel,
+    dataset: Path | None,
+    device: torch.device,
+    recorded: bool,
+    remedy: str = "Say with --dataset DIR where they are now.",
 ) -> Generator[Event, None, Material]:
     """The corpus as its kept codes decode to; with `recorded` also as it is, where it is at hand.
+
+    Args:
+        remedy: what is to be done where it is not.
 
     Raises:
         DistillError: there are neither codes nor recordings.
@@ -180,7 +205,7 @@ def material_of(
                 raise
             yield Warned(
                 "The recordings are not where they were, so sounds are compared with what their codes in the model decode "
-                "to, and less is noticed. Say with --dataset DIR where they are now."
+                f"to, and less is noticed. {remedy}"
             )
         if card.has_codes:
             sequences = unpack_codes(opened.codes, manifest, card.vqvae_config.codebook_size, card.prior_levels)
@@ -199,9 +224,9 @@ def _as_material(
     for number, file in enumerate(manifest.files, start=1):
         codes = next(train if file.split == "train" else held_out)[:, :levels]
         frames = codec.spectrogram.frames(file.samples)
-        mels = [as_decoded(codec, codes, frames)]
+        mels = [as_decoded(codec, codes, frames, WIDE_DB)]
         if recordings is not None:
-            mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32))))
+            mels.append(floored(torch.from_numpy(np.array(recordings.mel(file), dtype=np.float32)), WIDE_DB))
         # The pieces of a recording are of one group, and each is a sound of its own here.
         group = file.group if file.span is None else len(manifest.files) + number
         known[file.split].append(Known(file.name, group, codes, tuple(mels)))

@@ -10,14 +10,15 @@
     model = distill.load("mine")
     samples, rate = model.generate(count=8, seconds=1, seed=7)   # float32 [8, channels, samples], 48000
     again, rate = model.reconstruct(samples[0], rate)            # [channels, samples]: through the codec and back
-    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like
+    longer, rate = model.continue_(samples[0], rate, seconds=2)  # goes on from a sound; also replace, vary, bridge, like, morph
     best, rate, why = model.pick(12, of=100)                     # a batch worth hearing, and what was left out of it
     loops, rate = model.loop(bpm=120, bars=2)                    # the end runs into the beginning
     for block in model.stream(5, seed=7):                        # [channels, samples], while it is made; None: without end
         print(block.shape)
     codes = model.encode(samples[0], rate)                       # [positions, levels]; decode, likelihood
 
-`distill.what(file)` reads how a file of sound was made, `distill.again(file)` makes it again.
+`distill.what(file)` reads how a file of sound was made, `distill.again(file)` makes it again; `distill.verify(pack)` checks a
+pack against its certificate.
 
 The same seed makes the same sounds whatever the count, here, on the command line and on the page. Trainings are iterators of
 events (`distill.events`): each says how far the work is, and what it has measured. Leaving the loop ends the training with its
@@ -57,6 +58,7 @@ from distill.instrument.recordings import Recording, encode_recording, level_of_
 from distill.instrument.rendering import to_samples
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.tempo import with_tempo
 from distill.library.models import find_model
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel, load_model
@@ -65,8 +67,9 @@ from distill.models.likelihood import log_likelihood
 from distill.models.sampling import clip_generator
 from distill.novelty.attribution import AttributionReport
 from distill.novelty.verdict import NoveltyReport
+from distill.novelty.verified import VerifyReport
 from distill.places import given_path
-from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.generation import GenerationSettings, generation_settings, steps_of
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.attributing import attribute as attribute_sound
 from distill.studio.codec_training import train as train_codec
@@ -85,6 +88,7 @@ from distill.studio.reconstructing import as_sound, through_the_codec
 from distill.studio.repeating import model_of, repeat_of
 from distill.studio.retraining import train_again
 from distill.studio.synthesiser_training import train_synth_for
+from distill.studio.verifying import verify as verify_pack
 
 Place = str | os.PathLike[str]
 Samples = npt.NDArray[np.floating]
@@ -144,6 +148,8 @@ class Model:
             seed: None: a new one each time.
             settings: those of `distill generate`: temperature, top_k, top_p, min_p, ending, level, texture, synthesiser,
                 mono, rate, normalise, lufs, trim, fade_in, fade_out.
+                brightness, loudness, pitch and onsets may be curves: [0, 1, 0.3], spread evenly over the sound, or [(seconds,
+                value), ...].
 
         Returns:
             float32 samples [count, channels, samples] within +-1, and their rate.
@@ -283,25 +289,51 @@ class Model:
         chosen = generation_settings(like_strength=strength, count=count, seed=seed, **settings)
         return self._made(chosen, Asked("more-like", (_recording(samples, rate),)))
 
-    def loop(
-        self, *, bpm: float | None = None, bars: int = 1, beats: int = 4, seconds: float | None = None, count: int = 1,
+    def morph(
+        self, first: Samples, first_rate: int, second: Samples, second_rate: int, steps: int = 7, *,
         seed: int | None = None, **settings: Any,
     ) -> Sounds:  # fmt: skip
-        """Loops whose end runs into their beginning: of `bars` at `bpm`, or of `seconds`.
+        """From one sound to another in steps, all of one seed: each after a mixture of both, and as bright, as high, as loud
+        and as long as between them.
+
+        Args:
+            steps: how many, from one after the first to one after the second; at least 2.
+            settings: as of `generate`; like_strength is how closely they are followed.
+
+        Returns:
+            [steps, channels, samples], shorter sounds filled up with silence.
+
+        Raises:
+            DistillError: as `continue_`.
+        """
+        chosen = generation_settings(steps=steps, count=steps, seed=seed, **settings)
+        both = _recording(first, first_rate), _recording(second, second_rate)
+        return self._made(chosen, Asked("morph", both, ways=steps_of(steps)))
+
+    def loop(
+        self, *, bpm: float | None = None, bars: int | None = None, beats: int | None = None, seconds: float | None = None,
+        tempo_from: Place | None = None, count: int = 1, seed: int | None = None, **settings: Any,
+    ) -> Sounds:  # fmt: skip
+        """Loops whose end runs into their beginning: of `bars` of `beats` at `bpm`, or of `seconds`.
+
+        Args:
+            bars, beats: None: one bar of four beats, or those of the recording.
+            tempo_from: a recording whose tempo they have, and as many bars where it is a loop of whole bars.
 
         Returns:
             [count, channels, samples], to the sample as long as that.
 
         Raises:
-            DistillError: neither a tempo nor seconds, or the prior hears the past alone.
+            DistillError: neither a tempo nor seconds, the recording has no tempo, or the prior hears the past alone.
         """
         length = {"bpm": bpm, "bars": bars, "beats": beats, "seconds": seconds}
+        length["tempo_from"] = None if tempo_from is None else Path(tempo_from)  # type: ignore[assignment]
         chosen = generation_settings(loop=True, count=count, seed=seed, **length, **settings)
         return self._made(chosen, Asked("loop"))
 
     def pack(
         self, folder: Place, *, licence: str = "", kits: Sequence[KitFormat] = (), zipped: bool = False,
-        overwrite: bool = False, **settings: Any,
+        overwrite: bool = False, certificate: bool = False, **settings: Any,
     ) -> PackWritten:  # fmt: skip
         """New sounds as a pack on the disk, as `distill generate --pack`: by kind, with names, a page and pictures.
 
@@ -311,12 +343,13 @@ class Model:
             kits: of "sfz" and "decentsampler": playable kits, with `count` sounds of every kind.
             zipped: whether there shall be a .zip beside it.
             overwrite: whether a pack that is there is replaced.
+            certificate: whether the sounds are judged, and what is found is put into it; `distill.verify` checks it.
             settings: of `generate`.
 
         Raises:
             DistillError: something of that name is there, or a setting cannot be.
         """
-        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite)
+        request = PackRequest(Path(folder), licence, tuple(kits), zipped, overwrite, certificate)
         work = generate_pack(os.fspath(self.path), request, generation_settings(**settings), self._device.type)
         return next(event for event in work if isinstance(event, PackWritten))
 
@@ -449,7 +482,7 @@ class Model:
 
     def _sounds(self, settings: GenerationSettings, asked: Asked | None) -> tuple[Sounds, SoundsPicked | None]:
         """Sounds, and of many what was left out."""
-        chosen = settings.seeded()
+        chosen = with_tempo(settings)[0].seeded()
         making = made_sounds if chosen.pick is None else picked_sounds
         events = list(making(self._loaded, chosen, self._synthesiser(chosen.synthesiser), asked=asked))
         made = [finished(each.samples, chosen).samples for each in events if isinstance(each, MadeSound)]
@@ -619,6 +652,30 @@ def again(sound: Place, *sources: Place, device: str = "auto") -> Sounds:
     return Model(loaded, choose_device(device)).again(path, *sources)
 
 
+def verify(
+    what: Place, model: Place | None = None, *, again: int = 0, dataset: Place | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Whether a pack is what its certificate says, as `distill verify --json` says it.
+
+    Args:
+        what: a pack's folder, its archive, or its certificate beside the sounds.
+        model: the one that made it: its hash is compared, and the sounds are judged again. None: the library's, its hash alone,
+            if it is there.
+        again: so many sounds, the first ones, are made again.
+        dataset: where the model's recordings are now; None: where they were.
+
+    Returns:
+        `agrees`; `disagreements` and `notes`, a sentence each; `sounds` with the `state` of each; `intact`, `model_is_the_one`,
+        `judged_again`.
+
+    Raises:
+        DistillError: there is no certificate, or something given cannot be read.
+    """
+    where, named = None if dataset is None else Path(dataset), None if model is None else os.fspath(model)
+    work = verify_pack(Path(what), named, again, where, device)
+    return next(event for event in work if isinstance(event, VerifyReport)).to_dict()
+
+
 def make(
     folder: Place,
     name: str | None = None,
@@ -659,6 +716,7 @@ def train(
     again: bool = False,
     add: Place | None = None,
     continue_codec: bool = False,
+    novelty: bool = True,
     stop: threading.Event | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
@@ -674,6 +732,7 @@ def train(
             and the model is as it was until that is done.
         add: as `again`, with the recordings of one more folder.
         continue_codec: as `again`, and the codec goes on for a few epochs with all recordings.
+        novelty: judge some sounds of a prior that is trained again, and keep the verdict in the file.
         stop: set it to end after the current step, the best epoch kept.
         settings: epochs, preset, codebook_size, ...
 
@@ -686,7 +745,7 @@ def train(
                 "name, out, overwrite and resume are for a new model: leave them out where one is trained again."
             )
         more = None if add is None else Path(add)
-        yield from train_again(os.fspath(folder), more, continue_codec, settings, device, stop)
+        yield from train_again(os.fspath(folder), more, continue_codec, settings, device, stop, novelty=novelty)
         return
     target = None if out is None else Path(out)
     yield from train_codec(Path(folder), name, target, settings, device, overwrite, resume, stop)
@@ -699,6 +758,7 @@ def train_prior(
     device: str = "auto",
     overwrite: bool = False,
     resume: bool = False,
+    novelty: bool = True,
     stop: threading.Event | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
@@ -706,13 +766,16 @@ def train_prior(
 
     Args:
         dataset: where the recordings are now; None: where they were.
+        novelty: judge some of its sounds at the end, and keep the verdict in the file.
         overwrite, resume, stop, settings: as of `train`.
 
     Raises:
         DistillError: the model has a prior already, its recordings are gone, or a setting cannot be.
     """
     where = None if dataset is None else Path(dataset)
-    yield from train_prior_for(os.fspath(model), where, settings, device, overwrite, resume=resume, stop=stop)
+    yield from train_prior_for(
+        os.fspath(model), where, settings, device, overwrite, resume=resume, stop=stop, novelty=novelty
+    )
 
 
 def train_synth(
@@ -739,6 +802,7 @@ def forget(
     *names: Place,
     codec: bool = False,
     undo: bool = True,
+    novelty: bool = True,
     device: str = "auto",
     stop: threading.Event | None = None,
 ) -> Iterator[Event]:
@@ -748,12 +812,14 @@ def forget(
         names: of recordings as the manifest has them, folders, patterns such as `kicks/*`, or the files themselves.
         codec: train the codec anew without them too.
         undo: keep a copy of the model as it was in the library's trash; it still has them.
+        novelty: as of `train_prior`.
         stop: set it to end before anything is changed.
 
     Raises:
         DistillError: there is no such recording, or too little would be left.
     """
-    yield from forget_recordings(os.fspath(model), [os.fspath(name) for name in names], codec, undo, device, stop)
+    recordings = [os.fspath(name) for name in names]
+    yield from forget_recordings(os.fspath(model), recordings, codec, undo, device, stop, novelty)
 
 
 def consent(

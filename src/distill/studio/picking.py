@@ -31,7 +31,7 @@ from distill.settings.generation import LONG_SECONDS, GenerationSettings, Verb
 from distill.settings.geometry import SAMPLE_RATE, columns
 from distill.studio.judging import material_of
 
-NEW: tuple[Verb | None, ...] = (None, "like", "more-like", "loop")
+NEW: tuple[Verb | None, ...] = (None, "like", "more-like", "morph", "loop")
 """What begins with no recording, so that nearness to one says something."""
 
 

@@ -26,7 +26,7 @@ from distill.settings.generation import GenerationSettings
 from distill.settings.knobs import describe_invalid
 from distill.studio.generating import write_sounds
 
-MAKEABLE = ("generate", "continue", "replace", "vary", "bridge", "like", "more-like", "loop")
+MAKEABLE = ("generate", "continue", "replace", "vary", "bridge", "like", "more-like", "morph", "loop")
 """Verbs whose sounds can be made again by their tags."""
 ELSEWHERE = ("//", "\\\\")
 """How paths of other machines begin: what a stranger's file names must not make this one call there."""

@@ -1,5 +1,6 @@
 """A model learns from new recordings: the codec is kept, or goes on a little, and the prior is trained again."""
 
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -20,11 +21,13 @@ from distill.library.models import find_model, name_of_folder, new_model_path
 from distill.modelfile.card import ModelCard
 from distill.modelfile.locks import claimed
 from distill.modelfile.opened import OpenedModel, open_model
+from distill.novelty.watching import CopyWatch
 from distill.places import MODEL_SUFFIX, unfinished_dir
 from distill.settings.auto import Resolved, codec_auto, raced_sizes, resolve
 from distill.settings.codec import CodecSettings
 from distill.settings.knobs import AUTO, flag_name
 from distill.settings.prior import PriorSettings, PriorSize
+from distill.studio.judging import novelty_of_kept_codes
 from distill.studio.looking import scanned
 from distill.studio.opening import Opening, open_for_stage
 from distill.studio.prior_training import resolve_prior
@@ -51,6 +54,7 @@ def train_again(
     device: str = "auto",
     stop: threading.Event | None = None,
     processes: Processes = ONE,
+    novelty: bool = True,
 ) -> Generator[Event, None, None]:
     """Train a model again with the recordings that have come since, in its own folders or in one more.
 
@@ -63,6 +67,7 @@ def train_again(
         add: a folder whose files join the model's.
         continue_codec: let the codec go on from its weights for a few epochs, with all sounds; else it stays to the bit.
         overrides: settings of the codec, where it goes on.
+        novelty: judge some of its sounds when it is trained, and keep the verdict in the file.
 
     Raises:
         DistillError: there is no such model or nothing new, or the sounds that are needed are gone.
@@ -79,10 +84,15 @@ def train_again(
     with open_for_stage(stage, _named(model), lambda _card: False, None, True, False) as begun:
         joined = yield from stoppable(_joined(begun, add, continue_codec), stop, UNCHANGED)
         if continue_codec:
-            yield from _with_new_codec(begun, joined, chosen, device, stop)
+            training = _with_new_codec(begun, joined, chosen, device, stop, novelty)
         else:
             fabric = launch_fabric(device, 0)
-            yield from train_prior_of(begun.file, begun.opened, joined.corpus, fabric, stop, begun.card)
+            training = train_prior_of(begun.file, begun.opened, joined.corpus, fabric, stop, begun.card, novelty)
+        with contextlib.closing(training):
+            for event in training:
+                if isinstance(event, PriorTrainingCompleteEvent) and novelty and not event.stopped_early:
+                    yield from novelty_of_kept_codes(begun.file)
+                yield event
 
 
 def _named(model: str) -> str:
@@ -138,11 +148,13 @@ def train_prior_of(
     fabric: Fabric,
     stop: threading.Event | None,
     before: ModelCard,
+    novelty: bool = True,
 ) -> Generator[Event, None, None]:
     """Train a prior for the codec of an opened model, on a corpus that has grown.
 
     Args:
         before: what the model said of itself before, for the settings of its prior.
+        novelty: compare a few new sounds with the recordings while it is trained.
     """
     manifest = corpus.manifest
     resolved, sizes = _prior_settings(before, opened.card.model_copy(update={"corpus_manifest": manifest}))
@@ -163,8 +175,22 @@ def train_prior_of(
         **learned_endings(codec, sequences),
     }
     embed = before.has_codes or not before.has_prior
+    watch = CopyWatch.of(codec, sequences.train_codes, sequences.val) if novelty else None
+    copied = None if watch is None else watch.copied
     yield from train_prior(
-        file, vectors, sequences, manifest, resolved, fabric, stop, embed, None, beside, sizes, at_the_end=True
+        file,
+        vectors,
+        sequences,
+        manifest,
+        resolved,
+        fabric,
+        stop,
+        embed,
+        None,
+        beside,
+        sizes,
+        at_the_end=True,
+        copied=copied,
     )
 
 
@@ -209,6 +235,7 @@ def _with_new_codec(
     chosen: Mapping[str, Any],
     device: str,
     stop: threading.Event | None,
+    novelty: bool,
 ) -> Generator[Event, None, None]:
     """Let the codec go on and train a prior for it, in a file of their own that takes the model's place when both are done."""
     room = unfinished_dir(begun.file.path)
@@ -217,7 +244,7 @@ def _with_new_codec(
     made = place / f"{begun.file.path.stem}{MODEL_SUFFIX}"
     try:
         done: list[PriorTrainingCompleteEvent] = []
-        for event in _trained_beside(begun, joined, chosen, device, stop, made):
+        for event in _trained_beside(begun, joined, chosen, device, stop, made, novelty):
             if isinstance(event, PriorTrainingCompleteEvent):
                 done.append(event)  # it is when the model's own file is written
             elif not isinstance(event, Saved):
@@ -242,6 +269,7 @@ def _trained_beside(
     device: str,
     stop: threading.Event | None,
     made: Path,
+    novelty: bool,
 ) -> Generator[Event, None, None]:
     corpus, card = joined.corpus, begun.card
     settings = _codec_settings(card, corpus, chosen)
@@ -251,7 +279,7 @@ def _trained_beside(
         yield from train_codec(ModelInTraining(claim, None), corpus, settings, fabric, stop, start=start)
     with claimed(made, PRIOR_STAGE) as claim:
         opened = open_model(made)
-        yield from train_prior_of(ModelInTraining(claim, opened), opened, corpus, fabric, stop, card)
+        yield from train_prior_of(ModelInTraining(claim, opened), opened, corpus, fabric, stop, card, novelty)
 
 
 def _codec_settings(card: ModelCard, corpus: Corpus, chosen: Mapping[str, Any]) -> Resolved[CodecSettings]:

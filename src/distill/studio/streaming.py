@@ -15,6 +15,7 @@ from distill.instrument.asked import asked_of
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.tempo import with_tempo
 from distill.library.models import find_model, spoken
 from distill.modelfile.opened import load_model
 from distill.settings.generation import GenerationSettings
@@ -44,6 +45,11 @@ def stream(
     Raises:
         DistillError: the model has no prior, or cannot do what is asked.
     """
+    settings, tempo = with_tempo(settings)
+    if tempo is not None:
+        yield tempo
+    if len(settings.ways) > 1:
+        raise DistillError("--morph: a stream is one sound. Choose a step with --way, such as --way 0.5.")
     asked = asked_of(settings)
     path = find_model(model)
     chosen = choose_device(device)

@@ -14,11 +14,13 @@ from distill.settings.generation import GenerationSettings
 from distill.studio.jobs import GENERATE
 from distill.ui.codec import codec_panels
 from distill.ui.generate_fields import (
+    OF_TEMPO,
     How,
     What,
     fields_of,
     lay_out_how,
     lay_out_what,
+    loop_values,
     settings_from,
     values_of,
 )
@@ -87,6 +89,10 @@ def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
 
+    def tempo_of(file: str | None) -> list[Any]:
+        return loop_values(file) if file else [gr.skip()] * len(OF_TEMPO)
+
+    how.tempo_from.upload(user_errors(tempo_of), how.tempo_from, [how.fields[name] for name in OF_TEMPO], **HIDDEN)
     how.go.click(begin, [owner, how.device, *fields_of(what, how)], [shown.identity, shown.results], **HIDDEN)
     how.stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
     what.again.click(user_errors(last_seed), shown.identity, what.fields["seed"], **HIDDEN)

@@ -1,20 +1,24 @@
 """The fields of the Generate tab, made of the settings of a generation as the flags of `distill generate` are."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from distill.errors import DistillError
+from distill.instrument.tempo import with_tempo
 from distill.settings.generation import FROM_SOUNDS, OF_FILES, OF_PICKING, GenerationSettings, generation_settings
 from distill.settings.knobs import Knob, knobs_of
 from distill.ui.extras import device_field
 from distill.ui.fields import overrides_from
 
-NO_FIELD = {"format", *FROM_SOUNDS, "candidates", "amount", "like_strength"}
+NO_FIELD = {"format", *FROM_SOUNDS, "candidates", "amount", "like_strength", "steps", "way", "tempo_from"}
 KNOBS = {knob.name: knob for knob in knobs_of(GenerationSettings) if knob.name not in NO_FIELD}
 """The settings that have a field; every sound can be downloaded in either format, and what begins with a recording is asked
 for on the command line."""
+OF_TEMPO = ("loop", "bpm", "bars", "beats")
+"""What a recording's tempo fills in."""
 MANY_STEPS = 300
 """A setting with more steps than a slider has pixels is typed."""
 
@@ -36,6 +40,8 @@ class How:
     """How it is made, and the buttons that begin and end it."""
 
     fields: dict[str, Any]
+    tempo_from: gr.UploadButton
+    """A recording whose tempo goes into the fields of loops."""
     device: gr.Dropdown
     go: gr.Button
     stop: gr.Button
@@ -59,7 +65,7 @@ def lay_out_what(models: list[str]) -> What:
 
 def lay_out_how() -> How:
     """Lay out the fields of how it is made (in plain sight what is not further down), and the buttons."""
-    less_usual = ("temperatures", "max_copy_seconds", "ending", "level", "synthesiser", "texture", "mono")
+    less_usual = ("temperatures", "max_copy_seconds", "ending", "level", "synthesiser", "texture", "mono", "provenance")
     wishes = ("kind", "brightness", "loudness", "pitch", "onsets", "length", "strength", "tries")
     loops = ("loop", "bpm", "bars", "beats")
     written = tuple(name for name in OF_FILES if name in KNOBS)
@@ -69,6 +75,9 @@ def lay_out_how() -> How:
         fields |= {name: _field(KNOBS[name]) for name in wishes}
     with gr.Accordion("Loop", open=False, elem_id="generate-loop-box"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in loops}
+        tempo_from = gr.UploadButton(
+            "Tempo from a recording", file_count="single", size="sm", min_width=110, elem_id="generate-tempo-from"
+        )
     with gr.Accordion("Files", open=False, elem_id="generate-files"), gr.Row():
         fields |= {name: _field(KNOBS[name]) for name in written}
     with gr.Accordion("More", open=False, elem_id="generate-more"), gr.Row():
@@ -77,7 +86,7 @@ def lay_out_how() -> How:
     with gr.Row():
         go = gr.Button("Generate", variant="primary", min_width=180, elem_id="generate-go")
         stop = gr.Button("Stop and keep what is done", visible=False, min_width=180, elem_id="generate-stop")
-    return How(fields, device, go, stop)
+    return How(fields, tempo_from, device, go, stop)
 
 
 def _field(knob: Knob) -> Any:
@@ -126,3 +135,15 @@ def values_of(model: str, made: GenerationSettings) -> tuple[Any, ...]:
         name: "" if value is None else f"{value}" for name, value in values.items() if KNOBS[name].default is None
     }
     return (model, *values.values())
+
+
+def loop_values(file: str) -> list[Any]:
+    """The values of the fields `OF_TEMPO` that make loops which go with a recording.
+
+    Raises:
+        DistillError: it has no tempo.
+    """
+    made, read = with_tempo(generation_settings(loop=True, tempo_from=Path(file)))
+    assert read is not None
+    gr.Info(read.sentence)
+    return ["on", f"{made.bpm}", made.bars, made.beats]

@@ -90,11 +90,13 @@ def link(label: str, address: str, spoken: str) -> str:
     return f'<a href="{text(address)}" download aria-label="{text(spoken)}">{text(label)}</a>'
 
 
-def sound_card(offers: Offers, path: Path, title: str, note: str = "", extra: str = "", kept: bool = False) -> str:
-    """Player and picture of one sound."""
+def sound_card(
+    offers: Offers, path: Path, title: str, note: str = "", extra: str = "", kept: bool = False, strip: str = ""
+) -> str:
+    """Player and picture of one sound; `strip`: what stands under the picture."""
     return (
         f'<article class="d-card{" kept" if kept else ""}"><h3>{text(title)}</h3>'
-        f"{picture(offers.picture(path), title)}{player(offers.player(path), title)}"
+        f"{picture(offers.picture(path), title)}{strip}{player(offers.player(path), title)}"
         f'<span class="d-note">{text(note)}</span>{extra}</article>'
     )
 

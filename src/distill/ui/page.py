@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from distill.errors import DistillError
+from distill.instrument.strip import STRIP_SCRIPT, STRIP_STYLE
 from distill.ui.adding import adding_panel
 from distill.ui.api import add_endpoints
 from distill.ui.demo import demo_panel
@@ -116,8 +117,8 @@ def make_app(page_state: PageState, host: str, port: int, most_upload: str = MOS
         ssr_mode=False,
         pwa=False,
         theme=theme(),
-        css=CSS,
-        head=SCRIPTS,
+        css=CSS + STRIP_STYLE,
+        head=f"{SCRIPTS}<script>{STRIP_SCRIPT}</script>",
     )
     return mounted
 

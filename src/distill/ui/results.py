@@ -1,19 +1,28 @@
 """Generated sounds as cards, and the history: events and records as HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from distill.events import DROPPED, GenerationCompleteEvent, Progress, SoundsPicked, SoundWritten
+from distill.audio.tagging import read_tags
+from distill.corpus.manifest import CorpusManifest
+from distill.errors import DistillError
+from distill.events import DROPPED, GenerationCompleteEvent, Progress, SoundsPicked, SoundWritten, Source
+from distill.instrument.strip import Beside, strip_html
 from distill.library.history import Generation, find_generation
+from distill.library.models import model_in_library
+from distill.modelfile.file import read_card
 from distill.places import kept_dir
 from distill.settings.generation import OF_FILES, GenerationSettings
 from distill.settings.knobs import knobs_of
 from distill.studio.jobs import Job
+from distill.studio.locating import place_of
 from distill.ui.fields import in_page_words
 from distill.ui.markup import bar, button, day, empty, failed, length, link, place, sound_card, table, text
 from distill.ui.page_state import GenerationBegun, PageState
 
-ONLY_SET = ("candidates", "amount", "like_strength", "bars", "beats", "of", *OF_FILES)
+ONLY_SET = ("candidates", "amount", "like_strength", "steps", "bars", "beats", "of", *OF_FILES)
 """Numbers that say nothing where they were left as they are."""
 WORK = {"sampling": "Drawing codes"}
 """What is under way, in the page's words; other work is called what it is."""
@@ -81,6 +90,7 @@ def picked_html(picked: SoundsPicked | None) -> str:
 
 def _cards(page_state: PageState, generation: Generation) -> str:
     cards, discarded = [], []
+    beside = recordings_of(page_state, generation) if generation.settings.provenance else None
     for sound in generation.sounds:
         path = generation.path_of(sound)
         data = {"id": generation.id, "file": sound.file}
@@ -102,11 +112,40 @@ def _cards(page_state: PageState, generation: Generation) -> str:
             link("FLAC", page_state.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
         ]
         extra = f'<div class="d-acts">{"".join(acts)}</div>'
-        cards.append(sound_card(page_state.offers, path, title, length(sound.seconds), extra, kept))
+        strip = _strip(path, title, beside)
+        cards.append(sound_card(page_state.offers, path, title, length(sound.seconds), extra, kept, strip))
     rest = f'<div class="d-acts" style="margin-top:.8rem">{"".join(discarded)}</div>' if discarded else ""
     kept_some = any(sound.fate == "kept" for sound in generation.sounds)
     where = f'<p class="d-note">Kept sounds are copied to {text(place(kept_dir()))}</p>' if kept_some else ""
     return f'<div class="d-cards">{"".join(cards)}</div>{rest}{where}'
+
+
+def recordings_of(page_state: PageState, generation: Generation) -> Callable[[str], Beside | None]:
+    """What finds the recordings of a generation's model by name, as far as this page may play them and they are there."""
+    manifest: CorpusManifest | None = None
+    with suppress(DistillError):  # the model is gone
+        manifest = read_card(model_in_library(generation.model)).corpus_manifest
+    if manifest is None or not page_state.has_sounds_of(manifest):
+        return lambda _name: None
+    known = manifest
+
+    def find(name: str) -> Beside | None:
+        place = place_of(known, name)
+        return None if place is None else Beside(page_state.offers.player(place[0]), place[1])
+
+    return find
+
+
+def _strip(path: Path, title: str, beside: Callable[[str], Beside | None] | None) -> str:
+    """What the seconds of a sound are nearest to, as its file says."""
+    if beside is None:
+        return ""
+    sources: tuple[Source, ...] = ()
+    with suppress(DistillError):  # its tags were taken out
+        nearest = read_tags(path).nearest
+        sources = () if nearest is None else nearest.sources()
+    found = {each.nearest: beside(each.nearest) for each in sources}
+    return strip_html(sources, title, {name: place for name, place in found.items() if place is not None})
 
 
 def _spoken(value: Any) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.cli.answer import Json, emit
+from distill.cli.curves import with_curves_read
 from distill.cli.flags import settings_flags
 from distill.cli.options import Dataset, Device, Model, Overrides
-from distill.cli.running import last, run
+from distill.cli.running import hint, last, run
 from distill.settings.generation import NOT_OF_CODES, OF_PICKING, OF_VERBS, GenerationSettings, generation_settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def novelty(
     from distill.novelty.verdict import NoveltyReport
 
     stop = threading.Event()
-    work = studio.novelty(model, files, generation_settings(**overrides), dataset, device, stop)
+    settings = generation_settings(**with_curves_read(overrides))
+    work = studio.novelty(model, files, settings, dataset, device, stop)
     report = last(run(work, stop), NoveltyReport)
     if as_json:
         emit(**report.to_dict())
@@ -49,6 +51,14 @@ def novelty(
 def where(
     file: Annotated[Path, typer.Argument(help="A sound file.", show_default=False)],
     model: Model,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write this sound file, in which each second of the sound is followed by that of its recording.",
+            show_default="nothing",
+        ),
+    ] = None,
     dataset: Dataset = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -58,11 +68,13 @@ def where(
     from distill.novelty.where import WhereReport
 
     stop = threading.Event()
-    report = last(run(studio.where(file, model, dataset, device, stop), stop), WhereReport)
+    report = last(run(studio.where(file, model, dataset, device, stop, out), stop), WhereReport)
     if as_json:
         emit(**report.to_dict())
     else:
         _show_sources(report)
+        if report.side_by_side is not None:
+            hint(f"Each second, and then its recording's: {report.side_by_side}")
 
 
 def attribute(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from distill.cli.answer import Json, emit
-from distill.cli.options import Device, Model
+from distill.cli.options import Device, Model, Novelty
 from distill.cli.running import hint, last, run
 
 
@@ -28,6 +28,7 @@ def forget(
             "--undo/--no-undo", help="Keep the model as it was, with what is forgotten, in the library's trash."
         ),
     ] = True,
+    novelty: Novelty = True,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -36,7 +37,7 @@ def forget(
     from distill.novelty.forgotten import ForgetReport
 
     stop = threading.Event()
-    report = last(run(studio.forget(model, files, codec, undo, device, stop), stop), ForgetReport)
+    report = last(run(studio.forget(model, files, codec, undo, device, stop, novelty), stop), ForgetReport)
     if as_json:
         emit(**report.to_dict())
         return

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from distill.cli.answer import Json, emit
+from distill.cli.answer import Json, emit, spoken_source
+from distill.cli.curves import with_curves_read
 from distill.cli.flags import settings_flags
 from distill.cli.options import Device, Model, Overrides, Synthesiser
 from distill.cli.running import last, run
@@ -43,6 +44,13 @@ def generate(
         ),
     ] = None,
     zipped: Annotated[bool, typer.Option("--zip", help="Write the pack as a .zip too, beside its folder.")] = False,
+    certificate: Annotated[
+        bool,
+        typer.Option(
+            "--certificate",
+            help="Judge the sounds of the pack (as novelty --files) and put what is found into it; `distill verify` checks it.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a pack that is there.")] = False,
     stream: Annotated[
         str | None,
@@ -61,13 +69,17 @@ def generate(
 ) -> None:
     """Generate new sounds from a model, or go on from, replace, vary, bridge or follow given ones, or make loops."""
     from distill import studio
-    from distill.events import GenerationCompleteEvent, PackWritten
+    from distill.events import GenerationCompleteEvent, PackWritten, TempoRead
 
-    for flag, given in (("--licence", licence), ("--kit", kit), ("--zip", zipped), ("--overwrite", overwrite)):
+    of_packs = {
+        "--licence": licence, "--kit": kit, "--zip": zipped, "--certificate": certificate, "--overwrite": overwrite,
+    }  # fmt: skip
+    for flag, given in of_packs.items():
         if given and pack is None:
             raise DistillError(f"{flag} is for packs: add --pack FOLDER.")
     if pack is not None and out != USUAL_OUT:
         raise DistillError(f"--out {out} and --pack {pack}: choose one of them.")
+    overrides = with_curves_read(overrides)
     short = None if exact is None else "exact" if exact else "natural"
     if short is not None and overrides.setdefault("ending", short) != short:
         raise DistillError(f"--{short} and --ending {overrides['ending']}: choose one of them.")
@@ -80,12 +92,13 @@ def generate(
         return
     work = studio.generate(model, out, settings, device, stop)
     if pack is not None:
-        wanted = studio.PackRequest(pack, licence or "", tuple(kit or ()), zipped, overwrite)  # type: ignore[arg-type]
+        wanted = studio.PackRequest(pack, licence or "", tuple(kit or ()), zipped, overwrite, certificate)  # type: ignore[arg-type]
         work = studio.generate_pack(model, wanted, settings, device, stop)
     events = run(work, stop)
     done = last(events, GenerationCompleteEvent)
     if not done.sounds:
         raise Stopped("Stopped before a sound was written.")
+    tempo = next((event for event in events if isinstance(event, TempoRead)), None)
     if as_json:
         emit(
             model=done.model,
@@ -93,13 +106,16 @@ def generate(
             files=[
                 {"path": sound.path, "seconds": sound.seconds, "seed": sound.seed}
                 | ({} if sound.score is None else {"score": sound.score})
+                | ({} if sound.way is None else {"way": sound.way})
                 | ({"unfinished": True} if sound.unfinished else {})
+                | ({} if sound.sources is None else {"provenance": [spoken_source(each) for each in sound.sources]})
                 for sound in done.sounds
             ],
             sampling_seconds=done.sampling_seconds,
             synthesis_seconds=done.synthesis_seconds,
             **({} if pack is None else {"pack": asdict(last(events, PackWritten))}),
             **({} if done.picked is None else {"picked": done.picked.to_dict()}),
+            **({} if tempo is None else {"tempo": asdict(tempo)}),
         )
 
 

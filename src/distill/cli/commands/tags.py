@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.cli.answer import Json, emit
+from distill.cli.answer import Json, emit, spoken_source
 from distill.cli.options import Device
 from distill.cli.running import hint, last, run
 
@@ -23,7 +23,8 @@ def what(file: File, as_json: Json = False) -> None:
 
     tags = read_tags(file)
     if as_json:
-        emit(file=str(file), **tags.model_dump())
+        nearest = None if tags.nearest is None else [spoken_source(each) for each in tags.nearest.sources()]
+        emit(file=str(file), **{**tags.model_dump(), "nearest": nearest})
     else:
         _show(file, tags)
 
@@ -97,6 +98,9 @@ def _show(file: Path, tags: "SoundTags") -> None:
     for name, value in rows:
         if value:
             print(f"  {name:10} {printable(value)}")
+    for each in tags.nearest.sources() if tags.nearest is not None else ():
+        nearer = "nearer than chance" if each.nearer_than_chance else "no nearer than unseen recordings"
+        print(f"  {each.begins:.2f} s     {printable(each.nearest)} at {each.nearest_seconds:.2f} s, {nearer}")
 
 
 def _spoken(value: object) -> str:

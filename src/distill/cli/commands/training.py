@@ -16,6 +16,7 @@ from distill.cli.options import (
     Device,
     Devices,
     Model,
+    Novelty,
     NumNodes,
     Overrides,
     Overwrite,
@@ -59,6 +60,7 @@ def train(
         bool,
         typer.Option("--continue-codec", help="As --again, and the codec goes on for a few epochs with all sounds."),
     ] = False,
+    novelty: Novelty = True,
     device: Device = "auto",
     devices: Devices = 1,
     num_nodes: NumNodes = 1,
@@ -80,7 +82,7 @@ def train(
             raise DistillError(
                 f"{refused[0]} is for a new model: leave it out, or leave out --again, --add and --continue-codec."
             )
-        work = studio.train_again(str(folder), add, continue_codec, overrides, device, stop, processes)
+        work = studio.train_again(str(folder), add, continue_codec, overrides, device, stop, processes, novelty)
         _prior_ready(run(work, stop), as_json)
         return
     events = run(studio.train(folder, name, out, overrides, device, overwrite, resume, stop, processes), stop)
@@ -118,12 +120,7 @@ def train_prior(
             help="Keep the codes of the recordings in the file: enough to train again, or to approximate them.",
         ),
     ] = True,
-    novelty: Annotated[
-        bool,
-        typer.Option(
-            "--novelty/--no-novelty", help="Judge some of its sounds at the end: new, or recordings played back?"
-        ),
-    ] = True,
+    novelty: Novelty = True,
     overwrite: Overwrite = False,
     resume: Resume = False,
     device: Device = "auto",

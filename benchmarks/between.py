@@ -1,0 +1,113 @@
+"""Sounds between two others, and sounds with a curve over them: what `benchmarks/instrument.py` measures of both."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import stats
+
+import distill
+from distill.audio.mel import log_mel_blocks
+from distill.audio.mel_statistics import mel_statistics, side_by_side
+from distill.audio.traits import AUDIBLE_DB, BRIGHTNESS, LOUDNESS, column_traits, frame_traits, sound_traits, traits_of
+from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig, columns
+
+PAIRS, STEPS, CURVED, CURVE_SECONDS = 8, 7, 8, 2.0
+CURVES = {"rising": (0.0, 1.0), "falling": (1.0, 0.0)}
+
+Samples = npt.NDArray[np.floating]
+
+
+def pairs_of(count: int) -> list[tuple[int, int]]:
+    """Pairs of so many sounds, no two alike as far as there are enough."""
+    return [(place % count, (place + 1 + place // count) % count) for place in range(PAIRS)]
+
+
+def morphed(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    """`PAIRS` morphs of `STEPS` steps: see the head of `benchmarks/instrument.py`."""
+    pairs = pairs_of(len(sounds))
+    every: list[list[Samples]] = []
+    for number, (first, second) in enumerate(pairs):
+        ends = sounds[first], sounds[second]
+        made = model.morph(ends[0], SAMPLE_RATE, ends[1], SAMPLE_RATE, STEPS, seed=seed + number).samples.mean(1)
+        every.append([*ends, *(_without_silence(each) for each in made)])
+    points = side_by_side(np.stack([mel_statistics(_log_mel(each)) for group in every for each in group]), 128)
+    found: dict[str, list[float]] = {
+        name: []
+        for name in ("order", "brightness", "loudness", "farther_than_apart", "way_gone", "largest_step", "ends")
+    }
+    for number, (first, second, *steps) in enumerate(every):
+        one, other, *between = points[number * (STEPS + 2) : (number + 1) * (STEPS + 2)]
+        apart = _distance(one, other)
+        to_one, to_other = ([_distance(each, end) for each in between] for end in (one, other))
+        found["order"].append(_rank(np.subtract(to_one, to_other)))
+        for name in ("brightness", "loudness"):
+            ends = [getattr(sound_traits(each), name) for each in (first, second)]
+            values = [getattr(sound_traits(each), name) for each in steps]
+            found[name].append(
+                _rank([math.nan if each is None else each for each in values]) * np.sign(ends[1] - ends[0])
+            )
+        found["farther_than_apart"].append(sum(min(each) > apart for each in zip(to_one, to_other, strict=True)))
+        moves = [_distance(*each) for each in itertools.pairwise(between)]
+        found["way_gone"].append(sum(moves) / apart)
+        found["largest_step"].append(max(moves) / apart)
+        found["ends"].append((to_one[0] + to_other[-1]) / 2 / apart)
+    medians = {name: statistics.median(values) for name, values in found.items() if name != "farther_than_apart"}
+    return {
+        **medians,
+        "lowest_order": min(found["order"]),
+        "lowest_brightness": min(found["brightness"]),
+        "farther_than_apart": sum(found["farther_than_apart"]) / (len(every) * STEPS),
+    }
+
+
+def curved(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    """`CURVED` sounds for each curve and trait: rank correlation within a sound of what is drawn and what is measured."""
+    plain = model.generate(CURVED, CURVE_SECONDS, seed, ending="exact").samples.mean(1)
+    found: dict[str, Any] = {}
+    for name, trait in (("brightness", BRIGHTNESS), ("loudness", LOUDNESS)):
+        for curve, ends in CURVES.items():
+            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: ends}).samples.mean(1)
+            ranks = [within(each, trait) * (1.0 if ends[1] > ends[0] else -1.0) for each in made]
+            found[f"{name}_{curve}"] = statistics.median(each for each in ranks if not math.isnan(each))
+            found[f"{name}_{curve}_lowest"] = min(each for each in ranks if not math.isnan(each))
+        found[f"{name}_undrawn"] = statistics.median(within(each, trait) for each in plain)
+    return found
+
+
+def within(sound: Samples, trait: int) -> float:
+    """Rank correlation of a sound's columns with time; of brightness, of those that are heard."""
+    config = SpectrogramConfig()
+    mel = _log_mel(sound)
+    frames = frame_traits(mel, sound, config)
+    found = column_traits(frames, columns(len(mel)))[:-1]  # the last one is half empty
+    heard = found[:, LOUDNESS] > traits_of(frames, 0.0).loudness - (AUDIBLE_DB if trait == BRIGHTNESS else math.inf)
+    return _rank(torch.where(heard, found[:, trait], torch.nan).tolist())
+
+
+def _rank(values: Any) -> float:
+    """Spearman's correlation of values with their order; NaN where fewer than three are known."""
+    places = [place for place, value in enumerate(values) if not math.isnan(value)]
+    if len(places) < 3 or len({float(values[place]) for place in places}) < 2:
+        return math.nan
+    return float(stats.spearmanr(places, [values[place] for place in places]).statistic)
+
+
+def _distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.square(one - other).sum()))
+
+
+def _log_mel(sound: Samples) -> torch.Tensor:
+    """[N] -> [T, M] dB, not below 60 dB under its loudest cell."""
+    mel = torch.cat(list(log_mel_blocks(np.asarray(sound, np.float32), SpectrogramConfig())), dim=1).T
+    return mel.clamp_min(float(mel.max()) - AUDIBLE_DB)
+
+
+def _without_silence(sound: Samples) -> Samples:
+    """A sound without what it was filled up with."""
+    return sound[: int(np.flatnonzero(np.append(1.0, sound))[-1]) or 1]

@@ -24,9 +24,8 @@ from distill.settings.generation import DRAWN, GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE, columns
 
 LEAST_SECONDS = 0.02
-IN_TIME = 5.0 / 3.0
-"""Times as strongly as other wishes a period is followed where nothing else is wished: 2.5 by default. As learned, a minute has
-half the beat of the recordings."""
+IN_TIME = 2.0 / 3.0
+"""Times as strongly as other wishes a period is followed where nothing else is wished: as learned, by default."""
 WISHED = ("kind", "brightness", "loudness", "pitch", "onsets", "length")
 """The settings of a generation that are wishes."""
 

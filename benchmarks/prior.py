@@ -3,7 +3,7 @@
 
     python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth|size] [--threads N]
                                [--json] [--save NAME]
-    python benchmarks/prior.py MODEL... --only sides|long|wishes [--json] [--save NAME]
+    python benchmarks/prior.py MODEL... --only sides|time|long|wishes [--json] [--save NAME]
 
 Compare the ratios, which come from one run; the absolute times belong to this machine. Every `NAME_ratio` is the median
 of its repetitions and `NAME_ratio_spread` the [lowest, highest] of them.
@@ -22,6 +22,7 @@ size     (only where it is asked for; half an hour) `size_curve`: bits per code,
          5 and 20 minutes and two hours of sounds of the program's own making, by steps (`corpus_size.py`).
 sides    of models: bits per code of the middle half second of held-out windows, given the past alone and both sides, and by
          counting with both sides (`sides.py`).
+time     of models: the same, and all codes, of held-out loops that are brought in time with the columns (`sides.py`).
 long     of models: a minute of sound: beat, drift of level and brightness, beside the recordings (`sides.py`).
 wishes   of models: whether what is wished for comes out (`wishes.py`, which has further options).
 growth   `growth_ratio`: time of an epoch of 10 times the codes over that of the codes; `peak_mib`: of own processes.
@@ -65,7 +66,7 @@ from distill.training.prior.task import PriorTask, train_prior_epoch
 from distill.training.run import GRADIENT_NORM, Run
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
 from running import add_answer_options, finished, give_answer, rounded, save_result
-from sides import long, sides
+from sides import in_time, long, sides
 from wishes import of_model
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
@@ -403,16 +404,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", type=Path, help="a file of the shape of reference_codes.npz")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of ours (the reference is trained once)")
-    parser.add_argument("--only", choices=("quality", "train", "sample", "growth", "size", "sides", "long", "wishes"))
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="of sides, long and wishes")
+    parser.add_argument(
+        "--only", choices=("quality", "train", "sample", "growth", "size", "sides", "time", "long", "wishes")
+    )
+    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="of sides, time, long and wishes")
     parser.add_argument("--threads", type=int, help="of torch; sampling always takes one")
     add_answer_options(parser)
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
-    if given.only in ("sides", "long", "wishes"):
-        what = {"sides": sides, "long": long, "wishes": of_model}[given.only]
+    if given.only in ("sides", "time", "long", "wishes"):
+        what = {"sides": sides, "time": in_time, "long": long, "wishes": of_model}[given.only]
         found = rounded({model.stem: what(model) for model in given.models})
         give_answer(given, found)
         if not given.json:

@@ -1,4 +1,5 @@
-"""What a prior makes of both sides of a hole, and of a long piece: `benchmarks/prior.py --only sides|long`."""
+"""What a prior makes of both sides of a hole, of loops in time, and of a long piece: `benchmarks/prior.py --only
+sides|time|long`."""
 
 import math
 import statistics
@@ -15,10 +16,12 @@ import distill
 from distill.audio.mel import log_mel_blocks
 from distill.corpus.sounds import Corpus
 from distill.modelfile.opened import open_model
+from distill.models.encoding import encode_codes, level_of
+from distill.models.image import image_powers
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.settings.geometry import BANDS, SAMPLE_RATE, SpectrogramConfig
 from distill.training.prior.baselines import _interpolated
-from distill.training.prior.codes import unpack_codes
+from distill.training.prior.codes import _with_image, faster, tempo_ratios, unpack_codes
 from distill.training.prior.validation import LN2, validate_prior_epoch
 from distill.training.prior.windows import Window, make_batch
 
@@ -49,6 +52,58 @@ def sides(model: Path) -> dict[str, Any]:
         "saved_percent": 100.0 * (1.0 - sum(both) / sum(past)),
         "saved_percent_by_level": [100.0 * (1.0 - b / a) for a, b in zip(past, both, strict=True)],
     }
+
+
+def in_time(model: Path) -> dict[str, Any]:
+    """Bits per code of held-out files that come round again, brought in time with the columns, of all their codes and of the
+    middle half second: not told of their period, and told."""
+    opened = open_model(model)
+    prior, card, image = opened.prior(), opened.card, opened.image()
+    assert prior is not None
+    codec = opened.codec(torch.device("cpu"))
+    manifest = card.corpus_manifest
+    places = {file.source: Path(manifest.folder) / file.source for file in manifest.files}
+    corpus, found = Corpus(manifest, card.spectrogram_config, places), []
+    for file in manifest.val:
+        mel, (stored, peak) = corpus.mel(file), corpus.audio(file)
+        for ratio, period in tempo_ratios(mel):
+            made, frame = faster(np.float32(stored) * np.float32(peak), ratio, len(mel), card.spectrogram_config)
+            codes = encode_codes(codec.eval(), made, level_of(mel), torch.device("cpu"))
+            powers = None if image is None else image_powers(stored, corpus.side(file))[..., frame]
+            found.append((_with_image(codes, image, powers), period))
+    if not found:
+        return {"in_time_sounds": 0}
+    said: dict[str, Any] = {"in_time_sounds": len(found)}
+    for told in (False, True):
+        windows = [
+            (window._replace(period=period * told), hole)
+            for codes, period in found
+            for window, hole in held_out_windows([codes], prior.window)
+        ]
+        name = "told" if told else "untold"
+        said[f"bits_per_code_{name}"] = statistics.fmean(
+            _bits(prior, [(codes, period * told) for codes, period in found])
+        )
+        for both in (False, True):
+            sides_known = "both_sides" if both else "past"
+            said[f"middle_bits_{sides_known}_{name}"] = statistics.fmean(middle_bits(prior, windows, both))
+    return said
+
+
+@torch.no_grad()
+def _bits(prior: CodePrior, sounds: Sequence[tuple[Tensor, int]]) -> list[float]:
+    """Bits per code of each level of whole sounds [S, Q] with their periods, in windows laid end to end."""
+    total, count, width = torch.zeros(prior.config.rvq_levels), 0, prior.window
+    for codes, period in sounds:
+        for first in range(0, len(codes) // BANDS, width):
+            columns = min(width, len(codes) // BANDS - first)
+            batch = make_batch([Window(codes, first, columns, MID if first else BOS, period=period)], prior.config)
+            logits = prior(batch.codes, batch.start, None, batch.given)[:, :-1]
+            targets = batch.targets[:, :-1]
+            losses = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
+            total += losses.view(-1, prior.config.rvq_levels).sum(0)
+            count += columns * BANDS
+    return (total / count / LN2).tolist()
 
 
 def held_out_windows(files: Sequence[Tensor], window: int) -> list[tuple[Window, tuple[int, int]]]:

@@ -20,6 +20,7 @@ import distill
 from distill import studio
 from distill.errors import DistillError, Stopped
 from distill.export import writing
+from distill.export.description import description
 from distill.export.graphs import LevelGraph, PriorGraph
 from distill.export.parts import Inputs, Part, drawn, parts_of
 from distill.export.player import Player
@@ -27,6 +28,7 @@ from distill.export.writing import TOLERANCE, largest_difference
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.wishes import IN_TIME
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.loudness import Wanted
 from distill.models.prior import CodePrior, Given
@@ -131,7 +133,7 @@ def test_positions_and_levels_are_those_of_the_prior() -> None:
     """Guards against graphs that agree with themselves alone: a hole between known columns, wished for, read in two calls."""
     config = PriorConfig(
         hidden_size=32, num_layers=2, num_heads=2, codebook_size=16, codebook_dim=8, rvq_levels=3, both_sides=True,
-        traits=True, kinds=3,
+        traits=True, kinds=3, periods=True,
     )  # fmt: skip
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
@@ -141,7 +143,7 @@ def test_positions_and_levels_are_those_of_the_prior() -> None:
         codes, traits = torch.randint(0, 16, (2, 48, 3)), torch.randn(2, 7, 4)
         traits[0, :, 1:], traits[1, 2:4] = torch.nan, torch.nan
         known = torch.tensor([[True, True, False, False, True, False]])
-        given = Given(order=order_around(known), traits=traits, kind=torch.tensor([1, 3]))
+        given = Given(order=order_around(known), traits=traits, kind=torch.tensor([1, 3]), period=torch.tensor([2]))
         start = torch.tensor([0, 1])
         expected = prior(codes, start, given=given)
         reading = prior._reading(given, 6, codes.device)
@@ -201,6 +203,39 @@ def test_the_player_makes_the_programs_sound(seconds: float, seed: int, exported
         theirs = player.sound(codes, ends, rng, seconds)
         assert theirs.shape == ours.shape
         assert 10.0 * math.log10(np.square(ours).sum() / np.square(ours - theirs).sum()) > LEAST_SNR_DB
+
+
+def test_the_player_keeps_time(loaded: LoadedVQModel) -> None:
+    """Guards against a player that looks a period back at another place than the program, or behind its window."""
+    assert loaded.prior is not None
+    config = loaded.prior.config.model_copy(update={"both_sides": True, "periods": True})
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        prior = CodePrior(config, torch.randn(3, config.codebook_size, config.codebook_dim)).eval()
+        for weight in prior.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    card = loaded.card.model_copy(update={"prior_config": config, "periods": (4,)})
+    in_time = replace(loaded, prior=prior, card=card)
+    parts = {part.name: part for part in parts_of(in_time, None)}
+
+    class OnTorch(Player):
+        def __init__(self) -> None:
+            self.card = description(in_time, None, list(parts.values()), dict.fromkeys(parts, 0.0), [])
+
+        def run(self, graph: str, **inputs: Any) -> list[Any]:
+            wanted = {name: torch.as_tensor(inputs[name]) for name in parts[graph].inputs}
+            with torch.no_grad():
+                found = parts[graph].module(**wanted)
+            return [each.numpy() for each in (found if isinstance(found, tuple) else (found,))]
+
+    settings = generation_settings(seconds=2.5, seed=3, ending="natural", strength=1.0 / IN_TIME)  # as learned
+    *_, (_, wanted, sampled) = sample_pieces(prior, [clip_generator(3)], in_time, settings)
+    assert wanted > prior.window
+    player = OnTorch()
+    assert player.card["prior"]["periods"] == [4]
+    in_period, without = (player.sample(wanted, TorchRandom(3), period=period)[0].reshape(-1, 3) for period in (4, 0))
+    np.testing.assert_array_equal(in_period, sampled[0].codes.numpy())
+    assert not np.array_equal(in_period, without)
 
 
 def test_a_limited_sound_is_as_loud_as_the_programs(exported: Path, loaded: LoadedVQModel) -> None:

@@ -19,7 +19,7 @@ SMALL = PriorConfig(
     hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=2
 )
 WINDOW = 4 * COLUMN_SECONDS
-LOADED = cast(LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig())))
+LOADED = cast(LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig(), periods=())))
 
 
 @pytest.fixture(scope="module")

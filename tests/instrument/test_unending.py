@@ -1,5 +1,6 @@
 """Codes column by column: those of the whole canvas, to the letter."""
 
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,7 @@ import torch
 
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.unending import Course, columns_drawn
-from distill.instrument.wishes import Wishes
+from distill.instrument.wishes import IN_TIME, Wishes
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import open_canvas
 from distill.models.filling import fill
@@ -22,10 +23,17 @@ from tiny import exhausted
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2,
-    both_sides=True, traits=True, kinds=2,
+    both_sides=True, traits=True, kinds=2, periods=True,
 )  # fmt: skip
 SETTINGS = GenerationSettings(seconds=40 * COLUMN_SECONDS, ending="exact", top_p=0.95, strength=1.0)
-LOADED = cast(LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_config=SpectrogramConfig())))
+
+
+def loaded(*periods: int) -> LoadedVQModel:
+    card = SimpleNamespace(spectrogram_config=SpectrogramConfig(), periods=periods)
+    return cast(LoadedVQModel, SimpleNamespace(card=card))
+
+
+LOADED, IN_PERIOD = loaded(), loaded(2, 3)
 
 
 def prior_that_ends(bias: float) -> CodePrior:
@@ -41,13 +49,15 @@ def prior_that_ends(bias: float) -> CodePrior:
     return model
 
 
+@pytest.mark.parametrize("model", [LOADED, IN_PERIOD], ids=["free", "in time"])
 @pytest.mark.parametrize("bias", [-20.0, 2.0])
-def test_they_are_those_of_the_whole(bias: float) -> None:
+def test_they_are_those_of_the_whole(bias: float, model: LoadedVQModel) -> None:
     """Guards against windows that begin or slide elsewhere, and against another random number at their borders; with sounds
     that go on over many windows, and with sounds that end all the time."""
     prior = prior_that_ends(bias)
-    *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, SETTINGS)
-    columns = columns_drawn(prior, clip_generator(3), SETTINGS, Wishes(), Course(again=True))
+    *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], model, SETTINGS)
+    in_time = Wishes().in_time(model)
+    columns = columns_drawn(prior, clip_generator(3), SETTINGS, in_time, Course(again=True))
     assert torch.equal(torch.cat(list(islice(columns, 40))), whole.codes)
 
 
@@ -57,7 +67,7 @@ def test_a_sound_that_ends_by_itself_is_over() -> None:
     natural = SETTINGS.model_copy(update={"ending": "natural"})
     *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, natural)
     assert whole.ended
-    columns = columns_drawn(prior, clip_generator(3), natural, Wishes(), Course(again=False))
+    columns = columns_drawn(prior, clip_generator(3), natural, Wishes().in_time(LOADED), Course(again=False))
     assert torch.equal(torch.cat(list(columns)), whole.codes)
 
 
@@ -68,3 +78,20 @@ def test_an_end_that_is_known_is_told_from_afar() -> None:
     (whole,) = exhausted(fill(prior, [canvas], [clip_generator(3)], SETTINGS))
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, wishes, Course(again=False, columns=29))
     assert torch.equal(torch.cat(list(columns)), whole.codes)
+
+
+def test_a_long_sound_keeps_one_period_that_its_seed_chooses() -> None:
+    """Guards against short sounds that are held to a period, long ones that are not, all seeds with the same one, and
+    a sound that ends on the way, so that another begins out of time."""
+    prior, canvas = prior_that_ends(2.0), open_canvas(40, 4, 2, "never")
+    short = SETTINGS.model_copy(update={"seconds": 6 * COLUMN_SECONDS})
+    *_, (_, _, (untold,)) = sample_pieces(prior, [clip_generator(3)], IN_PERIOD, short)
+    (plain,) = exhausted(fill(prior, [open_canvas(6, 4, 2, "may")], [clip_generator(3)], short))
+    assert torch.equal(untold.codes, plain.codes)
+    *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(8)], IN_PERIOD, SETTINGS)
+    periods = [Wishes().in_time(IN_PERIOD).of(canvas, 1.0, generator=clip_generator(seed)).period for seed in range(8)]
+    assert set(periods) == {2, 3}
+    for seed, (period, each) in enumerate(zip(periods, found, strict=True)):
+        in_time = replace(canvas, period=period, strength=IN_TIME)
+        (alone,) = exhausted(fill(prior, [in_time], [clip_generator(seed)], SETTINGS))
+        assert torch.equal(each.codes, alone.codes)

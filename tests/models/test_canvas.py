@@ -26,7 +26,7 @@ from distill.settings.prior import PriorConfig
 BANDS, COLUMNS, LEVELS = 3, 5, 2
 SMALL = PriorConfig(
     hidden_size=32, num_layers=2, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=BANDS * COLUMNS, bands=BANDS,
-    rvq_levels=LEVELS, both_sides=True, traits=True, kinds=3,
+    rvq_levels=LEVELS, both_sides=True, traits=True, kinds=3, periods=True,
 )  # fmt: skip
 ORDER = torch.tensor([[0, 3, 4, 1, 2, 5], [0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5]])
 KNOWN = (True, False, False, True, True)
@@ -67,7 +67,7 @@ def told() -> Given:
     traits = torch.tensor([-6.0, 9.0, 60.0, 1.0]).repeat(3, COLUMNS + 1, 1)
     traits[1] = math.nan
     traits[2, :3] = math.nan
-    return Given(ORDER, None, torch.tensor([-1, 5, 9]), traits, torch.tensor([0, 1, 3]))
+    return Given(ORDER, None, torch.tensor([-1, 5, 9]), traits, torch.tensor([0, 1, 3]), torch.tensor([2, 1, 3]))
 
 
 @pytest.mark.parametrize("changed", range(BANDS * COLUMNS * LEVELS))
@@ -86,9 +86,9 @@ def test_no_step_sees_what_is_read_later(prior: CodePrior, changed: int) -> None
         assert not torch.allclose(first[row, read:].softmax(-1), second[row, read:].softmax(-1))
 
 
-@pytest.mark.parametrize("part", ["end", "traits", "kind"])
+@pytest.mark.parametrize("part", ["end", "traits", "kind", "period"])
 def test_what_is_told_is_heard(prior: CodePrior, part: str) -> None:
-    """Guards against an end, wishes or a kind that never reach the network."""
+    """Guards against an end, wishes, a kind or a period that never reach the network."""
     codes, start, everything = draw_codes(3), torch.tensor([BOS, MID, MID]), told()
     less = everything._replace(**{part: None})
     with_it, without = (prior(codes, start, None, each)[2, 6:].softmax(-1) for each in (everything, less))
@@ -98,7 +98,9 @@ def test_what_is_told_is_heard(prior: CodePrior, part: str) -> None:
 def test_a_wish_for_nothing_changes_nothing(prior: CodePrior) -> None:
     """Guards against a prior that is told something by being told nothing."""
     codes, start = draw_codes(3), torch.tensor([BOS, MID, MID])
-    nothing = Given(traits=torch.full((3, COLUMNS + 1, 4), math.nan), end=torch.tensor([-1, -1, -1]))
+    nothing = Given(
+        traits=torch.full((3, COLUMNS + 1, 4), math.nan), end=torch.tensor([-1, -1, -1]), period=torch.tensor([0, 0, 0])
+    )
     torch.testing.assert_close(prior(codes, start, None, nothing).softmax(-1), prior(codes, start).softmax(-1))
 
 
@@ -121,15 +123,19 @@ def test_cached_steps_equal_the_plain_forward_in_any_order(prior: CodePrior, row
 
 
 def test_neighbours_are_the_nearest_known_ones() -> None:
-    """Guards against sources that are not known yet, or farther away than need be; an oracle looks for each by hand."""
-    reading = read_in_order(ORDER, BANDS, both_sides=True)
-    for row, order in enumerate(ORDER.tolist()):
+    """Guards against sources that are not known yet, or farther away than need be, and of another place of the period; an
+    oracle looks for each by hand."""
+    periods = (2, 0, 3)
+    reading = read_in_order(ORDER, BANDS, both_sides=True, period=torch.tensor(periods))
+    for row, (order, period) in enumerate(zip(ORDER.tolist(), periods, strict=True)):
         for step in range(BANDS * COLUMNS + 1):
             place = order[step // BANDS] * BANDS + step % BANDS
             column, band = divmod(place, BANDS)
             known = sorted(order[: step // BANDS])
             left = [each for each in known if each < column][::-1]
             right = [each for each in known if each > column]
+            ago = [each for each in left if period and (column - each) % period == 0]
+            later = [each for each in right if period and (each - column) % period == 0]
             wanted = [
                 None if step == 0 else order[(step - 1) // BANDS] * BANDS + (step - 1) % BANDS,
                 left[0] * BANDS + band if left else None,
@@ -137,6 +143,8 @@ def test_neighbours_are_the_nearest_known_ones() -> None:
                 left[1] * BANDS + band if len(left) > 1 else None,
                 right[0] * BANDS + band if right else None,
                 right[1] * BANDS + band if len(right) > 1 else None,
+                ago[0] * BANDS + band if ago else None,
+                later[0] * BANDS + band if later else None,
             ]
             exists, source = reading.exists[row, step].tolist(), reading.source[row, step].tolist()
             assert [at if there else None for at, there in zip(source, exists, strict=True)] == wanted
@@ -239,7 +247,8 @@ def test_fine_levels_are_drawn_under_coarse_ones(prior: CodePrior) -> None:
     ahead = codes.clone()
     ahead[4 * BANDS : 5 * BANDS, 0] = (ahead[4 * BANDS : 5 * BANDS, 0] + 4) % 11  # of a column that is not drawn yet
     (changed,) = filled(prior, [Canvas(ahead, free, BANDS)], [2])
-    before, here = slice(0, 3 * BANDS), (3 * BANDS, 1)  # likelihoods: of one draw, the code need not change with them
+    before = slice(0, 2 * BANDS)  # the column after that looks at two on its right
+    here = (3 * BANDS, 1)  # likelihoods: of one draw, the code need not change with them
     assert torch.equal(changed.codes[before], found.codes[before])
     assert changed.log_likelihood[here] != found.log_likelihood[here]
 
@@ -326,3 +335,24 @@ def test_a_sound_does_not_end_where_codes_are_fixed(prior: CodePrior) -> None:
     assert len(opened.codes) == BANDS
     assert len(found.codes) == len(codes)
     assert torch.equal(found.codes[:, 0], codes[:, 0])
+
+
+def test_sounds_of_other_periods_do_not_meddle(prior: CodePrior) -> None:
+    """Guards against a batch that takes the period of its first sound for all, and against a period that is not heard."""
+    canvases = [replace(open_canvas(8, BANDS, LEVELS, "never"), period=period) for period in (2, 3, 2, 0)]
+    together = filled(prior, canvases, [1, 1, 2, 1])
+    alone = [filled(prior, [canvas], [seed])[0] for canvas, seed in zip(canvases, [1, 1, 2, 1], strict=True)]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one.codes, other.codes)
+    assert not torch.equal(together[0].codes, together[1].codes)
+    assert not torch.equal(together[0].codes, together[3].codes)
+
+
+def test_an_older_prior_has_no_sources_a_period_ago() -> None:
+    """Guards against priors of older files that no longer load, or hear of a period that they were never told."""
+    torch.manual_seed(0)
+    old = CodePrior(PriorConfig(**SMALL.model_dump(exclude={"periods"})), torch.randn(LEVELS, 11, 5)).eval()
+    assert old.config.neighbours == 5
+    canvas = open_canvas(6, BANDS, LEVELS, "never")
+    (plain,), (told_period,) = filled(old, [canvas], [1]), filled(old, [replace(canvas, period=2)], [1])
+    assert torch.equal(plain.codes, told_period.codes)

@@ -31,14 +31,20 @@ SOURCES = (
     ("the same band of the next but one known column on the left", 2 * BANDS, False),
     ("the same band of the nearest known column on the right", 0, False),
     ("the same band of the next but one known column on the right", 0, False),
+    ("the same band of the nearest known column that is one or more periods back", 0, False),
+    ("the same band of the nearest known column that is one or more periods ahead", 0, False),
 )
 """Of a step in the order of time: what each source is, how many places it lies back (0: there is none), and whether it must
 be of the same column."""
+AGO = 6
+"""Among the sources: a period back, of priors that know periods."""
 HOW_TO_SAMPLE = (
     "Positions are read column after column, in each from band 0 (low) to the last: prior gives the state of a position, "
     "level_1 the logits of its first code, level_2 those of the second given the first, and so on. Where a sound may end, at "
     "band 0 of any column but a sound's first, level_1 may give the code `end`: the sound ends before that column; elsewhere "
-    "rule it out. A source that does not exist has the code `outside` at all levels. After window_columns a new window "
+    "rule it out. A source that does not exist has the code `outside` at all levels. A sound that is longer than "
+    "window_columns keeps time where it comes round again after so many columns as one of `periods` says: the source that "
+    "has `periods_back` lies so many columns back. After window_columns a new window "
     "begins: start 1, an empty cache, and the newest kept_columns are read again as its first. To fill a hole, read the known "
     "columns of the window first, left to right, then the hole; left_gap and right_gap say how far the nearest known column "
     "lies; where an end is known and nothing known lies to the right, the fifth source has the code `end` and right_gap is "
@@ -163,9 +169,10 @@ def _prior(loaded: LoadedVQModel, prior: CodePrior) -> dict[str, Any]:
         "hidden": prior.hidden,
         "start": {"of_a_sound": BOS, "inside_a_sound": MID},
         "sources": [
-            {"what": what, "places_back": back, "within_column": within}
-            for what, back, within in SOURCES[: 1 + config.neighbours]
+            {"what": what, "places_back": back, "within_column": within, "periods_back": int(number == AGO)}
+            for number, (what, back, within) in enumerate(SOURCES[: 1 + config.neighbours])
         ],
+        "periods": list(card.periods) if config.periods else [],
         "fills_holes": config.both_sides,
         "kinds": list(card.kinds[: config.kinds]),
         "traits": list(TRAITS) if config.traits else [],

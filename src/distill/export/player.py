@@ -35,11 +35,11 @@ class Player:
         return list(self.graphs[graph].run(None, {name: np.asarray(inputs[name]) for name in inputs if name in named}))
 
     def sample(
-        self, columns: int, rng: Any, temperature: float = 1.0, kind: int = 0, traits: Any = None
+        self, columns: int, rng: Any, temperature: float = 1.0, kind: int = 0, traits: Any = None, period: int = 0
     ) -> tuple[Any, bool]:
         """New codes [C, bands, levels] of at most so many columns, and whether the sound ends there by itself.
 
-        `kind` and `traits` [4] are wishes (0 and NaN: none).
+        `kind` and `traits` [4] are wishes (0 and NaN: none). `period`: columns after which it comes round again, 0: none.
         """
         prior, bands, levels = self.card["prior"], self.card["codes"]["bands"], self.card["codes"]["levels"]
         wished = np.array(traits or [np.nan] * 4, np.float32)
@@ -55,6 +55,7 @@ class Player:
                 sources = np.full((1, len(steps), len(prior["sources"]), levels), prior["outside"], np.int64)
                 for number, source in enumerate(prior["sources"]):  # those to the right are for holes alone
                     back, same = source["places_back"], source["within_column"]
+                    back += source.get("periods_back", 0) * period * bands
                     there = (back > 0) & (steps >= back) & ((steps % bands > 0) | (not same))
                     sources[0, there, number] = codes[first * bands + steps[there] - back]
                 state, keys, values = self.run(
@@ -244,8 +245,13 @@ def main() -> None:
         parser.error(f"--kind {given.kind}: this model knows {', '.join(kinds) or 'no kinds'}")
     kind = 0 if given.kind is None else kinds.index(given.kind) + 1
     rng = np.random.default_rng(given.seed)
-    rate, columns = player.card["audio"]["sample_rate"], player.card["codes"]["column_seconds"]
-    codes, ended = player.sample(math.ceil(given.seconds / columns), rng, given.temperature, kind)
+    rate, columns = (
+        player.card["audio"]["sample_rate"],
+        math.ceil(given.seconds / player.card["codes"]["column_seconds"]),
+    )
+    periods = player.card["prior"].get("periods", []) if columns > player.card["prior"]["window_columns"] else []
+    period = int(rng.choice(periods)) if periods else 0
+    codes, ended = player.sample(columns, rng, given.temperature, kind, period=period)
     samples = player.sound(codes, ended, rng, given.seconds, given.texture)
     with wave.open(str(given.out), "wb") as file:
         file.setparams((1, 3, rate, 0, "NONE", ""))

@@ -35,7 +35,8 @@ def filled(
     each_wish = [wishes] * len(canvases) if isinstance(wishes, Wishes) else wishes
     begins = [0] * len(canvases) if first is None else first
     wished = [
-        one.of(canvas, settings.strength, begin) for one, canvas, begin in zip(each_wish, canvases, begins, strict=True)
+        one.of(canvas, settings.strength, begin, generator)
+        for one, canvas, generator, begin in zip(each_wish, canvases, generators, begins, strict=True)
     ]
     total = max(canvas.columns for canvas in canvases)
     with threads(1):  # small batches: threads would wait for each other

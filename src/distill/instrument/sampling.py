@@ -88,12 +88,15 @@ def _sampled(
     samples = round(settings.seconds * SAMPLE_RATE) if wishes.samples is None else wishes.samples
     wanted = columns(loaded.card.spectrogram_config.frames(samples))
     filling = is_filled_up(prior, settings, wanted)
+    wishes = wishes.in_time(loaded) if wanted > prior.window else wishes
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))
     stepper = Stepper(prior, len(generators))
     limited = sounds_under_limit(loaded, settings, len(generators)) if under_limit is None else under_limit
-    ends: Ends = "known" if wishes.samples is not None else "may" if filling else "asked"
+    ends: Ends = "never" if wishes.keeps_on(filling) else "may" if filling else "asked"
+    if wishes.samples is not None:
+        ends = "known"
     while unfinished:
         missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
         canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends) for count in missing]

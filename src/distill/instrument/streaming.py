@@ -74,7 +74,7 @@ class LongSound:
         """
         assert loaded.prior is not None
         self.loaded, self.settings, self.synthesise = loaded, settings, synthesise
-        self.wishes = wishes_of(loaded, settings)
+        self.wishes = wishes_of(loaded, settings).in_time(loaded)
         if endless and self.wishes.drawn:
             raise DistillError("A curve is drawn over a sound that ends: say how long it is with --seconds.")
         self.generator = clip_generator(seed)  # of the codes: those of `sampling`

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from distill.instrument.wishes import Wishes
-from distill.models.canvas import Canvas
+from distill.models.canvas import Canvas, Ends
 from distill.models.filling import fill
 from distill.models.prior import CodePrior
 from distill.models.run_limit import SoundUnderLimit
@@ -52,15 +52,16 @@ def columns_drawn(
     while course.columns is None or done < course.columns:
         known = len(heard) // bands
         wanted, told = window - known, window - known
+        ends: Ends = "never" if wishes.keeps_on(course.again) else "may"
         if course.columns is not None:
             wanted, told = (min(each, course.columns - done) for each in (wanted, TOLD_WINDOWS * window))
+            ends = "known"
         free = torch.zeros(told * bands, nothing.shape[1], dtype=torch.long)
         codes = torch.cat([heard, free])
         is_free = torch.ones_like(codes, dtype=torch.bool)
         is_free[: len(heard)] = False
-        ends = "may" if course.columns is None else "known"
-        asked = Canvas(codes, is_free, bands, done == 0, ends)  # type: ignore[arg-type]
-        canvas = wishes.of(asked, settings.strength, known - done)
+        asked = Canvas(codes, is_free, bands, done == 0, ends)
+        canvas = wishes.of(asked, settings.strength, known - done, generator)
         filling, over = fill(prior, [canvas], [generator], by_level, stepper, under_limit), False
         for place in range(known, known + wanted):
             (so_far,) = next(filling)

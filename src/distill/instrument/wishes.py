@@ -24,6 +24,8 @@ from distill.settings.generation import DRAWN, GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE, columns
 
 LEAST_SECONDS = 0.02
+IN_TIME = 2.0 / 3.0
+"""Times as strongly as other wishes a period is followed where nothing else is wished: as learned, by default."""
 WISHED = ("kind", "brightness", "loudness", "pitch", "onsets", "length")
 """The settings of a generation that are wishes."""
 
@@ -39,21 +41,38 @@ class Wishes(NamedTuple):
     """K-weighted, of the whole sound; None: as it comes."""
     samples: int | None = None
     """How long it is; None: as it comes."""
+    periods: tuple[int, ...] = ()
+    """Columns after which it may come round again, one of which its seed chooses; none: nothing is said of that."""
 
-    def of(self, canvas: Canvas, strength: float, first: int = 0) -> Canvas:
+    def of(self, canvas: Canvas, strength: float, first: int = 0, generator: torch.Generator | None = None) -> Canvas:
         """A canvas for which this is wished.
 
         Args:
             first: where on the canvas the first column of a curve is. Before it nothing is wished, after the last the same
                 as there.
+            generator: the one that the sound is drawn with: how it was seeded chooses the period. None: there is none.
         """
-        traits = self.traits
+        traits, period = self.traits, 0
         if traits is not None and traits.ndim == 1:
             traits = traits.expand(canvas.columns, -1)
         elif traits is not None:
             places = torch.arange(canvas.columns) - first
             traits = traits[places.clamp(0, len(traits) - 1)].masked_fill((places < 0)[:, None], math.nan)
-        return replace(canvas, traits=traits, kind=self.kind, strength=strength)
+        if self.periods and generator is not None:
+            period = self.periods[(generator.initial_seed() >> 40) % len(self.periods)]
+        if period and not self.chosen_by:
+            strength *= IN_TIME
+        return replace(canvas, traits=traits, kind=self.kind, strength=strength, period=period)
+
+    def in_time(self, loaded: LoadedVQModel) -> "Wishes":
+        """These, of a sound that is longer than the prior's window: nothing but a period holds it together then, one of those
+        of the recordings."""
+        return self._replace(periods=loaded.card.periods)
+
+    def keeps_on(self, again: bool) -> bool:
+        """Whether a sound that would be followed by `again` another where it ends does not end: another would begin out of
+        time."""
+        return again and bool(self.periods)
 
     def filled_up(self, others: Tensor | None) -> "Wishes":
         """These, and of traits that nothing is wished of what others [4] say."""

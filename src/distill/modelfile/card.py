@@ -185,6 +185,8 @@ class ModelCard(Frozen):
     """Of how many recordings the file says how they are spread over frequency (`distill.models.wishes.KindExamples`)."""
     trait_quantiles: dict[str, Curve] = Field(default_factory=dict)
     """The corpus's own range of what may be wished for, by trait (`distill.audio.wished`)."""
+    periods: tuple[Annotated[int, Field(ge=1, le=64)], ...] = ()
+    """Columns after which recordings come round again, those that do (`distill.audio.beat`)."""
     image_size: int | None = Field(None, ge=2, le=4096)
     """How many codes the level of the stereo image has (`distill.models.image`); None: the model is mono."""
     has_synthesiser: bool = False

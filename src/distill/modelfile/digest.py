@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OF_THE_CARD = (
     "vqvae_config", "spectrogram_config", "prior_config", "synthesiser_config", "image_size", "texture_db", "kinds",
-    "trait_quantiles",
+    "trait_quantiles", "periods",
 )  # fmt: skip
 """What of the card decides how codes are drawn and become sound."""
 
@@ -27,6 +27,9 @@ def sound_digest(loaded: "LoadedVQModel") -> str:
     """
     digest = hashlib.sha256()
     plain = loaded.card.model_dump(mode="json", include=set(OF_THE_CARD))
+    if not loaded.card.periods:  # models that are older than periods stay what they were
+        del plain["periods"]
+        (plain["prior_config"] or {}).pop("periods", None)
     plain["highest_rate"] = loaded.card.corpus_manifest.highest_rate
     digest.update(json.dumps(plain, sort_keys=True).encode())
     for name, tensor in _tensors(loaded):

@@ -43,6 +43,8 @@ class Canvas:
     strength: float = 1.0
     """How strongly wishes are followed: 1 as the prior has learned it, more exaggerates (guidance)."""
     guide: Guide | None = None
+    period: int = 0
+    """Columns after which the sound comes round again; 0: nothing is said of that."""
 
     @property
     def columns(self) -> int:
@@ -52,7 +54,7 @@ class Canvas:
     @property
     def wished(self) -> bool:
         """Whether anything is wished for."""
-        return self.kind > 0 or (self.traits is not None and not bool(self.traits.isnan().all()))
+        return self.kind > 0 or self.period > 0 or (self.traits is not None and not bool(self.traits.isnan().all()))
 
     @property
     def known(self) -> Tensor:

@@ -229,6 +229,7 @@ def _begun(prior: CodePrior, group: _Group, reach: Reach) -> Continuation:
     start = torch.tensor([BOS if canvas.begins and first == 0 else MID for canvas in group.canvases], device=device)
     ends = [canvas.columns - first if canvas.ends == "known" else -1 for canvas in group.canvases]
     kinds = [canvas.kind for canvas in group.canvases]
+    periods = [canvas.period for canvas in group.canvases]
     half = [
         place < len(group.shape.partly) and group.shape.partly[place] and not known
         for place, known in enumerate(reach.known, start=first)
@@ -244,6 +245,7 @@ def _begun(prior: CodePrior, group: _Group, reach: Reach) -> Continuation:
         end=torch.tensor(ends, device=device) if max(ends) > 0 else None,
         traits=_traits(group.canvases, first, width + 1, device),
         kind=torch.tensor(kinds, device=device) if any(kinds) else None,
+        period=torch.tensor(periods, device=device) if any(periods) else None,
     )
     seen = _half_known(prior, group, first, width) if any(half) else None
     if group.strength is None:
@@ -254,6 +256,7 @@ def _begun(prior: CodePrior, group: _Group, reach: Reach) -> Continuation:
         None if given.end is None else given.end.repeat(2),
         None if given.traits is None else torch.cat([given.traits, torch.full_like(given.traits, torch.nan)]),
         None if given.kind is None else torch.cat([given.kind, torch.zeros_like(given.kind)]),
+        None if given.period is None else torch.cat([given.period, torch.zeros_like(given.period)]),
     )
     twice = None if seen is None else seen.repeat(2, 1, 1)
     return prior.begin(start.repeat(2), prefix.repeat(2, 1, 1), unwished, twice)

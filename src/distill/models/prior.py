@@ -77,6 +77,7 @@ class Given(NamedTuple):
     end: Tensor | None = None  # [B], the column in which the sound is over, which may lie beyond; -1: not known
     traits: Tensor | None = None  # [B, C + 1, 4], what is wished for in each column (`models.wishes`); NaN: nothing
     kind: Tensor | None = None  # [B], the kind that is wished for, from 1 on; 0: any
+    period: Tensor | None = None  # [B or 1], columns after which the sound comes round again; 0: not known
 
     def row(self, row: int) -> "Given":
         """The same of one row."""
@@ -97,7 +98,7 @@ class Continuation:
     codes: Tensor  # [B, S + 2, Q] by place, drawn up to step `length`; the last place is never drawn
     start: Tensor  # [B], BOS or MID
     given: Given
-    index: tuple[Tensor, ...]  # for each step its sources [1 + N] in `codes`
+    index: tuple[Tensor, ...]  # for each step its sources in `codes`: [1 + N], or [B, 1 + N] where periods are unlike
     places: list[int]  # for each step the place that it predicts
     gaps: list[tuple[int, int]]  # for each step the columns to what is known on the left and on the right
     ending: Tensor | None  # [B, P], columns to the end where nothing known comes before it; 0: none; None: none for all
@@ -304,7 +305,8 @@ class CodePrior(nn.Module):
             x = self._embed(around, added)
             for block, cache in zip(self.blocks, caches, strict=True):
                 x = block(x, cache)
-        index = torch.where(reading.exists, reading.source, self.nowhere)[0].unbind(0)
+        sources = torch.where(reading.exists, reading.source, self.nowhere)
+        index = sources[0].unbind(0) if len(sources) == 1 else sources.unbind(1)
         gaps = list(zip(reading.left_gap[0].tolist(), reading.right_gap[0].tolist(), strict=True))
         return Continuation(codes, start, given, index, reading.places[0].tolist(), gaps, ending, added, caches, length)
 
@@ -328,7 +330,11 @@ class CodePrior(nn.Module):
 
     def _reading(self, given: Given, columns: int, device: torch.device) -> Reading:
         order = forward_order(columns, device) if given.order is None else given.order
-        return read_in_order(order, self.config.bands, self.config.both_sides, given.partly)
+        period = None
+        if self.config.periods:
+            period = order.new_zeros(1) if given.period is None else given.period
+            order = order.expand(max(len(order), len(period)), -1)
+        return read_in_order(order, self.config.bands, self.config.both_sides, given.partly, period)
 
     def _ending(self, given: Given, reading: Reading) -> Tensor | None:
         """[B, P]: how many columns on the sound is over, where that is known and nothing known comes before it; else 0."""

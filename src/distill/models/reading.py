@@ -29,7 +29,9 @@ class Reading(NamedTuple):
         return Reading(*(each[:, first:last] for each in self))
 
 
-def read_in_order(order: Tensor, bands: int, both_sides: bool, partly: Tensor | None = None) -> Reading:
+def read_in_order(
+    order: Tensor, bands: int, both_sides: bool, partly: Tensor | None = None, period: Tensor | None = None
+) -> Reading:
     """Lay out the steps of orders of columns.
 
     The sources of a step are the place read before it, the same band of the nearest known column on the left, the band
@@ -39,6 +41,8 @@ def read_in_order(order: Tensor, bands: int, both_sides: bool, partly: Tensor | 
         order: [R, C + 1], each row a permutation of 0 .. C that ends with C, the column in which nothing stands any more;
             only its first place is asked for.
         partly: [R or 1, C + 1] bool, columns of which some codes are known from the beginning: looked at from the left.
+        period: [R], columns after which a sound comes round again; 0: it does not. Then two more sources follow: the same
+            band of the nearest known column that is one or more periods back, and of that which is as many ahead.
     """
     rows, columns = order.shape
     number = torch.arange(columns, device=order.device)
@@ -63,6 +67,11 @@ def read_in_order(order: Tensor, bands: int, both_sides: bool, partly: Tensor | 
     sources = [(previous, there), in_column(left, left >= 0), below, in_column(farther, farther >= 0)]
     if both_sides:
         sources += [in_column(right, right < columns), in_column(beyond, beyond < columns)]
+    if period is not None:
+        again = ((number - here) % period.clamp_min(1)[:, None, None] == 0) & (period > 0)[:, None, None]
+        ago = torch.where(known & again & (number < here), number, -1).amax(-1)
+        later = torch.where(ahead & again & (number > here), number, columns).amin(-1)
+        sources += [in_column(ago, ago >= 0), in_column(later, later < columns)]
     exists = torch.stack([each for _, each in sources], dim=-1)
     index = torch.where(exists, torch.stack([each for each, _ in sources], dim=-1), 0)
     left_gap = torch.where(left >= 0, order - left - 1, 0)

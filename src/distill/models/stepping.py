@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead
+from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead, at_places
 from distill.models.reading import RIGHT
 
 MANY_ROWS = 4
@@ -91,7 +91,10 @@ class Stepper:
         """The next place, level by level: yields logits [B, V], is sent the chosen codes [B] of that level."""
         prior, at, config = self.prior, state.length, self.prior.config
         place, neighbour_count = state.places[at], config.neighbours
-        sources = state.codes.index_select(1, state.index[at])  # [B, 1 + N, Q]
+        index = state.index[at]
+        sources = (
+            state.codes.index_select(1, index) if index.ndim == 1 else at_places(state.codes, index)
+        )  # [B, 1 + N, Q]
         ending = None if state.ending is None else state.ending[:, at]
         if ending is not None:
             sources[:, RIGHT] = torch.where(ending[:, None] > 0, prior.eos, sources[:, RIGHT])

@@ -31,11 +31,12 @@ class PriorConfig(Frozen):
     both_sides: bool = Field(False, description="Whether it fills holes between what is known on both sides.")
     traits: bool = Field(False, description="Whether loudness, brightness, pitch and onsets may be wished for.")
     kinds: int = Field(0, ge=0, le=64, description="How many kinds of sounds may be wished for.")
+    periods: bool = Field(False, description="Whether it may be told after how many columns a sound comes round again.")
 
     @property
     def neighbours(self) -> int:
         """Known places near the one that is predicted, which it may copy."""
-        return 5 if self.both_sides else 3
+        return (5 if self.both_sides else 3) + (2 if self.periods else 0)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

@@ -17,6 +17,8 @@ from distill.training.prior.windows import Window
 
 HOLES = 0.5
 """Share of windows in which a hole is filled; the others are read in time."""
+PERIODS = 0.75
+"""Share of windows that are told after how many columns their sound comes round again, where it does."""
 ENDS = 0.25
 """Share of windows that are told where the sound ends."""
 WISHING, EACH = 0.5, 0.6
@@ -36,6 +38,8 @@ def asked(window: Window, view: CodeView, kind: int, config: PriorConfig, rng: n
         window = window._replace(hole=(first, first + length))
     if config.both_sides and rng.random() < ENDS:
         window = window._replace(end_known=True)
+    if config.periods and view.period and rng.random() < PERIODS:
+        window = window._replace(period=view.period)
     if rng.random() < WISHING:
         if config.kinds and rng.random() < EACH:
             window = window._replace(kind=kind)

@@ -51,7 +51,10 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
 def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:
     """Settings of a prior that learns to follow wishes, as far as the recordings are there to be described."""
     described = any(views[0].traits is not None for views in sequences.train)
-    return settings.model_copy(update={"traits": described, "kinds": len(sequences.kind_names)})
+    again = any(view.period for views in sequences.train for view in views)
+    return settings.model_copy(
+        update={"traits": described, "kinds": len(sequences.kind_names), "periods": again and settings.both_sides}
+    )
 
 
 def learned_scales(sequences: CodeSequences) -> dict[str, Any]:
@@ -68,6 +71,7 @@ def learned_scales(sequences: CodeSequences) -> dict[str, Any]:
     scales = {name: Quantiles.of(each) for name, each in values.items()}
     known = {name: tuple(scale.points.tolist()) for name, scale in scales.items() if scale.known}
     found: dict[str, Any] = {"kinds": list(sequences.kind_names), "trait_quantiles": known, "kind_files": 0}
+    found["periods"] = [period for views in sequences.train for period in sorted({view.period for view in views} - {0})]
     if sequences.kind_names and sequences.mean_mels is not None:
         mels, kinds = sequences.mean_mels[:MOST_KIND_FILES], torch.tensor(sequences.kinds[:MOST_KIND_FILES])
         found |= {"kind_files": len(mels), "kinds_state_dict": {"mean_mels": mels.contiguous(), "of_file": kinds}}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import soxr
 import torch
 from torch import Tensor
 
+from distill.audio.beat import beat_periods
 from distill.audio.mel import log_mel_blocks
 from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, frame_traits, traits_of
 from distill.compute.shares import gathered, share
@@ -22,10 +23,13 @@ from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, encode_codes, level_of
 from distill.models.image import ImageCodebook, image_powers, image_vectors
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, SpectrogramConfig
 
 VIEW_SEMITONES = 1.0
 """A view may be this much higher and faster, or lower and slower."""
+PERIOD_COLUMNS = (4, 16)
+"""A sound that comes round again after so many columns has views that are in time with the columns: a little faster or slower,
+so that its period is a whole number of them. Else no code ever comes back where its sound does."""
 LONGEST_VIEW_SECONDS = 60.0
 """Longer files need no further views: they have windows enough."""
 
@@ -43,6 +47,8 @@ class CodeView:
     """[C, 4], what each column is like, as wishes are read (`models.wishes`)."""
     whole: Tensor | None = None
     """[4], what the whole sound is like: its loudness in dB, log2 of Hz, MIDI note, onsets in a column."""
+    period: int = 0
+    """Columns after which the sound comes round again, of a view that is in time with them."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +114,10 @@ def extract_code_sequences(
             found = [_with_traits(found[0], frames)]
         if further:
             rng = np.random.default_rng((seed, done))
-            for other, from_start, frame, semitones in _other_views(corpus, file, views - 1, rng):
+            for other, from_start, frame, semitones, period in _other_views(corpus, file, views - 1, rng):
                 codes = encode_codes(codec, other, level, device).cpu()
                 theirs = None if powers is None else powers[..., frame]
-                view = CodeView(_with_image(codes, image, theirs), from_start, len(other))
+                view = CodeView(_with_image(codes, image, theirs), from_start, len(other), period=period)
                 found.append(_with_traits(view, transposed(frames[frame], semitones)))
         mine.append(tuple(found))
         yield Progress("encoding sounds", done, len(files), file.name)
@@ -167,24 +173,57 @@ def transposed(frames: Tensor, semitones: float) -> Tensor:
     return moved
 
 
-def _other_views(
-    corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Generator
-) -> Iterator[tuple[npt.NDArray[np.floating[Any]], bool, Tensor, float]]:
-    """`count` log-mels [T, M] of versions of a file, whether each begins where the file begins, which frame of the file
-    each of its frames [T] was, and how many semitones higher it is. (An image changes so little over frequency that a
-    semitone is nothing to it.)"""
+class _OtherView(NamedTuple):
+    """A version of a file."""
+
+    mel: npt.NDArray[np.floating[Any]]  # [T, M], log-mel
+    from_start: bool  # whether it begins where the file begins
+    frame: Tensor  # [T], which frame of the file each of its frames was
+    semitones: float  # how much higher it is
+    period: int  # columns after which it comes round again; 0: none is known
+
+
+def _other_views(corpus: Corpus, file: CorpusFile, count: int, rng: np.random.Generator) -> Iterator[_OtherView]:
+    """`count` versions of a file. (An image changes so little over frequency that a semitone is nothing to it.)"""
     mel = corpus.mel(file)
     samples = _samples(corpus, file)
+    in_time = tempo_ratios(mel)
     for number in range(count):
         later = int(rng.integers(1, FRAMES_PER_COLUMN))
-        if number % 2 and len(mel) > 2 * FRAMES_PER_COLUMN:
-            yield mel[later:], False, torch.arange(later, len(mel)), 0.0
+        moved = bool(number % 2) and len(mel) > 2 * FRAMES_PER_COLUMN
+        kept_in_time = bool(in_time) and number % 4 in (0, 3)
+        if moved and not kept_in_time:
+            yield _OtherView(mel[later:], False, torch.arange(later, len(mel)), 0.0, 0)
             continue
-        ratio = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0)
-        other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
-        made = torch.cat(list(log_mel_blocks(other, corpus.spectrogram)), dim=1).T.numpy()
-        frame = (torch.arange(len(made)) * ratio).round().long().clamp_max(len(mel) - 1)
-        yield made, True, frame, 12.0 * math.log2(ratio)
+        ratio, period = 2.0 ** (rng.uniform(-VIEW_SEMITONES, VIEW_SEMITONES) / 12.0), 0
+        if kept_in_time:
+            ratio, period = in_time[int(rng.integers(len(in_time)))]
+        made, frame = faster(samples, ratio, len(mel), corpus.spectrogram)
+        first = later if moved else 0
+        yield _OtherView(made[first:], first == 0, frame[first:], 12.0 * math.log2(ratio), period)
+
+
+def faster(
+    samples: npt.NDArray[np.float32], ratio: float, frames: int, config: SpectrogramConfig
+) -> tuple[npt.NDArray[np.floating[Any]], Tensor]:
+    """The log-mel [T, M] of a sound [N] that is played so much faster and higher, and which of its own frames each was."""
+    other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
+    made = torch.cat(list(log_mel_blocks(other, config)), dim=1).T.numpy()
+    return made, (torch.arange(len(made)) * ratio).round().long().clamp_max(frames - 1)
+
+
+def tempo_ratios(mel: npt.NDArray[np.floating[Any]]) -> list[tuple[float, int]]:
+    """How much faster a sound of a log-mel [T, M] may be made so that its period is a whole number of columns, and that
+    number; none where it has no period, or none that is near enough to one."""
+    least, most = PERIOD_COLUMNS
+    for period in beat_periods(mel, (least - 1) * FRAMES_PER_COLUMN, most * FRAMES_PER_COLUMN):
+        columns = period / FRAMES_PER_COLUMN
+        near = [
+            (columns / whole, whole) for whole in (math.floor(columns), math.ceil(columns)) if least <= whole <= most
+        ]
+        if found := [each for each in near if abs(12.0 * math.log2(each[0])) <= VIEW_SEMITONES]:
+            return found
+    return []
 
 
 def _with_image(codes: Tensor, image: ImageCodebook | None, powers: Tensor | None) -> Tensor:

@@ -26,6 +26,8 @@ class Window(NamedTuple):
     """Whether the prior is told where the sequence ends."""
     traits: Tensor | None = None  # [columns, 4], what is wished for; None: nothing
     kind: int = 0
+    period: int = 0
+    """Columns after which the sequence comes round again, where the prior is told; 0: it is not."""
 
 
 class CodeBatch(NamedTuple):
@@ -63,7 +65,7 @@ def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
 
 
 def _given(windows: Sequence[Window], columns: int, settings: PriorConfig) -> Given:
-    order = end = traits = kind = None
+    order = end = traits = kind = period = None
     if any(window.hole is not None for window in windows):
         known = torch.zeros(len(windows), columns, dtype=torch.bool)
         for row, window in enumerate(windows):
@@ -81,4 +83,6 @@ def _given(windows: Sequence[Window], columns: int, settings: PriorConfig) -> Gi
                 traits[row, : len(window.traits)] = window.traits
     if settings.kinds:
         kind = torch.tensor([window.kind for window in windows])
-    return Given(order=order, end=end, traits=traits, kind=kind)
+    if settings.periods:
+        period = torch.tensor([window.period for window in windows])
+    return Given(order=order, end=end, traits=traits, kind=kind, period=period)

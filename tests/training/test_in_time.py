@@ -12,11 +12,12 @@ from distill.audio.beat import beat_periods
 from distill.corpus.scan import scan
 from distill.corpus.sounds import Corpus
 from distill.modelfile.opened import load_model
+from distill.settings.auto import Resolved
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
 from distill.settings.prior import PriorSettings
 from distill.training.prior import asking
 from distill.training.prior.asking import asked
-from distill.training.prior.beside import learned_scales, with_wishes
+from distill.training.prior.beside import learned_scales, settled, with_wishes
 from distill.training.prior.codes import CodeSequences, CodeView, extract_code_sequences, tempo_ratios
 from distill.training.prior.windows import Window, make_batch
 from tiny import RATE, exhausted, hit, write_sounds
@@ -94,4 +95,9 @@ def test_the_prior_is_told_of_periods_where_there_are_any(sequences: CodeSequenc
     assert period.tolist() == [window.period for window in windows]
     without = CodeSequences(tuple((CodeView(codes),) for codes in sequences.train_codes), sequences.val)
     assert not with_wishes(SETTINGS, without).periods
+    auto = Resolved(SETTINGS, {"epochs": "auto"})
+    assert settled(auto, sequences, resumed=False).settings.epochs == SETTINGS.epochs // 2
+    assert settled(auto, sequences, resumed=True).settings.epochs == SETTINGS.epochs  # halved when it began
+    assert settled(Resolved(SETTINGS, {"epochs": "set"}), sequences, resumed=False).settings.epochs == SETTINGS.epochs
+    assert settled(auto, without, resumed=False).settings.epochs == SETTINGS.epochs
     assert make_batch(windows, with_wishes(SETTINGS, without)).given.period is None

@@ -1,6 +1,7 @@
 """What is learned with the prior, from the same sounds, beside their codes: where they end, how loud they are, their grain,
 and the scales of wishes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from distill.models.encoding import decode_codes, level_of
 from distill.models.endings import fit_endings
 from distill.models.grain import Difference, DrawnGrain, residual
 from distill.models.loudness import fit_loudness
+from distill.settings.auto import Resolved
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 from distill.settings.prior import PriorSettings
 from distill.training.prior.codes import CodeSequences
@@ -55,6 +57,18 @@ def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSetti
     return settings.model_copy(
         update={"traits": described, "kinds": len(sequences.kind_names), "periods": again and settings.both_sides}
     )
+
+
+def settled(resolved: Resolved[PriorSettings], sequences: CodeSequences, resumed: bool) -> Resolved[PriorSettings]:
+    """What a prior is trained with, now that the recordings have been heard.
+
+    Loops have the best epoch before half of the usual ones; the steps must be small by then, or no period is followed. A
+    number of epochs that was asked for stays, and so does that of a training that goes on.
+    """
+    settings = with_wishes(resolved.settings, sequences)
+    if settings.periods and not resumed and resolved.origin.get("epochs") != "set":
+        settings = settings.model_copy(update={"epochs": max(1, settings.epochs // 2)})
+    return replace(resolved, settings=settings)
 
 
 def learned_scales(sequences: CodeSequences) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from distill.modelfile.card import KeptEpoch, ModelCard, PriorMetadata, RacedPri
 from distill.models.prior import CodePrior
 from distill.settings.auto import Resolved
 from distill.settings.prior import PriorSettings, PriorSize
-from distill.training.prior.beside import learned_scales, with_wishes
+from distill.training.prior.beside import learned_scales, settled
 from distill.training.prior.codes import CodeSequences, pack_codes
 from distill.training.prior.memorization import judge_memorization
 from distill.training.prior.race import Raced, race_sizes
@@ -72,7 +72,7 @@ def train_prior(
             epoch ended, or that cannot be saved.
     """
     assert model.opened is not None
-    resolved = replace(resolved, settings=with_wishes(resolved.settings, sequences))
+    resolved = settled(resolved, sequences, resumed is not None)
     fabric.seed_everything(resolved.settings.seed, verbose=False)  # whatever was drawn while the sounds were encoded
     kept_codes = model.opened.codes  # of files that are not there any more
     codes = {**kept_codes, **pack_codes(sequences, manifest)} if embed_codes else {}

@@ -78,7 +78,7 @@ def test_fields_flags_and_knobs_are_the_same_set(
         assert each.choices or each.bounds in field["info"] != ""
 
 
-OF_PACKS = ("--pack", "--licence", "--kit", "--zip", "--overwrite")
+OF_PACKS = ("--pack", "--licence", "--kit", "--zip", "--certificate", "--overwrite")
 """What is no setting of a sound."""
 
 

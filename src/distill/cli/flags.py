@@ -68,7 +68,7 @@ def _known(knob: Knob, value: Any) -> Any:
 def _annotation(knob: Knob, unset: str | None = None) -> Any:
     words = get_origin(knob.annotation) is Literal
     option = typer.Option(
-        f"{knob.flag}/--no-{knob.flag[2:]}" if knob.annotation is bool else knob.flag,
+        f"{knob.flag}/--no-{knob.flag[2:]}" if knob.annotation is bool and knob.default is not False else knob.flag,
         help=knob.help,
         show_default=unset or (str(knob.default) if knob.annotation is bool else knob.unset),
         metavar=f"[{'|'.join(get_args(knob.annotation))}]" if words else None,

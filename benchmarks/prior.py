@@ -285,8 +285,8 @@ def sample_again_and_again(prior: CodePrior, batch: int, logits_out: list[Tensor
     codes = torch.zeros((batch, config.seq_len, config.rvq_levels), dtype=torch.long)
     for position in range(config.seq_len):
         for level in range(config.rvq_levels):
-            seen = codes[:, : position + (level > 0)]  # the levels above are still 0, and not looked at
-            logits = prior(seen, start)[:, position, level]
+            whole = (position // config.bands + 1) * config.bands  # what is not drawn yet is 0, and not looked at
+            logits = prior(codes[:, :whole], start)[:, position, level]
             logits_out.append(logits.clone())
             logits[:, prior.eos] = float("-inf")
             codes[:, position, level] = draw(

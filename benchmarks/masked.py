@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from distill.compute.fabric import launch_fabric
 from distill.corpus.scan import reopen
 from distill.modelfile.opened import open_model
+from distill.models.image import read_by_priors
 from distill.models.prior import IGNORED, NOTHING, Block, CodePrior, Given, Surroundings, at_places
 from distill.settings.geometry import BANDS
 from distill.settings.prior import PriorConfig, PriorSettings
@@ -217,7 +218,7 @@ def codes_of(path: Path) -> tuple[CodeSequences, Tensor, PriorSettings]:
     assert trained is not None
     corpus = finished(reopen(card.corpus_manifest, None, card.spectrogram_config))
     sequences = finished(extract_code_sequences(codec, corpus, torch.device("cpu"), trained.views, 0, image))
-    codebooks = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
+    codebooks = read_by_priors(codec.codebooks(), image)
     return sequences, codebooks, trained.model_copy(update={"patience": 0, "traits": False, "kinds": 0})
 
 

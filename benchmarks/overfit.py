@@ -29,6 +29,7 @@ from distill.novelty.power import power_of
 from distill.novelty.verdict import judge
 from distill.novelty.watching import CopyWatch
 from distill.settings.prior import PriorSettings
+from distill.studio.attributing import vectors_of
 from distill.studio.judging import QUICK, _as_material, _generated
 from distill.training.prior.codes import CodeSequences, extract_code_sequences
 from distill.training.prior.memorization import check_memorization, judge_memorization
@@ -59,7 +60,7 @@ class Subject:
         corpus = finished(reopen(card.corpus_manifest, None, card.spectrogram_config))
         extracting = extract_code_sequences(self.codec, corpus, self.fabric.device, settings.views, 0, image)
         self.sequences: CodeSequences = finished(extracting)
-        self.codebooks = self.codec.codebooks() if image is None else image.prior_vectors(self.codec.codebooks())
+        self.codebooks = vectors_of(self.loaded)
         self.watch = CopyWatch.of(self.codec, self.sequences.train_codes, self.sequences.val)
         self.material = finished(_as_material(self.codec, self.sequences, card.corpus_manifest, None))
         self.yardstick = self.material.yardstick(card.spectrogram_config)

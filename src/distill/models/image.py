@@ -93,6 +93,11 @@ class ImageCodebook(nn.Module):
         return grown
 
 
+def read_by_priors(codebooks: Tensor, image: ImageCodebook | None) -> Tensor:
+    """[Q, K, D], what stands behind the codes of a model as a prior reads them: of a stereo model with those of the image."""
+    return codebooks if image is None else image.prior_vectors(codebooks)
+
+
 def centred(count: int) -> Tensor:
     """[count, IMAGE_DIM]: no level difference, full coherence."""
     vector = torch.zeros(2, ROWS_PER_BAND * CELLS_PER_COLUMN)

@@ -19,6 +19,7 @@ from distill.events import Event, Progress, StepMetrics
 from distill.instrument.recordings import Recording, check_a_column, encode_recording, level_of_all, read_recording
 from distill.library.models import find_model, spoken
 from distill.modelfile.opened import LoadedVQModel, OpenedModel, loaded_model, open_model
+from distill.models.image import read_by_priors
 from distill.models.likelihood import log_likelihood
 from distill.models.prior import CodePrior
 from distill.novelty.attribution import AttributionReport, judged, shares_of, suspects_of
@@ -180,8 +181,7 @@ def fallen(
 
 def vectors_of(loaded: LoadedVQModel) -> Tensor:
     """[Q, K, D], what stands behind the codes of a model, as a prior reads them."""
-    codebooks = loaded.codec.codebooks()
-    return codebooks if loaded.image is None else loaded.image.prior_vectors(codebooks)
+    return read_by_priors(loaded.codec.codebooks(), loaded.image)
 
 
 def bits_of(prior: CodePrior, codes: Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import reopen
 from distill.events import Event, PriorTrainingCompleteEvent, Warned
 from distill.modelfile.card import ModelCard
-from distill.models.image import IMAGE_DIM
+from distill.models.image import IMAGE_DIM, read_by_priors
 from distill.novelty.watching import CopyWatch
 from distill.settings.auto import Resolved, prior_auto, raced_sizes, resolve
 from distill.settings.geometry import BANDS, COLUMN_SECONDS
@@ -69,7 +69,7 @@ def train_prior_for(
             sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
         beside |= learned_endings(codec, sequences)
-        vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
+        vectors = read_by_priors(codec.codebooks(), image)
         watch = CopyWatch.of(codec, sequences.train_codes, sequences.val) if novelty else None
         training = train_prior(
             begun.file,

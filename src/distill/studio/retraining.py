@@ -21,6 +21,7 @@ from distill.library.models import find_model, name_of_folder, new_model_path
 from distill.modelfile.card import ModelCard
 from distill.modelfile.locks import claimed
 from distill.modelfile.opened import OpenedModel, open_model
+from distill.models.image import read_by_priors
 from distill.novelty.watching import CopyWatch
 from distill.places import MODEL_SUFFIX, unfinished_dir
 from distill.settings.auto import Resolved, codec_auto, raced_sizes, resolve
@@ -168,7 +169,7 @@ def train_prior_of(
     }
     extracting = extract_code_sequences(codec, corpus, fabric.device, settings.views, settings.seed, image, known)
     sequences = yield from stoppable(extracting, stop, UNCHANGED)
-    vectors = codec.codebooks() if image is None else image.prior_vectors(codec.codebooks())
+    vectors = read_by_priors(codec.codebooks(), image)
     beside = {
         "corpus_manifest": manifest,
         **_measured_again(corpus, sequences, codec),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.cli.answer import Json, emit
-from distill.cli.options import Device
+from distill.cli.options import Dataset, Device
 from distill.cli.running import last, run
 from distill.errors import DistillError
 
@@ -36,10 +36,7 @@ def verify(
     again: Annotated[
         int, typer.Option("--again", help="Make so many of the sounds again, the first ones, and compare: 0 to 100.")
     ] = 0,
-    dataset: Annotated[
-        Path | None,
-        typer.Option("--dataset", help="Where the model's recordings are now.", show_default="where they were"),
-    ] = None,
+    dataset: Dataset = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:

@@ -63,8 +63,15 @@ def start_server(library: Path) -> Server:
 
 
 def choose_tab(page: Any, name: str) -> None:
-    """Click a tab."""
+    """Click a tab, and wait until its fields are there to stay.
+
+    Gradio builds a tab when it is first shown, and gives all its fields their first values once more in the next frame:
+    what was filled in before that frame is lost. On a busy machine a frame is long.
+    """
     page.get_by_role("tab", name=name).click()
+    page.get_by_role("tab", name=name, selected=True).wait_for()
+    for _ in range(2):
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
 
 def drop(page: Any, where: str, paths: list[Path]) -> None:

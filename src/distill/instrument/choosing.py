@@ -21,8 +21,9 @@ GOOD_MISS = 0.25
 """A quarter of an octave of brightness, a few semitones that are tuned, no onset more or less: near enough."""
 UNVOICED = 24.0
 """What a sound without a pitch counts as, semitones off."""
-MOST_TUNING = 4.0
-"""Semitones that a sound is played faster or slower at most: as far as samplers usually stretch a recording."""
+MOST_TUNING = 7.0
+"""Semitones that a sound is played faster or slower at most: a fifth, as far as samplers stretch a recording. More tries are made
+before it comes to that."""
 TUNED_MISS = 0.05
 """What each semitone of tuning counts as; beyond what is tuned, each counts as one."""
 WRONG_KIND = 2.0
@@ -52,6 +53,8 @@ class Judged(NamedTuple):
 
     sampled: Sampled
     miss: float
+    pitch_miss: float = 0.0
+    """What of it is of the pitch."""
 
     @property
     def good(self) -> bool:
@@ -84,16 +87,22 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
     found = traits_of(frame_traits(mel.T, samples, loaded.card.spectrogram_config), 0.0)
     onsets = found.onsets / columns
     wished = wishes.traits.tolist()
+    pitch_miss = 0.0
     if not math.isnan(wished[BRIGHTNESS]):
         miss += 10.0 if found.brightness is None else abs(found.brightness - wished[BRIGHTNESS])
     if not math.isnan(wished[ONSETS]):
         miss += max(0.0, abs(onsets - wished[ONSETS]) * columns - 0.5)  # half an onset is none
     if not math.isnan(wished[PITCH]) and synthesise is not None:
         off = UNVOICED if found.pitch is None else wished[PITCH] - found.pitch
-        miss += TUNED_MISS * abs(off) + max(0.0, abs(off) - MOST_TUNING)
+        pitch_miss = missed_pitch(off)
         if found.pitch is not None:
             sampled = sampled._replace(tuning=max(-MOST_TUNING, min(MOST_TUNING, off)))
-    return Judged(sampled, miss)
+    return Judged(sampled, miss + pitch_miss, pitch_miss)
+
+
+def missed_pitch(semitones: float) -> float:
+    """What it counts as that a sound is that far off the wished pitch, before it is tuned."""
+    return TUNED_MISS * abs(semitones) + max(0.0, abs(semitones) - MOST_TUNING)
 
 
 def _off_curve(

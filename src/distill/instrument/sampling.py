@@ -1,13 +1,18 @@
 """Codes of any length, sampled from a model's prior."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 
 from distill.audio.griffin_lim import Synthesiser
 from distill.instrument.choosing import Judged, Sampled, judged, nearest
 from distill.instrument.filled import filled
 from distill.instrument.limiting import sounds_under_limit
+from distill.instrument.rendering import to_samples
+from distill.instrument.tuning import heard_whole
 from distill.instrument.wishes import Wishes, wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Ends, open_canvas
@@ -20,6 +25,8 @@ from distill.settings.geometry import SAMPLE_RATE, columns
 
 ROUNDS = 4
 """How often tries are made for a sound as long as none is near enough to what is wished for."""
+STRONGER = 1.5
+"""How much more strongly a wish is followed in each further round."""
 
 
 def sample_pieces(
@@ -54,15 +61,30 @@ def sample_pieces(
         seeds = [torch.randint(2**62, (settings.tries,), generator=generators[place]).tolist() for place in missing]
         every = [torch.Generator().manual_seed(seed) for each in seeds for seed in each]
         sampled: list[Sampled] = []
-        for done, columns_wanted, sampled in _sampled(prior, every, loaded, settings, wishes):  # noqa: B007
+        pressed = settings.model_copy(update={"strength": settings.strength * STRONGER**turn})
+        for done, columns_wanted, sampled in _sampled(prior, every, loaded, pressed, wishes):  # noqa: B007
             if done < columns_wanted:
                 yield (done + columns_wanted * turn) // ROUNDS, columns_wanted, []
         for number, place in enumerate(missing):
             tried = sampled[number * settings.tries : (number + 1) * settings.tries]
             found = [judged(loaded, each, wishes, synthesise) for each in tried]
+            if synthesise is not None and wishes.pitch is not None:
+                render = partial(_as_it_comes, loaded, synthesise, generators[place], settings)
+                found = heard_whole(found, wishes.pitch, render, loaded.card.spectrogram_config)
             before = best[place]
             best[place] = nearest(found if before is None else [before, *found])
     yield columns_wanted, columns_wanted, [each.sampled for each in best if each is not None]
+
+
+def _as_it_comes(
+    loaded: LoadedVQModel,
+    synthesise: Synthesiser,
+    generator: torch.Generator,
+    settings: GenerationSettings,
+    sampled: Sampled,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A sound [channels, N] as it is rendered if nothing more is drawn from its generator before."""
+    return to_samples(loaded, sampled, synthesise, generator.clone_state(), settings)
 
 
 def is_filled_up(prior: CodePrior, settings: GenerationSettings, wanted: int) -> bool:

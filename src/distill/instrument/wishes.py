@@ -104,6 +104,13 @@ class Wishes(NamedTuple):
         return self.traits is not None and self.traits.ndim > 1
 
     @property
+    def pitch(self) -> float | None:
+        """The MIDI note number of the whole sound; None: nothing is wished, or it is drawn over the sound."""
+        if self.traits is None or self.drawn or bool(self.traits[PITCH].isnan()):
+            return None
+        return float(self.traits[PITCH])
+
+    @property
     def chosen_by(self) -> bool:
         """Whether some of several sounds would be nearer to it."""
         return self.traits is not None or self.kind > 0

@@ -110,7 +110,7 @@ def main() -> None:
         }
         settings = resolve(CodecSettings, codec_auto(corpus.manifest.facts(), overrides), overrides).settings
         learn(fit(CodecTask(corpus, settings, better), launch_fabric("cpu", settings.seed)))
-    print(f"{given.out}: {bests[-1].judged.score:.3f} dB, {given.out.stat().st_size / 1e6:.2f} MB")
+    print(f"{given.out}: {bests[-1].validation.score:.3f} dB, {given.out.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ import torch
 
 import distill
 from distill.audio.griffin_lim import GriffinLim
+from distill.audio.mel import log_mel_blocks
+from distill.audio.traits import LOUDNESS, frame_traits
 from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument import gaps, looping, verbs
 from distill.instrument.asked import Asked, asked_of
 from distill.instrument.canvases import guided_canvas, loop_end_canvas, variation_canvas
+from distill.instrument.envelopes import as_guided
 from distill.instrument.joining import FADE, WINDOW, circular, crossfaded, in_phase, joined
 from distill.instrument.looping import around_codes, loop_samples, render_loop
 from distill.instrument.making import MadeSound, made_sounds
@@ -168,7 +171,7 @@ def test_a_guide_decides_length_and_codes(loaded: LoadedVQModel, monkeypatch: py
     assert not guided_canvas(loaded.prior, codes, 1.0, 2).guide.strength[:, 2].any()  # type: ignore[union-attr]
     drawn: list[torch.Tensor] = []
     monkeypatch.setattr(
-        verbs, "to_samples", lambda loaded, sampled, *others: drawn.append(sampled.codes) or SOUND[None]
+        verbs, "to_samples", lambda loaded, sampled, *_, **__: drawn.append(sampled.codes) or SOUND[None]
     )
     for strength in (1.0, 0.0):
         made(loaded, Asked("like", (RECORDING,)), like_strength=strength)
@@ -178,6 +181,32 @@ def test_a_guide_decides_length_and_codes(loaded: LoadedVQModel, monkeypatch: py
     monkeypatch.undo()
     (sound,) = made(loaded, Asked("like", (RECORDING,)))
     assert sound.samples.shape == (1, len(SOUND))
+
+
+def test_a_guide_that_is_followed_closely_decides_how_loud_each_moment_is(loaded: LoadedVQModel) -> None:
+    """Guards against a beat that is lost where the model's own sounds ring on, and against one that is laid over sounds that
+    were to follow loosely."""
+    spectrogram = loaded.card.spectrogram_config
+
+    def loudness(sound: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        mel = torch.cat(list(log_mel_blocks(sound, spectrogram)), dim=1)
+        found = frame_traits(mel.T, np.zeros(0), spectrogram)[:, LOUDNESS].numpy()
+        return np.maximum(found, found.max() - 40.0)
+
+    def alike(strength: float) -> float:
+        (sound,) = made(loaded, Asked("like", (RECORDING,)), like_strength=strength)
+        return float(np.corrcoef(loudness(sound.samples[0]), loudness(SOUND))[0, 1])
+
+    assert alike(1.0) > 0.95 > alike(0.5)
+
+    mel = torch.full((128, 30), -40.0)
+    mel[:, 20:] = spectrogram.floor_db
+    levels = torch.linspace(-30.0, 10.0, 20).double()
+    torch.testing.assert_close(as_guided(mel, levels, 0.0, spectrogram), mel)
+    half, whole = (as_guided(mel, levels, share, spectrogram) for share in (0.5, 1.0))
+    assert float(whole[0, 19] - whole[0, 0]) == pytest.approx(40.0, abs=0.01)
+    assert float(half[0, 19] - half[0, 0]) == pytest.approx(20.0, abs=0.01)
+    torch.testing.assert_close(whole[:, 20:], mel[:, 20:])  # what is longer than the guide stays
 
 
 @pytest.mark.parametrize(

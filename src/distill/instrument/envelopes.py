@@ -1,4 +1,5 @@
-"""Loudness and brightness that are drawn over a sound: the prior is asked for them, and what is missing is done to the mel.
+"""Loudness and brightness that are drawn over a sound, or those of a guide: the prior is asked for them, and what is missing is
+done to the mel.
 
 Column by column would lift every rest to the loudness of a hit, so what a sound has is taken over `AROUND` columns; and what has
 died away is not made loud again. Brightness is tilted, as loud as before.
@@ -32,6 +33,29 @@ def following(mel: Tensor, wished: Tensor, spectrogram: SpectrogramConfig) -> Te
     around = F.avg_pool1d(power[None], AROUND, 1, AROUND // 2, count_include_pad=False)[0]
     has = 10.0 * (around / around.mean()).clamp_min(1e-12).log10()
     return faded(mel, _of_columns(wished, count) - has.float(), 0, spectrogram.floor_db)
+
+
+def guide_levels(mel: Tensor, spectrogram: SpectrogramConfig) -> Tensor:
+    """A guide's mel [M, T] dB -> [T] dB, how loud each frame is over the mean; what is inaudible is all as soft."""
+    loudness = frame_traits(mel.T, np.zeros(0, np.float32), spectrogram)[:, LOUDNESS].double()
+    return _over_mean(loudness.clamp_min(float(loudness.max()) - AUDIBLE_DB) if len(loudness) else loudness)
+
+
+def as_guided(mel: Tensor, levels: Tensor, share: float, spectrogram: SpectrogramConfig) -> Tensor:
+    """A whole sound's mel [M, T] dB, in each frame nearer to as loud as a guide [T'] is there, in dB over its mean, by a share
+    of the decibels between them."""
+    count = min(mel.shape[1], len(levels))
+    if not count or not share:
+        return mel
+    has = _over_mean(frame_traits(mel.T, np.zeros(0, np.float32), spectrogram)[:, LOUDNESS].double())
+    gains = F.pad(share * (levels[:count] - has[:count]), (0, mel.shape[1] - count))
+    return (mel + gains.clamp(-MOST_DOWN_DB, MOST_UP_DB).to(mel)).clamp_min(spectrogram.floor_db)
+
+
+def _over_mean(loudness: Tensor) -> Tensor:
+    """[T] dB -> [T] dB over the mean of the power."""
+    power = 10.0 ** (loudness / 10.0)
+    return 10.0 * (power / power.mean()).clamp_min(1e-12).log10()
 
 
 def brightened(mel: Tensor, wished: Tensor, spectrogram: SpectrogramConfig) -> Tensor:

@@ -14,7 +14,7 @@ from distill.audio.master import finish
 from distill.audio.traits import sound_traits
 from distill.instrument.choosing import Sampled
 from distill.instrument.decoding import decoded_mel, grained
-from distill.instrument.envelopes import brightened, following
+from distill.instrument.envelopes import as_guided, brightened, following
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.image import as_heard
@@ -30,11 +30,13 @@ def to_samples(
     generator: torch.Generator,
     settings: GenerationSettings,
     loudness_db: float | None = None,
+    followed: tuple[Tensor, float] | None = None,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Codes [S, Q] -> samples [channels, N], at most as long as wanted, safe to play.
 
     Args:
         loudness_db: how loud it is where the settings wish for nothing; None: as it comes.
+        followed: how loud a guide is in each frame [T], and by which share its sound shall be so, too.
     """
     levels = loaded.card.vqvae_config.rvq_levels
     codes = sampled.codes[:, :levels]  # of the middle
@@ -55,6 +57,8 @@ def to_samples(
         mel = brightened(mel, wishes.tilt, loaded.card.spectrogram_config)
     if wishes.envelope is not None:
         mel = following(mel, wishes.envelope, loaded.card.spectrogram_config)
+    if followed is not None:
+        mel = as_guided(mel, *followed, loaded.card.spectrogram_config)
     image = None
     if loaded.image is not None and not settings.mono and len(codes):
         image = loaded.image.decode(sampled.codes[:, levels].cpu())

@@ -43,13 +43,10 @@ def _tuned(judged: Judged, pitch: float, render: Render, spectrogram: Spectrogra
     """A sound tuned by what is off when it is heard whole, as far as it may be."""
     sampled = judged.sampled
     off = _off(render(sampled), pitch, spectrogram)
-    if off is not None and IN_TUNE < abs(off) and abs(sampled.tuning + off) <= MOST_TUNING:
+    if off is not None and abs(off) > IN_TUNE and abs(sampled.tuning + off) <= MOST_TUNING:
         sampled = sampled._replace(tuning=sampled.tuning + off)
         off = _off(render(sampled), pitch, spectrogram)
-    if off is None:
-        miss = missed_pitch(UNVOICED)
-    else:
-        miss = missed_pitch(sampled.tuning) + abs(off)
+    miss = missed_pitch(UNVOICED) if off is None else missed_pitch(sampled.tuning) + abs(off)
     return Judged(sampled, judged.miss - judged.pitch_miss + miss, miss)
 
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
+from distill.audio.mel import log_mel_blocks
 from distill.instrument.asked import Asked
 from distill.instrument.canvases import guided_canvas, variation_canvas
 from distill.instrument.choosing import Sampled
+from distill.instrument.envelopes import guide_levels
 from distill.instrument.filled import filled
 from distill.instrument.gaps import fill_gap, gap_of, render_gap
 from distill.instrument.limiting import sounds_under_limit
@@ -157,9 +159,23 @@ def _alike(
     canvases, limited = [canvas] * len(generators), sounds_under_limit(loaded, settings, len(generators))
     found = yield from filled(loaded.prior, canvases, generators, settings, wishes, under_limit=limited)
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
+    spectrogram = loaded.card.spectrogram_config
+    closely = 0.0 if more else max(0.0, (settings.like_strength - LOOSELY) / (1.0 - LOOSELY))
+    followed = None
+    if closely:
+        mel = torch.cat(list(log_mel_blocks(guide.planes[0], spectrogram)), dim=1)
+        followed = guide_levels(mel, spectrogram), closely
     return [
         Drawn(
-            partial(to_samples, loaded, Sampled(each.codes, False, each.log_likelihood), synthesise, own, as_long),
+            partial(
+                to_samples,
+                loaded,
+                Sampled(each.codes, False, each.log_likelihood),
+                synthesise,
+                own,
+                as_long,
+                followed=followed,
+            ),
             own,
             each.codes,
             each.log_likelihood,

@@ -109,6 +109,8 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .d-card h3 { margin: 0 !important; font-size: 1rem; overflow-wrap: anywhere; }
 .d-card img { width: 100%; height: 110px; border-radius: 6px; background: #000; display: block; }
 .d-card audio { width: 100%; }
+.d-scale { display: flex; justify-content: space-between; font-size: .75rem; margin-top: -.35rem;
+  color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
 .d-card .near-words { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .d-card.kept { border-color: var(--good-fill); box-shadow: 0 0 0 1px var(--good-fill); }
 .d-card.whole { grid-column: 1 / -1; }

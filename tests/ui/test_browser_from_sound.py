@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from page import CHROMIUM, Server, choose_tab, heard, still, start_server
+from page import CHROMIUM, UNNAMED, Server, choose_tab, heard, start_server, still
 from tiny import RATE, hit
 
 pytestmark = [
@@ -92,8 +92,8 @@ def test_a_dropped_sound_is_varied_and_made_again(open_page: Callable[..., Any],
     assert soundfile.read(again[0])[0].tolist() == soundfile.read(made[0])[0].tolist()
 
 
-def test_what_was_made_is_started_from(open_page: Callable[..., Any], server: Server) -> None:
-    """Guards against a button that does nothing while the box is closed, and against steps of a morph that look alike."""
+def test_what_was_made_is_started_from(open_page: Callable[..., Any]) -> None:
+    """Guards against a button that does nothing while the box is closed, or fills the first field twice, and against steps of a morph that look alike."""
     page = open_page()
     choose_tab(page, "Generate")
     page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
@@ -105,10 +105,8 @@ def test_what_was_made_is_started_from(open_page: Callable[..., Any], server: Se
     page.locator("#generate-from-heard").get_by_role("heading", name="kit-seed21.wav").wait_for()
     page.locator("#generate-amount").wait_for()
     choose(page, "Morph")
-    second = page.locator("#generate-from-second input[type=file]")
-    second.wait_for(state="attached")
-    (other,) = (server.library / ".history").glob("*/kit-seed22.wav")
-    second.set_input_files(other)
+    page.locator("#generate-from-second input[type=file]").wait_for(state="attached")
+    page.get_by_role("button", name="Start from seed 22", exact=True).click()
     page.locator("#generate-from-heard").get_by_role("heading", name="kit-seed22.wav").wait_for()
     page.locator("#generate-steps input[type=number]").fill("3")
     page.get_by_role("button", name="Generate", exact=True).click()
@@ -117,7 +115,9 @@ def test_what_was_made_is_started_from(open_page: Callable[..., Any], server: Se
     assert page.locator("#generate-results audio").count() == 3
 
 
-def test_what_cannot_be_is_one_sentence(open_page: Callable[..., Any], server: Server, own: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_is_one_sentence(
+    open_page: Callable[..., Any], server: Server, own: Path, tmp_path: Path
+) -> None:
     """Guards against a request that fails silently, and against paths of the server in what is said of it."""
     page = open_page()
     ready(page)
@@ -127,6 +127,8 @@ def test_what_cannot_be_is_one_sentence(open_page: Callable[..., Any], server: S
     page.get_by_text("Replace: drop the sound under From a sound first.").wait_for()
     page.locator("#generate-from-sound input[type=file]").set_input_files(own)
     page.locator("#generate-from-heard").get_by_role("heading", name=own.name).wait_for()
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator("#generate-from-part").get_by_role("textbox").fill("5-9")
     page.get_by_role("button", name="Generate", exact=True).click()
     page.get_by_text(f"Replace 5-9: {own.name} has 0.400 seconds; give a part of it, such as 0.16-0.24.").wait_for()

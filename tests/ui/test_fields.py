@@ -17,7 +17,7 @@ from distill.errors import DistillError
 from distill.settings.auto import CorpusFacts, codec_auto, prior_auto, resolve
 from distill.settings.codec import CodecSettings
 from distill.settings.generation import FROM_SOUNDS, OF_VERBS, GenerationSettings, generation_settings
-from distill.settings.knobs import is_knob, knob, label_of, knobs_of
+from distill.settings.knobs import is_knob, knob, knobs_of, label_of
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
 from distill.ui.api import FIRST, NOT_GIVEN, _making

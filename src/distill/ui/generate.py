@@ -20,6 +20,7 @@ from distill.studio.jobs import GENERATE
 from distill.ui.codec import codec_panels
 from distill.ui.generate_fields import (
     OF_TEMPO,
+    OF_TWO,
     How,
     Start,
     What,
@@ -129,16 +130,20 @@ def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, 
     start = how.start
 
     @user_errors
-    def clicked(tab: str, identity: str, verb: str, event: gr.EventData) -> tuple[Any, ...]:
+    def clicked(
+        tab: str, identity: str, verb: str, first: str | None, second: str | None, event: gr.EventData
+    ) -> tuple[Any, ...]:
         data = event._data or {}
         if data.get("act") == "use":
-            sound = _made_sound(data["id"], data["file"])
-            return gr.skip(), gr.Accordion(open=True), verb or "vary", page_state.drop_again(sound)
+            sound = page_state.drop_again(_made_sound(data["id"], data["file"]))
+            is_second = verb in OF_TWO and first is not None and second is None
+            files = (gr.skip(), sound) if is_second else (sound, gr.skip())
+            return gr.skip(), gr.Accordion(open=True), verb or "vary", *files
         if data.get("act") in ("open", "kept", "discarded"):
             decide(data["id"], data["file"], data["act"])
         job = page_state.jobs.latest(GENERATE, tab)
         html = results_html(page_state, job if job is not None and identity_of(job) == identity else None, identity)
-        return html, *[gr.skip()] * 3
+        return html, *[gr.skip()] * 4
 
     @user_errors
     def from_history(tab: str, device: str, event: gr.EventData) -> tuple[Any, ...]:
@@ -151,7 +156,10 @@ def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, 
         return (*values, generation.id, results_html(page_state, None, generation.id))
 
     shown.results.click(
-        clicked, [owner, shown.identity, start.verb], [shown.results, start.box, start.verb, start.first], **HIDDEN
+        clicked,
+        [owner, shown.identity, start.verb, start.first, start.second],
+        [shown.results, start.box, start.verb, start.first, start.second],
+        **HIDDEN,
     )
     changed = [start.box, *start.fields, *fields_of(what, how), shown.identity, shown.results]
     shown.history.click(from_history, [owner, how.device], changed, **HIDDEN)

@@ -20,13 +20,13 @@ KNOBS = {knob.name: knob for knob in knobs_of(GenerationSettings) if knob.name n
 other fields, and of the settings that name recordings one is chosen."""
 VERBS = {
     "": "Nothing: new sounds",
-    "continue_": "Continue: go on from its end",
-    "replace": "Replace: fill a part of it anew",
-    "vary": "Vary: near to it or far from it",
-    "like": "Like: follow it closely",
-    "more_like": "More like: more of its sort",
-    "bridge": "Bridge: lead from one sound to another",
-    "morph": "Morph: one sound into another, in steps",
+    "continue_": "Continue: go on from it",
+    "replace": "Replace: a part of it anew",
+    "vary": "Vary: near it or far",
+    "like": "Like: follow it",
+    "more_like": "More like: of its sort",
+    "bridge": "Bridge: from one to another",
+    "morph": "Morph: between two",
 }
 """What can be done with a sound, by the setting's name, beginning with the word that sentences call it by."""
 OF_TWO = ("bridge", "morph")
@@ -164,7 +164,7 @@ def _lay_out_from_sound() -> FromSound:
         said = gr.HTML(said_of(""), elem_id="generate-from-said")
         with gr.Row(equal_height=False):
             first, second = (
-                gr.File(label=label, visible=False, height=120, min_width=200, elem_id=f"generate-from-{name}")
+                gr.File(label=label, visible=False, height=150, min_width=200, elem_id=f"generate-from-{name}")
                 for name, label in (("sound", "Sound"), ("second", "Second sound"))
             )
         heard = gr.HTML("", elem_id="generate-from-heard")
@@ -175,10 +175,10 @@ def _lay_out_from_sound() -> FromSound:
                 placeholder="1.2-1.8",
                 max_lines=1,
                 visible=False,
-                min_width=110,
+                min_width=240,
                 elem_id="generate-from-part",
             )
-            dials = {name: _field(KNOBS[name], visible=False) for name in ALL_DIALS}
+            dials = {name: _field(KNOBS[name], visible=False, min_width=240) for name in ALL_DIALS}
     return FromSound(box, verb, said, first, second, part, heard, dials)
 
 
@@ -203,14 +203,14 @@ def shown_for(verb: str) -> list[Any]:
     ]
 
 
-def _field(knob: Knob, visible: bool = True) -> Any:
+def _field(knob: Knob, visible: bool = True, min_width: int = 110) -> Any:
     """The field of a setting, holding its default."""
     place: dict[str, Any] = {
         "label": knob.label,
         "info": in_page_words(knob.help),
         "visible": visible,
         "elem_id": f"generate-{knob.name.replace('_', '-')}",
-        "min_width": 110,
+        "min_width": min_width,
     }
     if knob.choices:
         return gr.Dropdown(

@@ -1,6 +1,7 @@
 """What the handlers of all tabs share: the jobs, the files on offer, and what may be opened."""
 
 import functools
+import hashlib
 import os
 import secrets
 import shutil
@@ -142,7 +143,7 @@ class PageState:
 
     def drop_again(self, path: Path) -> str:
         """A sound of the history, to be put into a field as if it had been dropped -> where it is for that."""
-        return str(self._called(path, path.name, secrets.token_hex(16)))
+        return str(self._called(path, path.name, hashlib.sha256(os.fsencode(path)).hexdigest()[:32]))
 
     def _called(self, path: Path, name: str, place: str) -> Path:
         """The file at a place of its own under another name, without a second copy where that can be."""

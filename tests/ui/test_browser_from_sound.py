@@ -93,7 +93,8 @@ def test_a_dropped_sound_is_varied_and_made_again(open_page: Callable[..., Any],
 
 
 def test_what_was_made_is_started_from(open_page: Callable[..., Any]) -> None:
-    """Guards against a button that does nothing while the box is closed, or fills the first field twice, and against steps of a morph that look alike."""
+    """Guards against a button that does nothing while the box is closed, or fills the first field twice, and against steps of
+    a morph that look alike."""
     page = open_page()
     choose_tab(page, "Generate")
     page.locator("#generate-note").get_by_text("Codec and prior are ready").wait_for()
@@ -115,11 +116,10 @@ def test_what_was_made_is_started_from(open_page: Callable[..., Any]) -> None:
     assert page.locator("#generate-results audio").count() == 3
 
 
-def test_what_cannot_be_is_one_sentence(
-    open_page: Callable[..., Any], server: Server, own: Path, tmp_path: Path
-) -> None:
-    """Guards against a request that fails silently, and against paths of the server in what is said of it."""
-    page = open_page()
+def test_what_cannot_be_is_one_sentence(open_page: Callable[..., Any], own: Path, tmp_path: Path) -> None:
+    """On a phone. Guards against a request that fails silently, paths of the server in what is said of it, and fields that
+    are too wide or have no name."""
+    page = open_page(viewport={"width": 390, "height": 844})
     ready(page)
     choose(page, "Replace")
     page.locator("#generate-from-part").wait_for()

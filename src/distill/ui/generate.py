@@ -135,7 +135,9 @@ def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, 
     ) -> tuple[Any, ...]:
         data = event._data or {}
         if data.get("act") == "use":
-            sound = page_state.drop_again(_made_sound(data["id"], data["file"]))
+            made = _made_sound(data["id"], data["file"])
+            sound = page_state.drop_again(made)
+            gr.Info(f"{text(made.name)} is under From a sound now.", duration=5)
             is_second = verb in OF_TWO and first is not None and second is None
             files = (gr.skip(), sound) if is_second else (sound, gr.skip())
             return gr.skip(), gr.Accordion(open=True), verb or "vary", *files

@@ -148,6 +148,9 @@ def test_recordings_go_with_the_sounds_of_old_generations(tmp_path: Path, monkey
     with pytest.raises(DistillError, match=r"^take\.wav, which these sounds started from, is not kept any more"):
         find_generation(begun[0].id).request()
     assert find_generation(begun[1].id).request().files[0].read_bytes() == b"long"
+    unkept = begun[0].model_copy(update={"given": ()})
+    with pytest.raises(DistillError, match=r"^take\.wav, which"):
+        unkept.request()
 
 
 def test_a_recording_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ class Generation(Frozen):
         """
         paths = [self.given_path_of(each) for each in self.given]
         gone = next((path.name for path in paths if not path.is_file()), None)
-        if gone is not None or len(paths) != len(self.settings.files):
-            name = gone or self.settings.files[0].name
+        if gone is not None or len(paths) < len(self.settings.files):
+            name = gone or self.settings.files[len(paths)].name
             raise DistillError(f"{name}, which these sounds started from, is not kept any more. Give it again.")
         return self.settings.with_files(paths)
 

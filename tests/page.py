@@ -70,6 +70,11 @@ def choose_tab(page: Any, name: str) -> None:
     """
     page.get_by_role("tab", name=name).click()
     page.get_by_role("tab", name=name, selected=True).wait_for()
+    still(page)
+
+
+def still(page: Any) -> None:
+    """Wait until the fields of a tab or a box that was just opened are there to stay."""
     for _ in range(2):
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 

@@ -269,6 +269,14 @@ MUTANTS = (
     Mutant("image of a long sound stays behind", "instrument/streaming.py", "frame - self._image_first * CELL_FRAMES)", "frame)", STREAMING),
     Mutant("limiter begins with each block", "instrument/streaming.py", "stop = first + kept.shape[1] - reach", "stop = first + kept.shape[1]", STREAMING),
     Mutant("a stream promises no length", "studio/streaming.py", "long.samples if long.is_exact else None", "None", "cli/test_streaming.py -k bytes"),
+    Mutant("the page starts from any file", "ui/page_state.py", "if not path.resolve().is_relative_to(self.uploads.resolve()) or not path.is_file():", "if not path.is_file():", "ui/test_fields.py -k dropped"),
+    Mutant("dials of another verb count", "ui/generate_fields.py", "if name not in DIALS.get(asked.verb, ())}", "if not asked.verb}", "ui/test_fields.py -k dials"),
+    Mutant("the second sound comes first", "ui/generate_fields.py", "return {start.verb: tuple(files[:2])}", "return {start.verb: tuple(files[1::-1])}", "ui/test_fields.py -k verb"),
+    Mutant("the history names what was dropped", "library/history.py", "settings=settings.with_files([Path(each.file) for each in given]).seeded()", "settings=settings.seeded()", "library/test_history.py"),
+    Mutant("given recordings stay for ever", "library/history.py", "*map(generation.given_path_of, generation.given)", "", "library/test_history.py"),
+    Mutant("any kept recording will do", "library/history.py", "if each.sha256 != digest or not kept.is_file():", "if not kept.is_file():", "library/test_history.py"),
+    Mutant("a morph's steps are called alike", "ui/page_state.py", "event.seed or 0, event.way)", "event.seed or 0)", "ui/test_from_sound.py"),
+    Mutant("a sentence with the page's own paths", "ui/page_state.py", "sentence = sentence.replace(str(file), file.name)", "pass", "ui/test_from_sound.py"),
 )  # fmt: skip
 
 

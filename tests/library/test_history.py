@@ -96,6 +96,71 @@ def test_sounds_of_old_generations_go_and_their_settings_stay(monkeypatch: pytes
     assert len(list_generations()) == 3
 
 
+def given(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_what_a_generation_started_from_is_kept_with_it(tmp_path: Path) -> None:
+    """Guards against a history that needs a file which was dropped on the page, and goes with the page."""
+    one, two = given(tmp_path / "a", "kick.wav", b"one"), given(tmp_path / "b", "kick.wav", b"two")
+    begun = begin_generation("kit", GenerationSettings(morph=(one, two), steps=3))
+    one.unlink()
+    history._parsed.cache_clear()
+    found = find_generation(begun.id)
+    assert found.settings.morph == (Path("kick.wav"), Path("kick-2.wav"))
+    assert [path.read_bytes() for path in found.request().files] == [b"one", b"two"]
+    assert found.request().seed == found.settings.seed
+    assert all(path.is_relative_to(found.folder) for path in found.request().files)
+    again = begin_generation("kit", found.request())
+    assert (again.settings, again.given) == (found.settings, found.given)
+    replaced = begin_generation("kit", GenerationSettings(replace=("0.1-0.2", str(two))))
+    assert replaced.settings.replace == ("0.1-0.2", "kick.wav")
+    assert replaced.request().files[0].read_bytes() == b"two"
+    assert begin_generation("kit", SETTINGS).request() == SETTINGS
+
+
+def test_the_same_recording_is_stored_once(tmp_path: Path) -> None:
+    """Guards against a library that grows by a long recording with every press of the button, and against another content
+    that is taken for the same."""
+    sound = given(tmp_path, "take.wav", b"long")
+    places = [begin_generation("kit", GenerationSettings(vary=sound)).request().files[0] for _ in range(3)]
+    assert len({path.stat().st_ino for path in places}) == 1
+    sound.write_bytes(b"other")
+    other = begin_generation("kit", GenerationSettings(vary=sound)).request().files[0]
+    assert [path.read_bytes() for path in (*places, other)] == [b"long"] * 3 + [b"other"]
+
+
+def test_a_recording_is_copied_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history.os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    sound = given(tmp_path, "take.wav", b"long")
+    for _ in range(2):
+        assert begin_generation("kit", GenerationSettings(like=sound)).request().files[0].read_bytes() == b"long"
+
+
+def test_recordings_go_with_the_sounds_of_old_generations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against recordings that fill the disk, and against new sounds that are made of nothing instead."""
+    monkeypatch.setattr(history, "SOUNDS_KEPT", 2)
+    sound = given(tmp_path, "take.wav", b"long")
+    begun = [begin_generation("kit", GenerationSettings(vary=sound)) for _ in range(3)]
+    with pytest.raises(DistillError, match=r"^take\.wav, which these sounds started from, is not kept any more"):
+        find_generation(begun[0].id).request()
+    assert find_generation(begun[1].id).request().files[0].read_bytes() == b"long"
+    unkept = begun[0].model_copy(update={"given": ()})
+    with pytest.raises(DistillError, match=r"^take\.wav, which"):
+        unkept.request()
+
+
+def test_a_recording_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Guards against an entry that can never be made, and against half a copy."""
+    there = given(tmp_path, "take.wav", b"long")
+    with pytest.raises(DistillError, match=r"^gone\.wav cannot be read \(no such file"):
+        begin_generation("kit", GenerationSettings(bridge=(there, tmp_path / "gone.wav")))
+    assert list(history_dir().iterdir()) == []
+
+
 # What 0.1 wrote, before the settings of a generation were declared in one place.
 RECORD_OF_0_1 = """{
  "id": "20260301T101112123456Z-0a1b2c3d",

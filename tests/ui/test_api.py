@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from distill.audio.tagging import read_tags
@@ -80,6 +80,25 @@ def test_a_script_generates_and_moves_models(client: Client, server: Server) -> 
     assert client.predict(api_name="/models") == []
     assert client.predict("", api_name="/restore") == "kit two"
     assert client.predict("kit two", "kit", api_name="/rename") == "kit"
+
+
+def test_a_script_starts_from_a_sound_of_its_own(client: Client, server: Server, sounds: Path) -> None:
+    """Guards against recordings that only the command line takes, and against paths of the server in place of files."""
+    own = handle_file(sounds / "hit 1.wav")
+    for verb, how in (("vary", {"vary": own}), ("morph", {"morph": [own, handle_file(sounds / "hit 2.wav")], "steps": 2}),
+                      ("replace", {"replace": ["0.1-0.2", own], "candidates": 2})):  # fmt: skip
+        made = client.predict("kit", 2, seed=7, api_name="/generate", **how)
+        assert len(made) == 2
+        tags = read_tags(Path(made[0]["file"]))
+        assert (tags.verb, tags.sources[0].name) == (verb, "hit 1.wav")
+    stolen = {"path": str(server.library.parent / "key.txt"), "orig_name": "key.txt"}
+    for given, sentence in ((stolen, "key.txt is not among the sounds that were dropped on this page"),
+                            ({}, "send the sound itself")):  # fmt: skip
+        with pytest.raises(AppError, match=sentence):
+            client.predict("kit", 1, vary=given, api_name="/generate")
+    with pytest.raises(AppError, match="--bridge: give two files"):
+        client.predict("kit", 1, bridge=[own], api_name="/generate")
+    assert not list(server.library.glob(".history/*/given/key*"))
 
 
 def test_a_folder_is_looked_at(client: Client, sounds: Path) -> None:
@@ -176,8 +195,13 @@ def test_a_hidden_handler_does_not_take_a_path_for_a_dropped_file(server: Server
     config = json.loads(status_of(server.address + "config")[1])
     ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     stolen = {"path": str(server.library.parent / "private.distill"), "meta": {"_type": "gradio.FileData"}}
-    for name, arguments in (("sounds-drop", [[stolen], "stolen", "me"]), ("library-import", [[stolen], "", "name"])):
-        (handler,) = [d for d in config["dependencies"] if [ids[name], "upload"] in d["targets"]]
+    for name, event, arguments in (
+        ("sounds-drop", "upload", [[stolen], "stolen", "me"]),
+        ("library-import", "upload", [[stolen], "", "name"]),
+        ("generate-from-sound", "change", [stolen, None]),
+        ("generate-from-second", "change", [None, stolen]),
+    ):
+        (handler,) = [d for d in config["dependencies"] if [ids[name], event] in d["targets"]]
         body = {"data": arguments, "fn_index": handler["id"], "session_hash": "thief"}
         request = urllib.request.Request(
             server.address + "gradio_api/queue/join", json.dumps(body).encode(), {"Content-Type": "application/json"}

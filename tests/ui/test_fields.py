@@ -16,13 +16,25 @@ from distill.cli.flags import settings_flags
 from distill.errors import DistillError
 from distill.settings.auto import CorpusFacts, codec_auto, prior_auto, resolve
 from distill.settings.codec import CodecSettings
-from distill.settings.generation import GenerationSettings, generation_settings
-from distill.settings.knobs import is_knob, knob, knobs_of
+from distill.settings.generation import FROM_SOUNDS, OF_VERBS, GenerationSettings, generation_settings
+from distill.settings.knobs import is_knob, knob, knobs_of, label_of
 from distill.settings.prior import PriorSettings
 from distill.settings.synthesiser import SynthesiserSettings
-from distill.ui.api import FIRST, _making
+from distill.ui.api import FIRST, NOT_GIVEN, _making
 from distill.ui.fields import in_page_words, knob_fields, number_from, overrides_from, shown_auto
-from distill.ui.generate_fields import KNOBS, NO_FIELD, settings_from, values_of
+from distill.ui.generate_fields import (
+    ALL_DIALS,
+    DIALS,
+    KNOBS,
+    NO_FIELD,
+    OF_TWO,
+    VERBS,
+    Start,
+    settings_from,
+    shown_for,
+    start_of,
+    values_of,
+)
 from distill.ui.page import build
 from distill.ui.page_state import PageState
 
@@ -100,13 +112,13 @@ def test_making_is_declared_once(components: dict[str, dict[str, Any]]) -> None:
     }
     for each in knobs:
         assert options[each.flag].help == each.help
-        if each.name in NO_FIELD - {"format"}:
-            continue  # what starts from a recording
-        assert parameters.pop("audio_format" if each.name == "format" else each.name).default == each.default
-        if each.name != "format":
+        if each.name not in NOT_GIVEN:
+            assert parameters.pop("audio_format" if each.name == "format" else each.name).default == each.default
+        if each.name not in NO_FIELD:
             field = components[f"generate-{each.name.replace('_', '-')}"]
             assert field["label"].lower().replace(" ", "-") == each.flag.removeprefix("--")
-            assert field["info"] == each.help
+            assert field["info"] == in_page_words(each.help)
+            assert "--" not in field["info"]
             wanted = each.unset if each.annotation is bool else each.default  # a menu of words
             assert field.get("value") == wanted
             if "maximum" in field and field["maximum"] is not None:
@@ -127,6 +139,69 @@ def test_what_is_in_the_fields_is_what_is_made() -> None:
         assert in_page_words(str(mistake.value)).startswith(KNOBS[name].label)
     with pytest.raises(DistillError, match="Choose a model"):
         settings_from(None, *[None] * len(KNOBS))
+
+
+TWO = (Path("a/one.wav"), Path("b/two.wav"))
+"""Sounds that were dropped."""
+OF_EACH: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "continue_": ({"continue_": TWO[0]}, {}),
+    "replace": ({"replace": ("0.1-0.2", str(TWO[0]))}, {"candidates": 3}),
+    "vary": ({"vary": TWO[0]}, {"amount": 0.6}),
+    "like": ({"like": TWO[0]}, {"like_strength": 0.9}),
+    "more_like": ({"more_like": TWO[0]}, {"like_strength": 0.1}),
+    "bridge": ({"bridge": TWO}, {}),
+    "morph": ({"morph": TWO}, {"steps": 5, "way": 0.25, "like_strength": 0.4}),
+}
+"""For each verb what names the sounds, and its dials."""
+
+
+@pytest.mark.parametrize("verb", FROM_SOUNDS)
+def test_every_verb_is_made_of_its_sounds_and_its_own_dials(verb: str) -> None:
+    """Guards against a verb that the page leaves out, sounds in the wrong order, and dials of a verb that was chosen before
+    (a way without a morph cannot be)."""
+    sounds, dials = OF_EACH[verb]
+    assert VERBS[verb].partition(":")[0] == label_of(f"--{verb.rstrip('_').replace('_', '-')}")
+    assert set(dials) == set(DIALS.get(verb, ()))
+    every: dict[str, Any] = {"candidates": 9, "amount": 0.9, "like_strength": 0.9, "steps": 9, "way": "0.9"}
+    values = [{**every, **dials, "seed": "3"}.get(name) for name in KNOBS]
+    start = Start(verb, " 0,1\N{EN DASH}0,2 " if verb == "replace" else "", TWO)
+    assert settings_from("kit", *values, start=start) == ("kit", generation_settings(seed=3, **sounds, **dials))
+    assert settings_from("kit", *values) == ("kit", generation_settings(seed=3))
+    made = generation_settings(seed=3, **sounds, **dials)
+    assert start_of(made) == Start(verb, "0.1-0.2" if verb == "replace" else "", TWO if verb in OF_TWO else TWO[:1])
+    assert settings_from(*values_of("kit", made), start=start_of(made)) == ("kit", made)
+
+
+def test_dials_are_those_of_the_command_line() -> None:
+    """Guards against a dial of a verb that stays hidden, or is shown for new sounds."""
+    loops = {"loop", "bpm", "bars", "beats", "tempo_from"}
+    assert set(ALL_DIALS) == set(OF_VERBS) - set(FROM_SOUNDS) - loops
+    for verb in ("", *FROM_SOUNDS):
+        _, first, second, part, *dials = shown_for(verb)
+        seen = {name for name, update in zip(ALL_DIALS, dials, strict=True) if update["visible"]}
+        assert seen == set(DIALS.get(verb, ()))
+        assert first.visible == (verb != "")
+        assert second.visible == (verb in ("bridge", "morph"))
+        assert part.visible == (verb == "replace")
+
+
+@pytest.mark.parametrize(
+    ("start", "more", "sentence"),
+    [
+        (Start("vary"), {}, "Vary: drop the sound under From a sound first."),
+        (Start("bridge", "", (TWO[0], None)), {}, "Bridge: drop two sounds under From a sound first."),
+        (Start("morph", "", (None, TWO[1])), {}, "Morph: drop two sounds under From a sound first."),
+        (Start("replace", " ", TWO), {}, "Replace: give the part as FROM-TO in seconds, such as 1.2-1.8."),
+        (Start("vary", "", TWO), {"loop": "on", "bpm": "120"}, "Vary and Loop: choose one of them."),
+        (Start("like", "", TWO), {"seconds": 700.0}, "Seconds 700: with Like at most 600."),
+        (Start("morph", "", TWO), {"pick": "3"}, "Pick and Morph: all steps are wanted"),
+    ],
+)
+def test_what_cannot_be_made_of_a_sound_is_a_sentence(start: Start, more: dict[str, Any], sentence: str) -> None:
+    """Guards against new sounds where a sound was to be varied, and against another sentence than the command line's."""
+    with pytest.raises(DistillError) as mistake:
+        settings_from("kit", *[more.get(name) for name in KNOBS], start=start)
+    assert in_page_words(str(mistake.value)).startswith(sentence)
 
 
 @pytest.mark.parametrize(("_stage", "_command", "model"), STAGES)
@@ -189,6 +264,32 @@ def test_sentences_name_fields_not_flags() -> None:
     sentence = in_page_words(str(mistake.value))
     assert sentence.startswith("Heads 3 does not divide Hidden size 64")
     assert "--" not in sentence
+
+
+def test_only_sounds_that_were_dropped_are_started_from(tmp_path: Path, sounds: Path) -> None:
+    """Guards against a request that names a file of the server, and against names that lead out of the page's folder."""
+    page_state = PageState(tmp_path / "room", any_folder=True)
+    place = page_state.uploads / "0123" / "hit 1.wav"
+    place.parent.mkdir(parents=True)
+    place.write_bytes((sounds / "hit 1.wav").read_bytes())
+    assert page_state.dropped_sound(None) is None
+    assert page_state.dropped_sound({"path": str(place), "orig_name": "hit 1.wav"}) == place
+    for own, kept in (("Häts $1 {a}.wav", "Häts $1 {a}.wav"), ("../../../hit.wav", "hit.wav"), ("..", "hit 1.wav")):
+        found = page_state.dropped_sound({"path": str(place), "orig_name": own})
+        assert found is not None
+        assert found.name == kept
+        assert found.is_relative_to(page_state.room)
+        assert found.read_bytes() == place.read_bytes()
+    (page_state.uploads / "0123" / "link.wav").symlink_to(sounds / "hit 1.wav")
+    (tmp_path / "room" / "uploads-too").mkdir()
+    for wrong in (sounds / "hit 1.wav", place.parent / "../../../hit.wav", place.parent / "link.wav", place.parent / "no.wav",
+                  place.parent, "", tmp_path / "room" / "uploads-too"):  # fmt: skip
+        with pytest.raises(DistillError, match="not among the sounds that were dropped"):
+            page_state.dropped_sound({"path": str(wrong), "orig_name": "hit 1.wav"})
+    (place.parent / "notes.wav").write_text("no sound")
+    with pytest.raises(DistillError, match=r"^my notes\.wav cannot be used \(") as mistake:
+        page_state.dropped_sound({"path": str(place.parent / "notes.wav"), "orig_name": "my notes.wav"})
+    assert str(tmp_path) not in str(mistake.value)
 
 
 def test_only_what_the_user_chose_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,10 @@ OFFERED: dict[str, dict[str, str]] = {
                                                                  "length", "strength", "tries")},
                  **{f"--{name}": f"generate-{name}" for name in ("loop", "bpm", "bars", "beats")},
                  "--tempo-from": "generate-tempo-from",
+                 **dict.fromkeys(("--continue", "--replace", "--vary", "--bridge", "--like", "--more-like", "--morph"),
+                                 "generate-from"),
+                 "--candidates": "generate-candidates", "--amount": "generate-amount", "--steps": "generate-steps",
+                 "--way": "generate-way", "--like-strength": "generate-like-strength",
                  **{flag: f"generate-{flag[2:]}" for flag in OF_FILES_FLAGS if flag != "--format"}},
     "reconstruct": {"model": "generate-model", "files": "reconstruct-file", "--synthesiser": "generate-synthesiser",
                     "--device": "generate-device"},
@@ -89,7 +93,6 @@ OFFERED: dict[str, dict[str, str]] = {
 """Where each option is on the page: an element's id, or what is on the cards."""
 
 OF_RECORDINGS = "chosen among recordings by name, which the next page lists"
-FROM_A_SOUND = "starts from a recording, which the next page chooses in its own wave form"
 REASONS: dict[tuple[str, str], str] = {
     ("*", "--json"): "the page's endpoints answer scripts",
     ("*", "--devices"): "several processes start the same command again, which a server cannot",
@@ -132,29 +135,12 @@ REASONS: dict[tuple[str, str], str] = {
     },
     ("generate", "--stream"): "for players behind a pipe; the page has its own",
     ("generate", "--format"): "every sound can be downloaded as WAV and as FLAC",
-    **{
-        ("generate", option): FROM_A_SOUND
-        for option in (
-            "--continue",
-            "--replace",
-            "--candidates",
-            "--vary",
-            "--amount",
-            "--bridge",
-            "--like",
-            "--more-like",
-            "--like-strength",
-            "--morph",
-            "--steps",
-            "--way",
-        )
-    },
     ("reconstruct", "--out"): "the results are heard on the page and can be saved from their players",
     ("what", "file"): "the history shows the request of every sound; a download carries the same tags",
     ("again", "file"): "Make again is in the history",
     ("again", "--out"): "the sound is in the history",
     ("again", "--model"): "the history knows its model; another one is chosen in the field Model",
-    ("again", "--source"): FROM_A_SOUND,
+    ("again", "--source"): "the history keeps what a sound started from",
     **{
         ("export", option): "writes a folder for a developer's host; a browser downloads single files"
         for option in ("model", "--onnx", "--overwrite")

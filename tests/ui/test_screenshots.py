@@ -83,6 +83,8 @@ def test_screenshots(server: Server, tmp_path: Path) -> None:
         page.locator("#generate-results audio").nth(5).wait_for()
         page.get_by_role("button", name="Keep seed 12").click()
         page.locator("#generate-results [aria-pressed=true]").wait_for()
+        page.get_by_role("button", name="Start from seed 12").click()
+        page.locator("#generate-from-heard h3").wait_for()
         page.locator("#reconstruct-box").get_by_role("button").first.click()
         page.locator("#reconstruct-file input[type=file]").set_input_files(drums[5])
         page.locator("#reconstruct-file").get_by_text(drums[5].stem).first.wait_for()

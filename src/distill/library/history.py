@@ -2,24 +2,30 @@
 
 import functools
 import json
+import os
 import secrets
 import shutil
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from distill.corpus.cache import file_sha256
 from distill.errors import DistillError
-from distill.files import replacing, unused_path
+from distill.files import replacing, safe_file_name, unreserved, unused_path
 from distill.places import history_dir, kept_dir
 from distill.settings.generation import GenerationSettings
 from distill.settings.knobs import LARGEST_SEED, Frozen, knobs_of
 
 RECORD = "generation.json"
+GIVEN = "given"
+"""A generation's folder of the recordings that it started from."""
 SOUNDS_KEPT = 100
-"""Generations whose sounds stay on the disk; of older ones the settings stay, which make the same sounds again."""
+"""Generations whose sounds, and whose given recordings, stay on the disk; of older ones the settings stay, which make the
+same sounds again."""
 Fate = Literal["open", "kept", "discarded"]
 
 _changing = threading.Lock()
@@ -33,9 +39,19 @@ class GeneratedSound(Frozen):
     """Its name in the generation's folder."""
     seconds: float
     seed: int
+    way: float | None = None
+    """Of a morph, how far along it is."""
     fate: Fate = "open"
     kept_as: str = Field("", pattern=r"^[^/\\]*$")
     """Its name in the library's folder `kept`."""
+
+
+class GivenSound(Frozen):
+    """A recording that a generation started from, kept with it."""
+
+    file: str = Field(pattern=r"^[^/\\]+$")
+    """What the user calls it, and its name in the folder `given`."""
+    sha256: str
 
 
 class Generation(Frozen):
@@ -45,7 +61,8 @@ class Generation(Frozen):
     created: str  # ISO 8601, UTC
     model: str = Field(max_length=200)
     settings: GenerationSettings
-    """With a seed."""
+    """With a seed; recordings by their names alone, which are those of `given`."""
+    given: tuple[GivenSound, ...] = ()
     sounds: tuple[GeneratedSound, ...] = ()
 
     @model_validator(mode="before")
@@ -75,24 +92,52 @@ class Generation(Frozen):
         """The file of a sound; it is there unless the sound was discarded or the generation is old."""
         return self.folder / sound.file
 
+    def given_path_of(self, given: GivenSound) -> Path:
+        """The file of a given recording; it is there unless the generation is old."""
+        return self.folder / GIVEN / given.file
+
+    def request(self) -> GenerationSettings:
+        """The settings with the recordings as they lie in its folder: what is made, and made again.
+
+        Raises:
+            DistillError: one is not there any more.
+        """
+        paths = [self.given_path_of(each) for each in self.given]
+        gone = next((path.name for path in paths if not path.is_file()), None)
+        if gone is not None or len(paths) < len(self.settings.files):
+            name = gone or self.settings.files[len(paths)].name
+            raise DistillError(f"{name}, which these sounds started from, is not kept any more. Give it again.")
+        return self.settings.with_files(paths)
+
 
 def begin_generation(model: str, settings: GenerationSettings) -> Generation:
-    """A new entry, written before the work begins; its settings have a seed."""
+    """A new entry, written before the work begins; its settings have a seed, and the recordings they name are kept with it.
+
+    Raises:
+        DistillError: a recording cannot be read, or not be kept.
+    """
     now = datetime.now(UTC)
+    identity = f"{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}"
+    try:
+        given = _kept(settings.files, history_dir() / identity / GIVEN)
+    except DistillError:
+        shutil.rmtree(history_dir() / identity, ignore_errors=True)
+        raise
     made = Generation(
-        id=f"{now:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}",
+        id=identity,
         created=now.isoformat(timespec="seconds"),
         model=model,
-        settings=settings.seeded(),
+        settings=settings.with_files([Path(each.file) for each in given]).seeded(),
+        given=given,
     )
     _write(made)
     _forget_old_sounds()
     return made
 
 
-def add_sound(identity: str, path: Path, seconds: float, seed: int) -> Generation:
+def add_sound(identity: str, path: Path, seconds: float, seed: int, way: float | None = None) -> Generation:
     """The entry with one more sound, which was written into its folder."""
-    sound = GeneratedSound(file=path.name, seconds=seconds, seed=seed)
+    sound = GeneratedSound(file=path.name, seconds=seconds, seed=seed, way=way)
     with _changing:
         generation = find_generation(identity)
         grown = generation.model_copy(update={"sounds": (*generation.sounds, sound)})
@@ -150,6 +195,39 @@ def decide(identity: str, file: str, fate: Fate) -> Generation:
         return decided
 
 
+def _kept(files: Iterable[Path], folder: Path) -> tuple[GivenSound, ...]:
+    """Recordings in a folder, under the names they have; what an earlier generation has kept is not stored twice."""
+    given: list[GivenSound] = []
+    for file in files:
+        target = unused_path(folder / (unreserved(safe_file_name(file.name)) or "sound"))
+        try:
+            digest = file_sha256(file)
+            if not _linked(digest, target):
+                with file.open("rb") as stream, replacing(target) as copy:
+                    shutil.copyfileobj(stream, copy)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise DistillError(f"{file.name} cannot be read ({reason}). Give it again.") from error
+        given.append(GivenSound(file=target.name, sha256=digest))
+    return tuple(given)
+
+
+def _linked(digest: str, target: Path) -> bool:
+    """Whether a recording that is kept already has `target` for one more name."""
+    for generation in list_generations(SOUNDS_KEPT):
+        for each in generation.given:
+            kept = generation.given_path_of(each)
+            if each.sha256 != digest or not kept.is_file():
+                continue
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(kept, target)
+            except OSError:  # a file system without links
+                return False
+            return True
+    return False
+
+
 def _ids() -> list[str]:
     if not history_dir().is_dir():
         return []
@@ -179,5 +257,7 @@ def _write(generation: Generation) -> None:
 def _forget_old_sounds() -> None:
     for identity in _ids()[:-SOUNDS_KEPT]:
         generation = _read(identity)
-        for sound in generation.sounds if generation is not None else ():
-            (history_dir() / identity / sound.file).unlink(missing_ok=True)
+        if generation is None:
+            continue
+        for path in (*map(generation.path_of, generation.sounds), *map(generation.given_path_of, generation.given)):
+            path.unlink(missing_ok=True)

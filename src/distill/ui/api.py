@@ -4,6 +4,7 @@ import functools
 import inspect
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gradio.events import api as gr_api
@@ -13,11 +14,10 @@ from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.library.history import find_generation
 from distill.library.models import entries, rename_model
 from distill.library.trash import delete_model, restore_model
-from distill.settings.generation import GenerationSettings, generation_settings
-from distill.settings.knobs import knobs_of
+from distill.settings.generation import FROM_SOUNDS, GenerationSettings, generation_settings
+from distill.settings.knobs import flag_name, knobs_of
 from distill.studio.jobs import TRAININGS
 from distill.ui.adding import train_again as begin_again
-from distill.ui.generate_fields import NO_FIELD
 from distill.ui.live import EpochMetrics, held_out_score
 from distill.ui.page_state import PageState, plain_user_errors
 from distill.ui.stages import Stage, TrainingRequest, start
@@ -27,6 +27,12 @@ KEYWORDS = inspect.Parameter.POSITIONAL_OR_KEYWORD
 FIRST = ("model", "count", "seconds", "seed", "temperature", "top_k", "top_p", "audio_format", "ending", "synthesiser",
          "device", "texture")  # fmt: skip
 """The order of the parameters of `generate`, which scripts may give by position; settings that are new come after."""
+NOT_GIVEN = ("tempo_from",)
+"""A script reads the tempo of a recording itself."""
+SoundFile = dict[str, Any]
+"""What gradio_client's `handle_file` makes of a file of who asks."""
+OF_SOUNDS: dict[str, Any] = {"replace": list[Any], "bridge": list[SoundFile], "morph": list[SoundFile]}
+"""How settings that name recordings are given: `[part, file]`, `[file, file]`; the others are a file each."""
 
 
 def endpoint_of_settings(made: Callable[[str, str, dict[str, Any]], list[dict[str, Any]]]) -> Endpoint:
@@ -34,10 +40,11 @@ def endpoint_of_settings(made: Callable[[str, str, dict[str, Any]], list[dict[st
     parameters = {"model": inspect.Parameter("model", KEYWORDS, annotation=str)}
     parameters["device"] = inspect.Parameter("device", KEYWORDS, default="auto", annotation=str)
     for knob in knobs_of(GenerationSettings):
-        if knob.name in NO_FIELD - {"format"}:
-            continue  # recordings are files of who asks, which a server does not have
+        if knob.name in NOT_GIVEN:
+            continue
         name = "audio_format" if knob.name == "format" else knob.name
         kind = str if knob.choices and knob.annotation is not bool else knob.annotation
+        kind = OF_SOUNDS.get(knob.name, SoundFile) if knob.name in FROM_SOUNDS else kind
         kind = kind | None if knob.default is None else kind
         parameters[name] = inspect.Parameter(name, KEYWORDS, default=knob.default, annotation=kind)
     ordered = [parameters[name] for name in (*FIRST, *(name for name in parameters if name not in FIRST))]
@@ -168,6 +175,9 @@ def _making(page_state: PageState) -> list[Endpoint]:
     @endpoint_of_settings
     def generate(model: str, device: str, overrides: dict[str, Any]) -> list[dict[str, Any]]:
         """Generate sounds and wait for them -> where each is, to open (`file`) or to fetch from this server (`url`)."""
+        for name in FROM_SOUNDS:
+            if overrides.get(name) is not None:
+                overrides[name] = _sounds_given(page_state, name, overrides[name])
         job = page_state.generate(model, generation_settings(**overrides), f"api-{secrets.token_hex(8)}", device)
         job.wait()
         _raise(job.error)
@@ -191,6 +201,24 @@ def _making(page_state: PageState) -> list[Endpoint]:
         return {**done.to_dict(), "model": model}
 
     return [generate, evaluate]
+
+
+def _sounds_given(page_state: PageState, name: str, given: Any) -> Any:
+    """The value of a setting that names recordings, which are files that were sent: never paths of the server."""
+
+    def sent(file: Any) -> Path:
+        found = page_state.dropped_sound(file) if isinstance(file, dict) else None
+        if found is None:
+            raise DistillError(f"{flag_name(name)}: send the sound itself, with gradio_client's handle_file.")
+        return found
+
+    if name not in OF_SOUNDS:
+        return sent(given)
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        what = "a part and a file" if name == "replace" else "two files"
+        raise DistillError(f"{flag_name(name)}: give {what}.")
+    first, second = given
+    return (f"{first}", str(sent(second))) if name == "replace" else (sent(first), sent(second))
 
 
 def _keeping(page_state: PageState) -> list[Endpoint]:

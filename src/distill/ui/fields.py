@@ -79,7 +79,7 @@ def number_from(label: str, written: str, whole: bool) -> int | float:
 
 def in_page_words(sentence: str) -> str:
     """A sentence about flags as a sentence about fields: `--hidden-size 3` becomes `Hidden size 3`, `--dataset DIR` `Dataset`."""
-    return re.sub(r"(?<!\S)--([a-z][a-z-]*)( DIR\b)?", lambda flag: label_of(flag[1]), sentence)
+    return re.sub(r"(?<![^\s(])--([a-z][a-z-]*)( DIR\b)?", lambda flag: label_of(flag[1]), sentence)
 
 
 def _unset(knob: Knob, value: Any) -> str:

@@ -1,37 +1,48 @@
 """The Generate tab: new sounds as cards, the history, and what the model makes of known sounds."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from distill.audio.reading import read_planes
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.library.history import decide, find_generation, list_generations
+from distill.library.history import Generation, decide, find_generation, list_generations
 from distill.library.models import model_in_library
 from distill.modelfile.file import read_card
 from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import SAMPLE_RATE
 from distill.studio.jobs import GENERATE
 from distill.ui.codec import codec_panels
 from distill.ui.generate_fields import (
     OF_TEMPO,
+    OF_TWO,
     How,
+    Start,
     What,
     fields_of,
     lay_out_how,
     lay_out_what,
     loop_values,
     settings_from,
+    shown_for,
+    start_of,
     values_of,
 )
 from distill.ui.look import CLICKS
-from distill.ui.markup import day, empty, failed, text
+from distill.ui.markup import day, empty, failed, length, scale, sound_card, text
 from distill.ui.novelty import novelty_panel
-from distill.ui.page_state import HIDDEN, PageState, Section, library_signature, user_errors
+from distill.ui.page_state import HIDDEN, PageState, Section, called_by_name, library_signature, user_errors
 from distill.ui.results import NOTHING_YET, history_html, identity_of, results_html
 
 NO_MODEL = "There is no model yet. Train one in the Train tab, or import one in the Library tab."
 MOST_HISTORY = 30
+Dropped = Mapping[str, Any] | None
+"""A file in a field, as Gradio's FileData says it."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +94,12 @@ def _lay_out_shown() -> Shown:
 
 def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     @user_errors
-    def begin(tab: str, device: str, *values: Any) -> tuple[str, str]:
-        return _begin(page_state, *settings_from(*values), tab, device)
+    def begin(
+        tab: str, device: str, verb: str, part: str, first: Dropped, second: Dropped, *values: Any
+    ) -> tuple[str, str]:
+        files = (page_state.dropped_sound(first), page_state.dropped_sound(second)) if verb else ()
+        model, settings = settings_from(*values, start=Start(verb or "", part or "", files))
+        return _begin(page_state, model, settings, tab, device)
 
     def last_seed(identity: str) -> str:
         return f"{find_generation(identity).settings.seed}" if identity else ""
@@ -93,7 +108,17 @@ def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How
         return loop_values(file) if file else [gr.skip()] * len(OF_TEMPO)
 
     how.tempo_from.upload(user_errors(tempo_of), how.tempo_from, [how.fields[name] for name in OF_TEMPO], **HIDDEN)
-    how.go.click(begin, [owner, how.device, *fields_of(what, how)], [shown.identity, shown.results], **HIDDEN)
+    asked = [owner, how.device, *how.start.fields, *fields_of(what, how)]
+    how.go.click(begin, asked, [shown.identity, shown.results], preprocess=False, **HIDDEN)  # else only paths are given
+    how.start.verb.change(shown_for, how.start.verb, how.start.changing, **HIDDEN)
+    for field in (how.start.first, how.start.second):
+        field.change(
+            lambda *given: _heard(page_state, given),
+            [how.start.first, how.start.second],
+            how.start.heard,
+            preprocess=False,
+            **HIDDEN,
+        )
     how.stop.click(lambda tab: _stop(page_state, tab), owner, None, **HIDDEN)
     what.again.click(user_errors(last_seed), shown.identity, what.fields["seed"], **HIDDEN)
     what.new.click(lambda: f"{GenerationSettings().seeded().seed}", None, what.fields["seed"], **HIDDEN)
@@ -102,27 +127,86 @@ def _wire_buttons(page_state: PageState, owner: gr.Textbox, what: What, how: How
 def _wire_cards(page_state: PageState, owner: gr.Textbox, what: What, how: How, shown: Shown) -> None:
     """What the buttons on the sounds and in the history do."""
 
+    start = how.start
+
     @user_errors
-    def clicked(tab: str, identity: str, event: gr.EventData) -> str:
+    def clicked(
+        tab: str, identity: str, verb: str, first: str | None, second: str | None, event: gr.EventData
+    ) -> tuple[Any, ...]:
         data = event._data or {}
+        if data.get("act") == "use":
+            made = _made_sound(data["id"], data["file"])
+            sound = page_state.drop_again(made)
+            gr.Info(f"{text(made.name)} is under From a sound now.", duration=5)
+            is_second = verb in OF_TWO and first is not None and second is None
+            files = (gr.skip(), sound) if is_second else (sound, gr.skip())
+            return gr.skip(), gr.Accordion(open=True), verb or "vary", *files
         if data.get("act") in ("open", "kept", "discarded"):
             decide(data["id"], data["file"], data["act"])
         job = page_state.jobs.latest(GENERATE, tab)
-        return results_html(page_state, job if job is not None and identity_of(job) == identity else None, identity)
+        html = results_html(page_state, job if job is not None and identity_of(job) == identity else None, identity)
+        return html, *[gr.skip()] * 4
 
     @user_errors
     def from_history(tab: str, device: str, event: gr.EventData) -> tuple[Any, ...]:
         data = event._data or {}
         generation = find_generation(data.get("id", ""))
-        values = values_of(generation.model, generation.settings)
+        values = (*_start_values(page_state, generation), *values_of(generation.model, generation.settings))
         if data.get("act") == "again":
             model_in_library(generation.model)
-            return (*values, *_begin(page_state, generation.model, generation.settings, tab, device))
+            return (*values, *_begin(page_state, generation.model, generation.request(), tab, device))
         return (*values, generation.id, results_html(page_state, None, generation.id))
 
-    shown.results.click(clicked, [owner, shown.identity], shown.results, **HIDDEN)
-    changed = [*fields_of(what, how), shown.identity, shown.results]
+    shown.results.click(
+        clicked,
+        [owner, shown.identity, start.verb, start.first, start.second],
+        [shown.results, start.box, start.verb, start.first, start.second],
+        **HIDDEN,
+    )
+    changed = [start.box, *start.fields, *fields_of(what, how), shown.identity, shown.results]
     shown.history.click(from_history, [owner, how.device], changed, **HIDDEN)
+
+
+def _made_sound(identity: str, file: str) -> Path:
+    """A sound of the history.
+
+    Raises:
+        DistillError: it is not there.
+    """
+    generation = find_generation(identity)
+    found = next((generation.path_of(each) for each in generation.sounds if each.file == file), None)
+    if found is None or not found.is_file():
+        raise DistillError("This sound is not in the history any more. Make it again with its seed.")
+    return found
+
+
+def _start_values(page_state: PageState, generation: Generation) -> list[Any]:
+    """What `FromSound.box` and its fields hold for a generation; sounds that are not kept any more are to be dropped again."""
+    start = start_of(generation.settings)
+    files: list[str | None] = [None, None]
+    with suppress(DistillError):
+        for number, file in enumerate(generation.request().files):
+            files[number] = page_state.drop_again(file)
+    return [gr.Accordion(open=True) if start.verb else gr.skip(), start.verb, start.part, *files]
+
+
+def _heard(page_state: PageState, given: tuple[Dropped, ...]) -> str:
+    """Sounds that were dropped to start from, to hear and to see where what is in them."""
+    cards = [_heard_one(page_state, each) for each in given if each]
+    return f'<div class="d-cards">{"".join(cards)}</div>' if cards else ""
+
+
+def _heard_one(page_state: PageState, given: Dropped) -> str:
+    try:
+        path = page_state.dropped_sound(given)
+    except DistillError as error:
+        return failed(str(error))
+    assert path is not None
+    try:
+        seconds = read_planes(path)[0].shape[1] / SAMPLE_RATE
+    except DistillError as error:
+        return failed(called_by_name(str(error), [path]))
+    return sound_card(page_state.offers, path, path.name, length(seconds), strip=scale(seconds))
 
 
 def _begin(page_state: PageState, model: str, settings: GenerationSettings, owner: str, device: str) -> tuple[str, str]:

@@ -109,13 +109,17 @@ audio { height: 36px; max-width: 100%; width: 250px; display: block; }
 .d-card h3 { margin: 0 !important; font-size: 1rem; overflow-wrap: anywhere; }
 .d-card img { width: 100%; height: 110px; border-radius: 6px; background: #000; display: block; }
 .d-card audio { width: 100%; }
+.d-scale { display: flex; justify-content: space-between; font-size: .75rem; margin-top: -.35rem;
+  font-variant-numeric: tabular-nums; }
+.d-scale span { color: var(--body-text-color-subdued); }
+#generate-from-heard .d-card:only-child { grid-column: 1 / -1; }
 .d-card .near-words { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .d-card.kept { border-color: var(--good-fill); box-shadow: 0 0 0 1px var(--good-fill); }
 .d-card.whole { grid-column: 1 / -1; }
 .d-card dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .75rem; margin: 0; font-size: .875rem; }
 .d-card dt { color: var(--body-text-color-subdued); } .d-card dd { margin: 0; overflow-wrap: anywhere; }
 .d-acts { display: flex; flex-wrap: wrap; gap: .4rem; margin-top: auto; }
-.d-acts button, .d-acts a { border: 1px solid var(--border-color-primary); border-radius: 6px; padding: .3rem .65rem;
+.d-acts button, .d-acts a { border: 1px solid var(--border-color-primary); border-radius: 6px; padding: .3rem .5rem;
   font-size: .85rem; background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
   text-decoration: none !important; cursor: pointer; line-height: 1.3; min-height: 34px; margin: 0; font-weight: 500;
   display: inline-flex; align-items: center; }

@@ -101,6 +101,12 @@ def sound_card(
     )
 
 
+def scale(seconds: float) -> str:
+    """The seconds of a sound under its picture, from its beginning to its end."""
+    marks = "".join(f"<span>{seconds * part / 4:.{1 if seconds >= 20 else 2}f}</span>" for part in range(5))
+    return f'<div class="d-scale" aria-hidden="true">{marks}</div>'
+
+
 def empty(sentence: str) -> str:
     """What stands where there is nothing yet."""
     return f'<div class="d-empty">{text(sentence)}</div>'

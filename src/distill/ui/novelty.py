@@ -20,9 +20,9 @@ def novelty_panel(page_state: PageState, owner: gr.Textbox, what: What, how: How
     """Lay out the panel -> what keeps it fresh."""
     with gr.Accordion("Is it new?", open=False, elem_id="novelty-box"):
         gr.Markdown(
-            "Compares 64 new sounds, made with the settings above, with your recordings: new, or your recordings played back? "
-            "What counts as near is what your own held-out recordings are. Or drop sounds: those are judged, and each second "
-            "of them gets the recording that it is nearest to."
+            "Compares 64 new sounds, made with the settings above (From a sound is left out), with your recordings: new, or your "
+            "recordings played back? What counts as near is what your own held-out recordings are. Or drop sounds: those are "
+            "judged, and each second of them gets the recording that it is nearest to."
         )
         with gr.Row(equal_height=False):
             files = gr.File(label="Sounds", file_count="multiple", height=150, elem_id="novelty-files")

@@ -1,11 +1,14 @@
 """What the handlers of all tabs share: the jobs, the files on offer, and what may be opened."""
 
 import functools
+import hashlib
+import os
 import secrets
+import shutil
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,10 +16,12 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from distill import studio
+from distill.audio.reading import UnusableSound, kind_of
 from distill.corpus.collections import find_collection
 from distill.corpus.manifest import CorpusManifest
 from distill.errors import DistillError
 from distill.events import Event, SoundWritten
+from distill.files import safe_file_name, unreserved
 from distill.library.history import add_sound, begin_generation
 from distill.library.models import list_models, model_in_library
 from distill.modelfile.file import read_card
@@ -116,6 +121,44 @@ class PageState:
         except DistillError:
             return False
 
+    def dropped_sound(self, given: Mapping[str, Any] | None) -> Path | None:
+        """A sound that was dropped into a field (as Gradio's FileData says it), under the name that the user gave it.
+
+        Raises:
+            DistillError: it was not dropped on this page, or it is no sound.
+        """
+        if not given:
+            return None
+        path = Path(f"{given.get('path')}")
+        name = Path(f"{given.get('orig_name') or path.name}").name
+        if not path.resolve().is_relative_to(self.uploads.resolve()) or not path.is_file():
+            raise DistillError(f"{name} is not among the sounds that were dropped on this page. Drop it again.")
+        try:
+            kind_of(path)
+        except UnusableSound as reason:
+            raise DistillError(
+                f"{name} cannot be used ({reason}): choose another file, or export it again as WAV."
+            ) from reason
+        return self._called(path, name, path.parent.name)
+
+    def drop_again(self, path: Path) -> str:
+        """A sound of the history, to be put into a field as if it had been dropped -> where it is for that."""
+        return str(self._called(path, path.name, hashlib.sha256(os.fsencode(path)).hexdigest()[:32]))
+
+    def _called(self, path: Path, name: str, place: str) -> Path:
+        """The file at a place of its own under another name, without a second copy where that can be."""
+        wanted = unreserved(safe_file_name(name)) or path.name
+        if path.name == wanted and path.is_relative_to(self.room):
+            return path
+        target = self.room / "named" / place / wanted
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(path, target)
+        return target
+
     def models(self) -> list[str]:
         """Names of the models in the library."""
         return [path.stem for path in list_models()]
@@ -136,10 +179,14 @@ class PageState:
         def work(stop: threading.Event) -> Generator[Event, None, str]:
             generation = begin_generation(model, settings)
             yield GenerationBegun(generation.id)
-            for event in studio.generate(str(path), generation.folder, generation.settings, device, stop):
-                if isinstance(event, SoundWritten):
-                    add_sound(generation.id, Path(event.path), event.seconds, event.seed or 0)
-                yield event
+            request = generation.request()
+            try:
+                for event in studio.generate(str(path), generation.folder, request, device, stop):
+                    if isinstance(event, SoundWritten):
+                        add_sound(generation.id, Path(event.path), event.seconds, event.seed or 0, event.way)
+                    yield event
+            except DistillError as error:
+                raise DistillError(called_by_name(str(error), request.files)) from error
             return generation.id
 
         return self.jobs.start(GENERATE, f"Generating with {model}", work, owner, str(path))
@@ -186,6 +233,13 @@ class PageState:
                 yield from until_stopped(stop, studio.where(file, str(path), folder, device))
 
         return self.jobs.start(NOVELTY, f"Judging {model}", work, owner, str(path))
+
+
+def called_by_name(sentence: str, files: Sequence[Path]) -> str:
+    """A sentence in which the user's sounds are called as the user calls them, and not by where the page has them."""
+    for file in files:
+        sentence = sentence.replace(str(file), file.name)
+    return sentence
 
 
 def library_signature() -> tuple[tuple[str, int], ...]:

@@ -94,22 +94,22 @@ def _cards(page_state: PageState, generation: Generation) -> str:
     for sound in generation.sounds:
         path = generation.path_of(sound)
         data = {"id": generation.id, "file": sound.file}
-        title = f"Seed {sound.seed}"
+        title = f"Seed {sound.seed}" if sound.way is None else f"Seed {sound.seed}, {sound.way:.0%} of the way"
+        spoken = title[0].lower() + title[1:]
         if sound.fate == "discarded":
-            back = f"Bring back seed {sound.seed}"
+            back = f"Bring back {spoken}"
             discarded.append(button(back, back, {"act": "open", **data}))
             continue
         if not path.is_file():
-            discarded.append(f'<span class="d-note">seed {sound.seed}: not on the disk any more, make it again</span>')
+            discarded.append(f'<span class="d-note">{spoken}: not on the disk any more, make it again</span>')
             continue
         kept = sound.fate == "kept"
         acts = [
-            button(
-                "Kept" if kept else "Keep", f"Keep seed {sound.seed}", {"act": "open" if kept else "kept", **data}, kept
-            ),
-            button("Discard", f"Discard seed {sound.seed}", {"act": "discarded", **data}),
-            link("WAV", page_state.offers.download(path, ".wav"), f"Download seed {sound.seed} as WAV"),
-            link("FLAC", page_state.offers.download(path, ".flac"), f"Download seed {sound.seed} as FLAC"),
+            button("Kept" if kept else "Keep", f"Keep {spoken}", {"act": "open" if kept else "kept", **data}, kept),
+            button("Discard", f"Discard {spoken}", {"act": "discarded", **data}),
+            button("Use this", f"Start from {spoken}", {"act": "use", **data}),
+            link("WAV", page_state.offers.download(path, ".wav"), f"Download {spoken} as WAV"),
+            link("FLAC", page_state.offers.download(path, ".flac"), f"Download {spoken} as FLAC"),
         ]
         extra = f'<div class="d-acts">{"".join(acts)}</div>'
         strip = _strip(path, title, beside)
@@ -149,7 +149,9 @@ def _strip(path: Path, title: str, beside: Callable[[str], Beside | None] | None
 
 
 def _spoken(value: Any) -> str:
-    """A setting's value."""
+    """A setting's value; of a file its name."""
+    if isinstance(value, Path):
+        return value.name
     if isinstance(value, tuple):
         return ", ".join(map(_spoken, value))
     if isinstance(value, bool):

@@ -231,7 +231,7 @@ class Screen:
             if size == event.winner:
                 fate = "is trained to the end"
             self.say(
-                f"  {size.name}: {size.bits_per_code:.2f} bits per code after {size.epochs} epochs, known sounds cost "
+                f"  {size.name}: {size.bits_per_code:.2f} bits per code at epoch {size.epochs}, known sounds cost "
                 f"{size.overfitting_gap:.2f} less; {fate}",
                 None if size.goes_on else "dim",
             )

@@ -37,5 +37,5 @@ def test_a_race_is_shown_as_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
     screen.show(PriorRaceRound(1, 1, (dataclasses.replace(small, goes_on=False), large)))
     shown = capsys.readouterr().err
     assert "64 x 2 and 128 x 3 race" in shown
-    assert "64 x 2: 4.90 bits per code after 8 epochs, known sounds cost 0.40 less; leaves\n" in shown
-    assert "128 x 3: 4.80 bits per code after 8 epochs, known sounds cost 0.60 less; is trained to the end\n" in shown
+    assert "64 x 2: 4.90 bits per code at epoch 8, known sounds cost 0.40 less; leaves\n" in shown
+    assert "128 x 3: 4.80 bits per code at epoch 8, known sounds cost 0.60 less; is trained to the end\n" in shown

@@ -15,7 +15,6 @@ from distill.modelfile.file import read_card, read_contents, write_model
 from distill.modelfile.opened import open_model
 from distill.models.likelihood import log_likelihood
 from distill.novelty.attribution import judged, shares_of
-from distill.studio import attributing
 from distill.training.prior import without
 from distill.training.prior.codes import CodeSequences, CodeView, unpack_codes
 from distill.training.prior.without import PriorTaskWithout, prior_without, taught
@@ -107,27 +106,6 @@ def test_the_recording_itself_is_found(library: Path, sounds: Path, monkeypatch:
     assert len(found["suspects"]) == 3
     assert found["seeds"] == 2
     assert (found["first"] is None) == (found["verdict"] == "cannot tell")
-
-
-def test_a_recording_that_shares_the_codes_is_suspected_too(
-    library: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Guards against a source that is left out of the suspects because it sounds otherwise: a prior knows codes alone."""
-    monkeypatch.setattr(without, "TAUGHT_STEPS", 2)
-    card = read_card(library / "kit.distill")
-    names = [file.name for file in card.corpus_manifest.train]
-    planted = max(card.corpus_manifest.train, key=lambda file: file.samples).name
-    other = next(name for name in reversed(names) if name != planted)
-
-    def by_codes(known: list[np.ndarray], codes: np.ndarray) -> np.ndarray:
-        assert [len(each) % 8 for each in known] == [0] * len(names)
-        assert len(codes) % 8 == 0
-        return np.array([float(name == other) for name in names])
-
-    monkeypatch.setattr(attributing, "shared", by_codes)
-    samples, rate = soundfile.read(sounds / planted, dtype="float32")
-    found = distill.load("kit", device="cpu").attribute(samples, rate, suspects=2)
-    assert {each["name"] for each in found["suspects"]} == {planted, other}
 
 
 def test_what_cannot_be_is_said(library: Path, sounds: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from distill.novelty.attribution import TOLD, judged, shares_of
 from distill.settings.auto import PRIOR_SIZES
 from distill.settings.geometry import BANDS, SAMPLE_RATE
 from distill.settings.prior import PriorSettings
-from distill.studio.attributing import bits_of, fallen, suspect_groups, vectors_of
+from distill.studio.attributing import bits_of, fallen, nearest_groups, vectors_of
 from distill.studio.judging import material_of
 from distill.studio.model import Model
 from distill.training.prior.codes import CodeSequences, unpack_codes
@@ -113,10 +113,8 @@ def measure(subject: Subject, cases: int, first: int, suspects: int, full: int, 
         way = WAYS[case % len(WAYS)]
         begun = time.process_time()
         sound = subject.planted(number, way, rng)
+        groups = nearest_groups(subject.material, subject.opened, sound, suspects, torch.device("cpu"))
         codes = encode_recording(subject.loaded, sound, level_of_all(subject.loaded, (sound,)))
-        groups = suspect_groups(
-            subject.material, subject.opened, sound, subject.sequences, codes, suspects, torch.device("cpu")
-        )
         numbers = [each.numbers for each in groups]
         falls = finished(fallen(subject.loaded, subject.sequences, numbers, codes, subject.settings, "cpu"))
         bits, shares = falls.mean(0).sum(-1), shares_of(falls)

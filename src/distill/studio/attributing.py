@@ -1,7 +1,6 @@
-"""What is a sound from? The recordings that are most like it are left out in turn: its likelihood says what each has given."""
+"""What is a sound from? The nearest recordings are left out in turn, and its likelihood says what each has given."""
 
 import contextlib
-import itertools
 import math
 import threading
 from collections.abc import Generator, Sequence
@@ -25,7 +24,6 @@ from distill.models.likelihood import log_likelihood
 from distill.models.prior import CodePrior
 from distill.novelty.attribution import AttributionReport, judged, shares_of, suspects_of
 from distill.novelty.nearest import Corpus
-from distill.novelty.patterns import shared
 from distill.novelty.sounds import Heard, pieces
 from distill.settings.geometry import BANDS, SAMPLE_RATE
 from distill.settings.prior import PriorSettings
@@ -60,12 +58,12 @@ def attribute(
 ) -> Generator[Event, None, None]:
     """Which recordings a sound is from; an `AttributionReport` is the last event.
 
-    A prior of the model's size is trained without any of the suspects; from there it is taught all of them, and all
+    A prior of the model's size is trained without any of the nearest recordings; from there it is taught all of them, and all
     but one in turn, with everything else alike, several times. What the sound gets less likely without one is what that one
     has given.
 
     Args:
-        suspects: how many of the recordings that are nearest, or share most of its codes, are looked at.
+        suspects: how many of the nearest recordings are looked at.
         dataset: where the recordings are now; None: where they were. The codes that are kept in the model do without.
         stop: set it to end without an answer.
 
@@ -91,8 +89,8 @@ def attribute(
     material = yield from stoppable(material_of(opened, dataset, chosen, recorded=True), stop, STOPPED)
     loaded = loaded_model(opened, chosen)
     sequences = unpack_codes(opened.codes, card.corpus_manifest, card.vqvae_config.codebook_size, card.prior_levels)
+    groups = nearest_groups(material, opened, recording, suspects, chosen)
     codes = encode_recording(loaded, recording, level_of_all(loaded, (recording,)))
-    groups = suspect_groups(material, opened, recording, sequences, codes, suspects, chosen)
     plain = settings.model_copy(update={"epochs": made.best_epoch, "traits": False, "kinds": 0, "views": 1})
     falls = yield from stoppable(
         fallen(loaded, sequences, [each.numbers for each in groups], codes, plain, device), stop, STOPPED
@@ -118,17 +116,10 @@ def attribute(
     )
 
 
-def suspect_groups(
-    material: Material,
-    opened: OpenedModel,
-    recording: Recording,
-    sequences: CodeSequences,
-    codes: Tensor,
-    most: int,
-    device: torch.device,
+def nearest_groups(
+    material: Material, opened: OpenedModel, recording: Recording, most: int, device: torch.device
 ) -> list[_Group]:
-    """The recordings that a sound may be from, each with what nearly repeats it: by turns the nearest, as `distill where`
-    compares them, and the one that shares most of its codes' rarer patterns.
+    """The nearest recordings, as `distill where` compares them, each with what nearly repeats it.
 
     Pieces of one recording are each by themselves.
 
@@ -145,21 +136,14 @@ def suspect_groups(
         found = [[min(match.unexplained for match in piece.matches) for piece in one.compare(cut)] for one in each]
         left.append(float(np.exp(np.min(found, axis=0)).mean()))
     groups: dict[tuple[int, bool], list[int]] = {}
-    near = np.argsort(left, kind="stable").tolist()
-    for number in near:
-        groups.setdefault(_group(opened.card.corpus_manifest.train[number], number), []).append(number)
+    for number in np.argsort(left, kind="stable"):
+        groups.setdefault(_group(opened.card.corpus_manifest.train[number], int(number)), []).append(int(number))
     if len(groups) < 4:
         raise DistillError(
             f"{opened.path} has learned from {len(groups)} recordings, too few to leave some out: 4 are needed."
         )
-    alike = shared([each.numpy() for each in sequences.train_codes], codes.cpu().numpy())
-    by_codes = np.argsort(-alike, kind="stable").tolist()
-    turns = itertools.chain.from_iterable(zip(near, by_codes, strict=True))
-    order = dict.fromkeys(_group(opened.card.corpus_manifest.train[number], number) for number in turns)
-    return [
-        _Group(tuple(groups[each]), left[groups[each][0]])
-        for each in itertools.islice(order, min(most, len(groups) // 2))
-    ]
+    nearest = list(groups.values())[: min(most, len(groups) // 2)]
+    return [_Group(tuple(numbers), left[numbers[0]]) for numbers in nearest]
 
 
 def fallen(

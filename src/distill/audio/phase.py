@@ -1,7 +1,8 @@
 """Phase for a spectrum of which only the magnitude is known: where it starts, and how it is improved.
 
 Transforms are a quarter of their window apart with zeros around the sound, everything is batched: samples [B, N], spectra
-[B, n_fft / 2 + 1, T + 1] for N = T * hop (the last frame is centred on the end).
+[B, n_fft / 2 + 1, T + 1] for N = T * hop (the last frame is centred on the end). In memory the bins of a frame lie side by
+side, as the transforms want them; work on spectra that lie the other way round takes several times as long.
 """
 
 import math
@@ -9,6 +10,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 MOMENTUM = 0.99
 UNSET = -(10**6)
@@ -22,9 +24,10 @@ def _window(n_fft: int, device: torch.device) -> Tensor:
 
 
 def to_spectrum(samples: Tensor, n_fft: int) -> Tensor:
-    """[B, N] -> complex [B, F, T + 1]."""
-    window = _window(n_fft, samples.device)
-    return torch.stft(samples, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
+    """[B, N] -> complex [B, F, T + 1]; as `torch.stft` with zeros around the sound, in two thirds of the time."""
+    padded = F.pad(samples, (n_fft // 2, n_fft // 2))
+    frames = padded.unfold(1, n_fft, n_fft // 4) * _window(n_fft, samples.device)  # [B, T + 1, n_fft]
+    return torch.fft.rfft(frames).transpose(1, 2)
 
 
 def to_samples(spectrum: Tensor, n_fft: int, length: int) -> Tensor:
@@ -101,21 +104,24 @@ def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known
         Samples [B, length].
     """
     n_fft = 2 * (magnitude.shape[1] - 1)
-    spectrum = torch.polar(magnitude, phase)
-    before = torch.zeros_like(torch.view_as_real(spectrum))
+    spectrum = torch.polar(magnitude.contiguous(), phase.contiguous())
+    magnitude = magnitude.transpose(1, 2).contiguous().transpose(1, 2)
+    before = torch.zeros_like(magnitude, dtype=spectrum.dtype)
+    gain = torch.zeros_like(before)
     for _ in range(steps):
         samples = keep(to_samples(spectrum, n_fft, length), known)
-        now = torch.view_as_real(to_spectrum(samples, n_fft))  # real arithmetic: twice as fast on a processor
-        ahead = torch.sub(now, before, alpha=MOMENTUM / (1.0 + MOMENTUM))
-        scale = squared(ahead).clamp_min_(1e-32).rsqrt_().mul_(magnitude)
-        spectrum = torch.view_as_complex(ahead.mul_(scale[..., None]))
+        now = to_spectrum(samples, n_fft)
+        ahead = torch.sub(*map(torch.view_as_real, (now, before)), alpha=MOMENTUM / (1.0 + MOMENTUM))
+        spectrum = torch.view_as_complex(ahead)
+        torch.mul(squared(spectrum).clamp_min_(1e-32).rsqrt_(), magnitude, out=gain.real)
+        spectrum.mul_(gain)  # complex by complex: twice as fast as by a real number
         before = now
     return to_samples(spectrum, n_fft, length)
 
 
-def squared(parts: Tensor) -> Tensor:
-    """Real and imaginary parts [..., 2] -> squared magnitude [...]; quicker than a sum over two."""
-    real, imaginary = parts.unbind(-1)
+def squared(spectrum: Tensor) -> Tensor:
+    """Squared magnitude of a complex spectrum; quicker than the magnitude or a sum over two."""
+    real, imaginary = torch.view_as_real(spectrum).unbind(-1)
     return torch.addcmul(real.square(), imaginary, imaginary)
 
 

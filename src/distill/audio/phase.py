@@ -27,7 +27,8 @@ def to_spectrum(samples: Tensor, n_fft: int) -> Tensor:
     """[B, N] -> complex [B, F, T + 1]; as `torch.stft` with zeros around the sound, in two thirds of the time."""
     padded = F.pad(samples, (n_fft // 2, n_fft // 2))
     frames = padded.unfold(1, n_fft, n_fft // 4) * _window(n_fft, samples.device)  # [B, T + 1, n_fft]
-    return torch.fft.rfft(frames).transpose(1, 2)
+    spectrum: Tensor = torch.fft.rfft(frames)
+    return spectrum.transpose(1, 2)
 
 
 def to_samples(spectrum: Tensor, n_fft: int, length: int) -> Tensor:

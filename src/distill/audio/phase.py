@@ -78,13 +78,15 @@ def vocoder_phase(magnitude: Tensor, generator: torch.Generator, known: Tensor |
     below, above = torch.cat([outside, level[..., :-1]], 2), torch.cat([level[..., 1:], outside], 2)
     peak = (level > below) & (level >= above)
     bend = (below - 2.0 * level + above).clamp_max(-1e-6)
-    place = torch.arange(bins, device=device)
+    place = torch.arange(bins, dtype=torch.int32, device=device)  # half as much to go through as with 64 bits
     frequency = place + torch.where(peak, (0.5 * (below - above) / bend).clamp(-0.5, 0.5), 0.0)
     under = torch.where(peak, place, UNSET).cummax(2).values
     over = -torch.where(peak, -place, UNSET).flip(2).cummax(2).values.flip(2)
-    owner = torch.where(place - under <= over - place, under, over).clamp(0, bins - 1)
+    owner = torch.where(place - under <= over - place, under, over).clamp_(0, bins - 1)
+    odd = (place - owner) & 1
+    owner = owner.long()
     # Reduced once, so that sums over a block of frames stay small enough for float32.
-    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * ((place - owner) % 2), 2 * math.pi)
+    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * odd, 2 * math.pi)
     decided = [] if known is None else list(known[:, :, :frames].unbind(2))
     last = decided[-1] if decided else (torch.rand(batch, bins, generator=generator) * (2 * math.pi)).to(device)
     steps = list(zip(owner.unbind(1), offset.unbind(1), strict=True))

@@ -126,7 +126,7 @@ class SpectrumNetwork(nn.Module):
         total = torch.zeros_like(samples)
         for log, trust, window in zip(logs, self.trust, self.windows, strict=True):
             spectrum = to_spectrum(samples.detach(), window)
-            own = 0.5 * squared(spectrum).add(1e-14).log()
+            own = squared(spectrum).add_(1e-14).log_().mul_(0.5)
             gain = (torch.sigmoid(trust.float())[:, None] * (_with_end(log) - own)).exp()
             total = total + to_samples(spectrum * gain, window, length)
         return total / len(self.windows)

@@ -24,7 +24,7 @@ def _window(n_fft: int, device: torch.device) -> Tensor:
 
 
 def to_spectrum(samples: Tensor, n_fft: int) -> Tensor:
-    """[B, N] -> complex [B, F, T + 1]; as `torch.stft` with zeros around the sound, in two thirds of the time."""
+    """[B, N] -> complex [B, F, T + 1]; as `torch.stft` with zeros around the sound, to the bit."""
     padded = F.pad(samples, (n_fft // 2, n_fft // 2))
     frames = padded.unfold(1, n_fft, n_fft // 4) * _window(n_fft, samples.device)  # [B, T + 1, n_fft]
     spectrum: Tensor = torch.fft.rfft(frames)

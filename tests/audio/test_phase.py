@@ -52,3 +52,56 @@ def test_what_is_known_is_not_changed() -> None:
     known = sound[0, :12_288]
     made = griffin_lim(magnitude, random_phase(magnitude, clip_generator(0)), 16, 48_000, known)
     assert float((made[0, : 12_288 - N_FFT] - known[:-N_FFT]).abs().max()) < 0.1
+
+
+def plain_griffin_lim(magnitude: torch.Tensor, phase: torch.Tensor, steps: int, known: torch.Tensor) -> torch.Tensor:
+    """As the paper has it, with the transforms of torch and complex numbers as they are; in float64."""
+    window, momentum = torch.hann_window(N_FFT, dtype=torch.float64), 0.99
+    wanted, length = magnitude.double(), (magnitude.shape[-1] - 1) * N_FFT // 4
+
+    def back(spectrum: torch.Tensor) -> torch.Tensor:
+        return torch.istft(spectrum, N_FFT, N_FFT // 4, window=window, length=length)
+
+    spectrum = torch.polar(wanted, phase.double())
+    before = torch.zeros_like(spectrum)
+    for _ in range(steps):
+        samples = back(spectrum)
+        samples[:, : len(known)] = known.double()
+        now = torch.stft(samples, N_FFT, N_FFT // 4, window=window, pad_mode="constant", return_complex=True)
+        ahead = now + momentum * (now - before)
+        spectrum, before = wanted * ahead / ahead.abs().clamp_min(1e-16), now
+    return back(spectrum)
+
+
+def test_the_quick_steps_are_the_plain_ones() -> None:
+    """Guards against bins and frames that are mixed up where spectra lie the other way round in memory, whichever way the
+    magnitudes lie that come in."""
+    sound = partial(330.0)[:, : 93 * 512] + 0.1 * torch.randn(1, 93 * 512, generator=clip_generator(3))
+    window = torch.hann_window(N_FFT)
+    oracle = torch.stft(sound, N_FFT, N_FFT // 4, window=window, pad_mode="constant", return_complex=True)
+    assert torch.equal(to_spectrum(sound, N_FFT), oracle)
+    magnitude = oracle.abs()
+    phase, known = random_phase(magnitude, clip_generator(0)), 0.1 * torch.randn(4096, generator=clip_generator(4))
+    wanted = plain_griffin_lim(magnitude, phase, 3, known)
+    turned = magnitude.transpose(1, 2).contiguous().transpose(1, 2)
+    for each in (magnitude, turned):
+        made = griffin_lim(each, phase, 3, 93 * 512, known)
+        assert float((made - wanted).abs().max()) < 1e-4
+
+
+def test_bins_belong_to_the_nearest_peak() -> None:
+    """The oracle goes through a frame bin by bin: each takes over the turn of the peak that is nearest, the lower one where
+    two are, and alternates around it."""
+    magnitude = torch.rand(1, 65, 3, generator=clip_generator(5)) + 0.1
+    found = vocoder_phase(magnitude, clip_generator(0))
+    for frame in (1, 2):
+        level = [-30.0, *magnitude[0, :, frame].log().tolist(), -30.0]
+        peaks = [n for n in range(65) if level[n] < level[n + 1] >= level[n + 2]]
+        for place in range(65):
+            peak = min(peaks, key=lambda n, place=place: (abs(n - place), n))
+            below, here, above = level[peak : peak + 3]
+            bend = min(below - 2 * here + above, -1e-6)
+            frequency = peak + min(max(0.5 * (below - above) / bend, -0.5), 0.5)
+            further = math.pi / 2 * frequency + math.pi * ((place - peak) % 2)
+            turned = float(found[0, place, frame] - found[0, peak, frame - 1]) - further
+            assert abs(math.remainder(turned, 2 * math.pi)) < 1e-3

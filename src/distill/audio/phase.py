@@ -1,7 +1,8 @@
 """Phase for a spectrum of which only the magnitude is known: where it starts, and how it is improved.
 
 Transforms are a quarter of their window apart with zeros around the sound, everything is batched: samples [B, N], spectra
-[B, n_fft / 2 + 1, T + 1] for N = T * hop (the last frame is centred on the end).
+[B, n_fft / 2 + 1, T + 1] for N = T * hop (the last frame is centred on the end). In memory the bins of a frame lie side by
+side, as the transforms want them; work on spectra that lie the other way round takes several times as long.
 """
 
 import math
@@ -9,6 +10,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 MOMENTUM = 0.99
 UNSET = -(10**6)
@@ -22,9 +24,11 @@ def _window(n_fft: int, device: torch.device) -> Tensor:
 
 
 def to_spectrum(samples: Tensor, n_fft: int) -> Tensor:
-    """[B, N] -> complex [B, F, T + 1]."""
-    window = _window(n_fft, samples.device)
-    return torch.stft(samples, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
+    """[B, N] -> complex [B, F, T + 1]; as `torch.stft` with zeros around the sound, to the bit."""
+    padded = F.pad(samples, (n_fft // 2, n_fft // 2))
+    frames = padded.unfold(1, n_fft, n_fft // 4) * _window(n_fft, samples.device)  # [B, T + 1, n_fft]
+    spectrum: Tensor = torch.fft.rfft(frames)
+    return spectrum.transpose(1, 2)
 
 
 def to_samples(spectrum: Tensor, n_fft: int, length: int) -> Tensor:
@@ -74,13 +78,15 @@ def vocoder_phase(magnitude: Tensor, generator: torch.Generator, known: Tensor |
     below, above = torch.cat([outside, level[..., :-1]], 2), torch.cat([level[..., 1:], outside], 2)
     peak = (level > below) & (level >= above)
     bend = (below - 2.0 * level + above).clamp_max(-1e-6)
-    place = torch.arange(bins, device=device)
+    place = torch.arange(bins, dtype=torch.int32, device=device)  # half as much to go through as with 64 bits
     frequency = place + torch.where(peak, (0.5 * (below - above) / bend).clamp(-0.5, 0.5), 0.0)
     under = torch.where(peak, place, UNSET).cummax(2).values
     over = -torch.where(peak, -place, UNSET).flip(2).cummax(2).values.flip(2)
-    owner = torch.where(place - under <= over - place, under, over).clamp(0, bins - 1)
+    owner = torch.where(place - under <= over - place, under, over).clamp_(0, bins - 1)
+    odd = (place - owner) & 1
+    owner = owner.long()
     # Reduced once, so that sums over a block of frames stay small enough for float32.
-    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * ((place - owner) % 2), 2 * math.pi)
+    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * odd, 2 * math.pi)
     decided = [] if known is None else list(known[:, :, :frames].unbind(2))
     last = decided[-1] if decided else (torch.rand(batch, bins, generator=generator) * (2 * math.pi)).to(device)
     steps = list(zip(owner.unbind(1), offset.unbind(1), strict=True))
@@ -101,21 +107,24 @@ def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known
         Samples [B, length].
     """
     n_fft = 2 * (magnitude.shape[1] - 1)
-    spectrum = torch.polar(magnitude, phase)
-    before = torch.zeros_like(torch.view_as_real(spectrum))
+    spectrum = torch.polar(magnitude.contiguous(), phase.contiguous())
+    magnitude = magnitude.transpose(1, 2).contiguous().transpose(1, 2)
+    before = torch.zeros_like(magnitude, dtype=spectrum.dtype)
+    gain = torch.zeros_like(before)
     for _ in range(steps):
         samples = keep(to_samples(spectrum, n_fft, length), known)
-        now = torch.view_as_real(to_spectrum(samples, n_fft))  # real arithmetic: twice as fast on a processor
-        ahead = torch.sub(now, before, alpha=MOMENTUM / (1.0 + MOMENTUM))
-        scale = squared(ahead).clamp_min_(1e-32).rsqrt_().mul_(magnitude)
-        spectrum = torch.view_as_complex(ahead.mul_(scale[..., None]))
+        now = to_spectrum(samples, n_fft)
+        ahead = torch.sub(*map(torch.view_as_real, (now, before)), alpha=MOMENTUM / (1.0 + MOMENTUM))
+        spectrum = torch.view_as_complex(ahead)
+        torch.mul(squared(spectrum).clamp_min_(1e-32).rsqrt_(), magnitude, out=gain.real)
+        spectrum.mul_(gain)  # complex by complex: twice as fast as by a real number
         before = now
     return to_samples(spectrum, n_fft, length)
 
 
-def squared(parts: Tensor) -> Tensor:
-    """Real and imaginary parts [..., 2] -> squared magnitude [...]; quicker than a sum over two."""
-    real, imaginary = parts.unbind(-1)
+def squared(spectrum: Tensor) -> Tensor:
+    """Squared magnitude of a complex spectrum; quicker than the magnitude or a sum over two."""
+    real, imaginary = torch.view_as_real(spectrum).unbind(-1)
     return torch.addcmul(real.square(), imaginary, imaginary)
 
 

@@ -2,10 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +13,15 @@ from distill.compute.threads import process_threads, threads
 from distill.errors import DistillError
 from distill.events import Progress
 from distill.instrument.asked import Asked
+from distill.instrument.pipelining import worked_on
 from distill.instrument.streaming import LongSound, is_long
 from distill.instrument.verbs import Drawn, draw
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
+
+Piece = TypeVar("Piece")
+Done = TypeVar("Done")
 
 BATCH = 16
 """Sounds sampled at once."""
@@ -108,19 +110,11 @@ def made_sounds(
     if asked is None and loaded.prior is not None and is_long(loaded, settings):
         yield from _long_sounds(loaded, settings, synthesise, stop)
         return
-    waiting: list[DrawnSound] = []
-    for each in chain(drawn_sounds(loaded, settings, synthesise, stop, asked), [None]):
-        if isinstance(each, DrawnSound):
-            waiting.append(each)
-            continue
-        work = [one.drawn.render for one in waiting]
-        for one, (samples, seconds) in zip(waiting, _side_by_side(work, loaded), strict=False):
-            if stop is not None and stop.is_set():
-                return
-            yield MadeSound(one.seed, samples, one.seconds, seconds, one.drawn.score, one.way)
-        waiting = []
-        if each is not None:
-            yield each
+    drawn = drawn_sounds(loaded, settings, synthesise, stop, asked)
+    for each in side_by_side(drawn, DrawnSound, _rendered, loaded):
+        if isinstance(each, MadeSound) and stop is not None and stop.is_set():
+            return
+        yield each
 
 
 def _long_sounds(
@@ -139,28 +133,20 @@ def _long_sounds(
         yield MadeSound(seed, np.concatenate(blocks, axis=1), long.sampling_seconds, taken)
 
 
-def _side_by_side(
-    work: Sequence[Callable[[], npt.NDArray[np.float32]]], loaded: LoadedVQModel
-) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
-    """The sounds of some work in order, and what each has taken; on a processor several at once, each on one thread.
+def side_by_side(
+    found: Iterator[Progress | Piece], kind: type[Piece], work: Callable[[Piece], Done], loaded: LoadedVQModel
+) -> Iterator[Progress | Done]:
+    """Some work on each sound, in order, while the next are found; on a processor several at once, each on one thread.
 
     Threads within a sound would gain as much on an idle machine and lose most of it on a busy one, and samples would depend
     on how many there are.
     """
-    if not work:
-        return
-    on_processor = loaded.codec.typical_level_db.device.type == "cpu"
-    with ThreadPoolExecutor(min(process_threads(), len(work)) if on_processor else 1) as pool:
-        futures = [pool.submit(_timed, each) for each in work]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+    count = process_threads() if loaded.codec.typical_level_db.device.type == "cpu" else 1
+    return worked_on(found, kind, work, count, 2 * BATCH if count > 1 else 0)
 
 
-def _timed(work: Callable[[], npt.NDArray[np.float32]]) -> tuple[npt.NDArray[np.float32], float]:
+def _rendered(drawn: DrawnSound) -> MadeSound:
     begun = time.monotonic()
     with threads(1):
-        return work(), time.monotonic() - begun
+        samples = drawn.drawn.render()
+    return MadeSound(drawn.seed, samples, drawn.seconds, time.monotonic() - begun, drawn.drawn.score, drawn.way)

@@ -30,9 +30,10 @@ from distill.audio.wished import Quantiles
 from distill.compute.threads import threads
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.instrument.decoding import decoded_as_drawn, grained
+from distill.instrument.decoding import AT_ONCE_COLUMNS, decoded_as_drawn, grained
 from distill.instrument.envelopes import faded
 from distill.instrument.limiting import sounds_under_limit
+from distill.instrument.pipelining import ahead
 from distill.instrument.unending import Course, columns_drawn
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
@@ -44,6 +45,8 @@ from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMP
 
 Block = np.ndarray[Any, np.dtype[np.float32]]
 COLUMN = FRAMES_PER_COLUMN * HOP_LENGTH
+DRAWN_AHEAD = 2 * AT_ONCE_COLUMNS
+"""Columns that are drawn at most before they are decoded."""
 RAISED_DB = 24.0
 """How much "normalise" makes a long sound louder at most."""
 
@@ -88,7 +91,7 @@ class LongSound:
             self.samples = min(self.samples, self.wishes.samples)
         self.channels = 2 if loaded.image is not None and not settings.mono else 1
         self.sampling_seconds = 0.0
-        """What its codes have taken so far."""
+        """How long its codes have been waited for so far."""
         self._image: Tensor | None = None
         self._image_first = 0
 
@@ -126,13 +129,15 @@ class LongSound:
             yield Progress("making seconds", round(done / SAMPLE_RATE), math.ceil(seconds)), block
 
     def _columns(self) -> Iterator[Tensor]:
-        """Columns of codes, and how long they take."""
+        """Columns of codes, drawn while what came before them is made into sound, and how long they are waited for."""
         assert self.loaded.prior is not None
         wanted = self.wishes.samples
         told = None if wanted is None else columns(self.loaded.card.spectrogram_config.frames(wanted))
         course = Course(self.settings.ending != "natural" and told is None, told)
         limited = sounds_under_limit(self.loaded, self.settings, 1)
-        drawing = columns_drawn(self.loaded.prior, self.generator, self.settings, self.wishes, course, limited)
+        drawing = ahead(
+            columns_drawn(self.loaded.prior, self.generator, self.settings, self.wishes, course, limited), DRAWN_AHEAD
+        )
         while True:
             begun = time.monotonic()
             column = next(drawing, None)

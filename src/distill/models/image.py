@@ -236,23 +236,29 @@ def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
 def _shares(level: Tensor, coherence: Tensor) -> tuple[Tensor, Tensor]:
     """Level differences in dB and coherences -> how much of the side is the middle, and how much is unlike it."""
     ratio = 10.0 ** (level / 20.0)
-    coherence = coherence.clamp(-0.98, 1.0)
-    middle = ((ratio.square() + 1.0 + 2.0 * coherence * ratio) / 4.0).clamp_min(1e-4)
-    side = (ratio.square() + 1.0 - 2.0 * coherence * ratio) / 4.0
-    predicted = (ratio.square() - 1.0) / (4.0 * middle)
-    return predicted, (side / middle - predicted.square()).clamp_min(0.0).sqrt()
+    squares = ratio.square()
+    both, common = squares + 1.0, 2.0 * coherence.clamp(-0.98, 1.0) * ratio
+    middle = ((both + common) / 4.0).clamp_min(1e-4)
+    side = (both - common) / 4.0
+    predicted = (squares - 1.0) / (4.0 * middle)
+    return predicted, (side / middle - predicted.square()).clamp_min_(0.0).sqrt_()
 
 
 def _interpolated(cells: Cells, first_frame: int, frames: int) -> Tensor:
     """[2, F, frames], linear between the middles of cells, in time and on the mel scale."""
     time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
+    return _between(_between(cells.values, time).transpose(1, 2), _places_of_bins(cells.values.shape[1])).transpose(
+        1, 2
+    )
+
+
+@lru_cache(maxsize=4)
+def _places_of_bins(rows: int) -> Tensor:
+    """[F]: where each bin lies between the middles of rows that are equally wide in mel."""
     hertz = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)
     low, high = hz_to_mel(LOW_HZ), hz_to_mel(HIGH_HZ)
     mels = np.array([hz_to_mel(hz) for hz in hertz], dtype=np.float32)
-    return _between(
-        _between(cells.values, time).transpose(1, 2),
-        torch.from_numpy((mels - low) / (high - low) * cells.values.shape[1] - 0.5),
-    ).transpose(1, 2)
+    return torch.from_numpy((mels - low) / (high - low) * rows - 0.5)
 
 
 def _between(values: Tensor, places: Tensor) -> Tensor:
@@ -261,7 +267,8 @@ def _between(values: Tensor, places: Tensor) -> Tensor:
     places = places.clamp(0.0, float(last))
     under = places.floor().long()
     share = places - under
-    return values[..., under] * (1.0 - share) + values[..., (under + 1).clamp_max(last)] * share
+    here, next_one = (values.index_select(-1, each) for each in (under, (under + 1).clamp_max(last)))
+    return here * (1.0 - share) + next_one * share
 
 
 def _smooth(rows: Tensor) -> Tensor:

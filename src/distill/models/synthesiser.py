@@ -103,17 +103,17 @@ class SpectrumNetwork(nn.Module):
         start = self._start(mel)
         found = []
         for i, correction in enumerate(corrections):
-            parts = correction.reshape(mel.shape[0], mel.shape[2] * 2**i, -1).transpose(1, 2)
-            coarse = start[:, :: 2**i].repeat_interleave(2**i, dim=2) - i * SPREAD * math.log(2.0)
-            found.append(coarse + parts)
+            parts = correction.reshape(mel.shape[0], mel.shape[2] * 2**i, -1)
+            coarse = start[..., :: 2**i].repeat_interleave(2**i, dim=1) - i * SPREAD * math.log(2.0)
+            found.append((coarse + parts).transpose(1, 2))
         return found
 
     def _start(self, mel: Tensor) -> Tensor:
-        """[B, M, T] dB -> ln of magnitudes [B, F, T] without anything learned."""
-        amplitude = (10.0 ** (mel / 20.0) - 10.0 ** (self.spectrogram.floor_db / 20.0)).clamp_min(0.0)
+        """[B, M, T] dB -> ln of magnitudes [B, T, F] without anything learned."""
+        amplitude = (10.0 ** (mel / 20.0) - 10.0 ** (self.spectrogram.floor_db / 20.0)).clamp_min(0.0).transpose(1, 2)
         with torch.autocast(mel.device.type, enabled=False):  # large terms cancel each other
-            sharp = torch.matmul(inverse_filters(self.spectrogram).to(mel.device), amplitude)
-            smooth = torch.matmul(band_means(self.spectrogram).to(mel.device), amplitude)
+            sharp = torch.matmul(amplitude, inverse_filters(self.spectrogram).to(mel.device).T)
+            smooth = torch.matmul(amplitude, band_means(self.spectrogram).to(mel.device).T)
         return torch.maximum(sharp, SMOOTH_SHARE * smooth).clamp_min(SILENT_MAGNITUDE).log()
 
     def agree(self, samples: Tensor, logs: list[Tensor]) -> Tensor:
@@ -126,10 +126,9 @@ class SpectrumNetwork(nn.Module):
         total = torch.zeros_like(samples)
         for log, trust, window in zip(logs, self.trust, self.windows, strict=True):
             spectrum = to_spectrum(samples.detach(), window)
-            parts = torch.view_as_real(spectrum)  # real arithmetic: twice as fast on a processor
-            own = 0.5 * squared(parts).add(1e-14).log()
+            own = squared(spectrum).add_(1e-14).log_().mul_(0.5)
             gain = (torch.sigmoid(trust.float())[:, None] * (_with_end(log) - own)).exp()
-            total = total + to_samples(torch.view_as_complex(parts * gain[..., None]), window, length)
+            total = total + to_samples(spectrum * gain, window, length)
         return total / len(self.windows)
 
 
@@ -143,7 +142,7 @@ def shipped_network(spectrogram: SpectrogramConfig) -> SpectrumNetwork | None:
 
 def _with_end(log: Tensor) -> Tensor:
     """[B, F, T] -> [B, F, T + 1]: the frame that is centred on the end of the sound is silent."""
-    return F.pad(log, (0, 1), value=math.log(SILENT_MAGNITUDE))
+    return F.pad(log.transpose(1, 2), (0, 0, 0, 1), value=math.log(SILENT_MAGNITUDE)).transpose(1, 2)
 
 
 def waveform(

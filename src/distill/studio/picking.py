@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -12,11 +11,11 @@ import torch
 from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
-from distill.compute.threads import process_threads, threads
+from distill.compute.threads import threads
 from distill.errors import DistillError
 from distill.events import Event, Progress, SoundsPicked
 from distill.instrument.asked import Asked
-from distill.instrument.making import DrawnSound, MadeSound, drawn_sounds
+from distill.instrument.making import DrawnSound, MadeSound, drawn_sounds, side_by_side
 from distill.instrument.picking import Choice, Considered, choose, considered
 from distill.instrument.sampling import is_filled_up
 from distill.instrument.streaming import is_long
@@ -89,14 +88,18 @@ def picked_sounds(
     if not choice.good:
         raise DistillError(f"{picked.sentence} Train the model longer, or ask for something else.")
     yield picked
-    for seed in choice.picked:
+    for made in side_by_side(iter(choice.picked), int, partial(_made_again, batch.kept), loaded):
         if stop is not None and stop.is_set():
             return
-        kept = batch.kept[seed]
-        kept.drawn.generator.set_state(kept.state)
-        with threads(1):  # as `made_sounds`
-            samples = kept.drawn.render()
-        yield MadeSound(seed, samples, kept.sampling_seconds, kept.synthesis_seconds, kept.drawn.score)
+        yield made
+
+
+def _made_again(kept: Mapping[int, _Kept], seed: int) -> MadeSound:
+    one = kept[seed]
+    one.drawn.generator.set_state(one.state)
+    with threads(1):  # as `made_sounds`
+        samples = one.drawn.render()
+    return MadeSound(seed, samples, one.sampling_seconds, one.synthesis_seconds, one.drawn.score)
 
 
 def _said(settings: GenerationSettings, choice: Choice, not_compared: str) -> SoundsPicked:
@@ -110,25 +113,18 @@ def _made(
     stop: threading.Event | None,
     asked: Asked | None,
 ) -> Generator[Event, None, _Batch | None]:
-    """All sounds, looked at as many at a time as the process has threads; None: it was stopped."""
+    """All sounds, listened to while the next ones are drawn; None: it was stopped."""
     batch = _Batch([], {}, [])
     ends = settings.verb is None and _recordings_end(loaded, settings)
-    count = process_threads()
-    waiting: list[DrawnSound] = []
-    with ThreadPoolExecutor(count) as pool:
-        for each in drawn_sounds(loaded, settings, synthesise, stop, asked):
-            if isinstance(each, Progress):
-                yield each
-                continue
-            waiting.append(each)
-            if len(waiting) < count and len(batch.sounds) + len(waiting) < settings.count:
-                continue
-            if stop is not None and stop.is_set():
-                return None
-            for found in pool.map(partial(_listened, loaded, ends), waiting):
-                batch.add(*found)
-            waiting = []
-            yield Progress("listening to the sounds", len(batch.sounds), settings.count, f"seed {each.seed}")
+    drawn = drawn_sounds(loaded, settings, synthesise, stop, asked)
+    for each in side_by_side(drawn, DrawnSound, partial(_listened, loaded, ends), loaded):
+        if isinstance(each, Progress):
+            yield each
+            continue
+        if stop is not None and stop.is_set():
+            return None
+        batch.add(*each)
+        yield Progress("listening to the sounds", len(batch.sounds), settings.count, f"seed {each[0].seed}")
     return batch if len(batch.sounds) == settings.count else None
 
 

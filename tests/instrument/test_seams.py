@@ -1,20 +1,24 @@
-"""What is at the seam of a loop: no edge of grain or image, and no more change than elsewhere."""
+"""What is at the seam of a loop, and at the joins of a part that was replaced: no edge, and no more change than elsewhere."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from distill.instrument import looping
+from distill.instrument import gaps, looping
+from distill.instrument.asked import Asked
 from distill.instrument.decoding import image_round
+from distill.instrument.gaps import FITTED_FRAMES, MOST_FITTED_DB, fitted
 from distill.instrument.looping import loop_of
-from distill.instrument.seams import EARLIEST, smooth_turn
+from distill.instrument.recordings import Recording
+from distill.instrument.seams import smooth_turn
 from distill.modelfile.opened import load_model
 from distill.models.image import CELL_FRAMES, ImageCodebook
 from distill.models.sampling import clip_generator
-from distill.settings.generation import generation_settings
+from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
 from tiny import RATE
 
@@ -66,3 +70,31 @@ def test_a_loop_begins_a_moment_earlier_where_less_changes_there() -> None:
         stroke[side, -200:] = 10.0
         assert 48 <= smooth_turn(steady * stroke) <= 144  # some of it on either side
         assert smooth_turn((steady * stroke).roll(RATE // 2, 1)) == 0
+
+
+def test_what_is_drawn_begins_and_ends_as_loud_as_the_recording() -> None:
+    """Guards against bands that jump at the joins, against the middle of a gap that is turned up or down with them, and
+    against strokes that are flattened."""
+    before, after = torch.full((4, 9), -30.0), torch.full((4, 9), -41.0)
+    drawn = torch.full((4, 40), -36.0)
+    made = fitted(before, drawn, after)
+    assert made[0, [0, -1]].tolist() == [-30.0, -41.0]
+    assert torch.equal(made[:, FITTED_FRAMES:-FITTED_FRAMES], drawn[:, FITTED_FRAMES:-FITTED_FRAMES])
+    assert float(made.diff(dim=1).abs().max()) < 1.0
+    assert float(fitted(before, drawn + 36.0, after)[0, 0]) == -MOST_FITTED_DB
+    assert torch.equal(fitted(before[:, :0], drawn, after[:, :0]), drawn)
+    short = fitted(before, drawn[:, :1], after)
+    assert short.shape == (4, 1)
+    assert float(short.max()) <= -30.0
+
+
+def test_nothing_is_heard_of_a_kink_where_a_gap_begins(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a mel of the recording whose last frames hear it reflected: a tone would end in a click, in all bands."""
+    loaded = load_model(tiny_model)
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE + 0.4)).astype(np.float32)
+    monkeypatch.setattr(gaps, "grained", lambda _, mel, *__: mel)
+    asked = Asked("replace", (Recording(tone[None], "tone.wav"),), (20_011, 30_011))
+    gap = gaps.gap_of(loaded, asked, GenerationSettings(seed=1))
+    settings = GenerationSettings(seed=1)
+    mel, left = gaps._around(loaded, gap, gap.canvas.codes, gap.columns, 20, 10_000, clip_generator(1), settings)
+    assert float((mel[:, left - 3 : left] - mel[:, left - 6 : left - 3]).abs().max()) < 8.0

@@ -81,7 +81,8 @@ def curved(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[
     found: dict[str, Any] = {}
     for name, trait in (("brightness", BRIGHTNESS), ("loudness", LOUDNESS), ("pitch", PITCH)):
         for curve, ends in CURVES.items():
-            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: ends}).samples.mean(1)
+            drawn = ",".join(f"{end:.0%}" for end in ends) if name == "pitch" else ends  # bare numbers are notes
+            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: drawn}).samples.mean(1)
             found |= _summed_up(f"{name}_{curve}", made, trait, 1.0 if ends[1] > ends[0] else -1.0)
         found |= _summed_up(f"{name}_undrawn", plain, trait, 1.0)
     return found

@@ -62,7 +62,8 @@ def smooth_turn(loop: Tensor) -> int:
 
 def _changes(loop: Tensor, places: Tensor) -> Tensor:
     """How much level and spectrum of a loop [C, N] change at places [n], in dB: [2, C, n]."""
-    frames = loop[:, (places[:, None] + torch.arange(-FRAME, FRAME)).remainder(loop.shape[1])].unflatten(-1, (2, FRAME))
+    around = (places[:, None] + torch.arange(-FRAME, FRAME)).remainder(loop.shape[1])
+    frames = loop[:, around.view(-1, 2, FRAME)]
     level = 10.0 * (frames.square().mean(-1) + SOFTEST_POWER).log10()
     bins = 20.0 * (torch.fft.rfft(frames * torch.hann_window(FRAME)).abs() + SOFTEST_BIN).log10()
     return torch.stack([level.diff(dim=-1)[..., 0].abs(), bins.diff(dim=-2)[..., 0, :].abs().mean(-1)])

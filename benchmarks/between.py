@@ -14,7 +14,16 @@ from scipy import stats
 import distill
 from distill.audio.mel import log_mel_blocks
 from distill.audio.mel_statistics import mel_statistics, side_by_side
-from distill.audio.traits import AUDIBLE_DB, BRIGHTNESS, LOUDNESS, column_traits, frame_traits, sound_traits, traits_of
+from distill.audio.traits import (
+    AUDIBLE_DB,
+    BRIGHTNESS,
+    LOUDNESS,
+    PITCH,
+    column_traits,
+    frame_traits,
+    sound_traits,
+    traits_of,
+)
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig, columns
 
 PAIRS, STEPS, CURVED, CURVE_SECONDS = 8, 7, 8, 2.0
@@ -70,14 +79,21 @@ def curved(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[
     """`CURVED` sounds for each curve and trait: rank correlation within a sound of what is drawn and what is measured."""
     plain = model.generate(CURVED, CURVE_SECONDS, seed, ending="exact").samples.mean(1)
     found: dict[str, Any] = {}
-    for name, trait in (("brightness", BRIGHTNESS), ("loudness", LOUDNESS)):
+    for name, trait in (("brightness", BRIGHTNESS), ("loudness", LOUDNESS), ("pitch", PITCH)):
         for curve, ends in CURVES.items():
-            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: ends}).samples.mean(1)
-            ranks = [within(each, trait) * (1.0 if ends[1] > ends[0] else -1.0) for each in made]
-            found[f"{name}_{curve}"] = statistics.median(each for each in ranks if not math.isnan(each))
-            found[f"{name}_{curve}_lowest"] = min(each for each in ranks if not math.isnan(each))
-        found[f"{name}_undrawn"] = statistics.median(within(each, trait) for each in plain)
+            drawn = ",".join(f"{end:.0%}" for end in ends) if name == "pitch" else ends  # bare numbers are notes
+            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: drawn}).samples.mean(1)
+            found |= _summed_up(f"{name}_{curve}", made, trait, 1.0 if ends[1] > ends[0] else -1.0)
+        found |= _summed_up(f"{name}_undrawn", plain, trait, 1.0)
     return found
+
+
+def _summed_up(name: str, sounds: Sequence[Samples], trait: int, sign: float) -> dict[str, float]:
+    """Median and lowest correlation of those sounds that have the trait in three columns, and how many they are."""
+    ranks = [sign * each for each in (within(sound, trait) for sound in sounds) if not math.isnan(each)]
+    if not ranks:
+        return {f"{name}_sounds": 0}
+    return {name: statistics.median(ranks), f"{name}_lowest": min(ranks), f"{name}_sounds": len(ranks)}
 
 
 def within(sound: Samples, trait: int) -> float:

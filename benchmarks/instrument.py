@@ -33,7 +33,8 @@ morph       Eight pairs, seven steps each, medians over the pairs: rank correlat
             that is gone from step to step, its largest step, and how far the first and last step are from their sound, each
             by the distance of both sounds.
 curves      Eight sounds of two seconds for each: rank correlation, within a sound, of a rising and of a falling curve with the
-            brightness or loudness of its columns: medians and lowest; where nothing is drawn, of time. Needs no recordings.
+            brightness, loudness or pitch of its columns: medians and lowest, of how many sounds (a pitch is heard in three
+            columns); where nothing is drawn, of time. Needs no recordings.
 """
 
 import argparse

@@ -64,7 +64,7 @@ def looped(loaded: LoadedVQModel, seeds: range, settings: GenerationSettings) ->
         try:
             next(filling)
         except StopIteration as end:
-            return list(end.value)
+            return [each.codes for each in end.value]
 
 
 @pytest.mark.usefixtures("nothing_is_silent")

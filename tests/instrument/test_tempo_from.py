@@ -113,17 +113,17 @@ def test_the_smoothest_of_a_few_loops_is_kept(tiny_model: Path, monkeypatch: pyt
     """Guards against the last one drawn being kept, and against loops that depend on what is drawn beside them."""
     drawn: list[torch.Tensor] = []
     rendered: list[torch.Tensor] = []
-    once = looping._once
+    loop_of = looping.loop_of
 
-    def kept(loaded: LoadedVQModel, codes: torch.Tensor) -> torch.Tensor:
+    def kept(loaded: LoadedVQModel, codes: torch.Tensor, *rest: Any) -> looping.DrawnLoop:
         drawn.append(codes)
-        return once(loaded, codes)
+        return loop_of(loaded, codes, *rest)
 
-    def silence(_loaded: LoadedVQModel, codes: torch.Tensor, *_: Any) -> Any:
-        rendered.append(codes)
+    def silence(_loaded: LoadedVQModel, loop: looping.DrawnLoop, *_: Any) -> Any:
+        rendered.append(loop.codes)
         return np.zeros((1, 48_000), np.float32)
 
-    monkeypatch.setattr(looping, "_once", kept)
+    monkeypatch.setattr(looping, "loop_of", kept)
     monkeypatch.setattr(looping, "seam_rank", lambda *_: (0.99, 0.97, 0.95)[len(drawn) % 3])
     monkeypatch.setattr("distill.instrument.verbs.render_loop", silence)
     model = distill.load(tiny_model, "cpu")

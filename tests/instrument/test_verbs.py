@@ -21,7 +21,7 @@ from distill.instrument.asked import Asked, asked_of
 from distill.instrument.canvases import guided_canvas, loop_end_canvas, variation_canvas
 from distill.instrument.envelopes import as_guided
 from distill.instrument.joining import FADE, WINDOW, circular, crossfaded, in_phase, joined
-from distill.instrument.looping import around_codes, loop_samples, render_loop
+from distill.instrument.looping import around_codes, loop_of, loop_samples, render_loop
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.recordings import (
     COLUMN,
@@ -249,9 +249,9 @@ def test_a_loop_has_no_seam(loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPat
     def rank_of_seam() -> list[float]:
         """For level, spectrum and samples, the share of changes within that are smaller than the change at the seam."""
         synthesise = GriffinLim(loaded.card.spectrogram_config, 32, "vocoder")
-        loop = render_loop(loaded, torch.zeros(64, 3, dtype=torch.long), synthesise, clip_generator(2), settings, None)[
-            0
-        ]
+        generator = clip_generator(2)
+        drawn = loop_of(loaded, torch.zeros(64, 3, dtype=torch.long), generator, settings)
+        loop = render_loop(loaded, drawn, synthesise, generator, settings, None)[0]
         turned = np.roll(loop, len(loop) // 2)
         seam = len(loop) // 2
         frames = np.lib.stride_tricks.sliding_window_view(turned, 512)
@@ -450,7 +450,8 @@ def test_what_is_new_is_in_phase_with_the_recording_on_both_sides(
     monkeypatch.setattr(looping, "decoded_mel", lambda *_: torch.zeros(128, 14 * 16))
     settings = generation_settings(loop=True, seconds=8 * COLUMN / RATE, seed=1, texture=0.0)
     codes = torch.zeros(64, 3, dtype=torch.long)
-    loop = render_loop(loaded, codes, synthesise, clip_generator(1), settings, None)[0]
+    drawn = loop_of(loaded, codes, clip_generator(1), settings)
+    loop = render_loop(loaded, drawn, synthesise, clip_generator(1), settings, None)[0]
     round_ = np.abs(np.diff(np.concatenate([loop[-3000:], loop[:3000]]), 2))
     power = np.square(np.concatenate([loop[-3000:], loop[:3000]])).reshape(10, -1).mean(1)
     assert round_[2900:3100].max() <= 1.1 * round_[:2000].max()

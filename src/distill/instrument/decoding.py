@@ -48,6 +48,18 @@ def image_at(loaded: LoadedVQModel, codes: Tensor, places: Tensor) -> Cells | No
     return Cells(cells.values[..., places.clamp(0, last).long() // cells.frames], 1)
 
 
+def image_round(loaded: LoadedVQModel, codes: Tensor, places: Tensor) -> Cells | None:
+    """The image of a loop of codes [S, Q] at places [n], in frames of the codes, time and again: one cell for each, between
+    the middles of those that are coded, the last of which leads to the first; None: the model is mono."""
+    if loaded.image is None:
+        return None
+    cells = loaded.image.decode(codes[:, loaded.card.vqvae_config.rvq_levels])
+    count, at = cells.values.shape[-1], places / cells.frames - 0.5
+    under = at.floor()
+    first, second = (cells.values[..., (under + more).long().remainder(count)] for more in (0, 1))
+    return Cells(torch.lerp(first, second, (at - under).to(first)), 1)
+
+
 class DecodedColumns(NamedTuple):
     """Some columns of a sound that is still going on."""
 

@@ -8,6 +8,7 @@ Columns are laid out from the gap on both sides, so that it begins and ends at t
 prior drew is played a little faster or slower where it has to fit between both.
 """
 
+import math
 from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
@@ -38,6 +39,11 @@ from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
 Made = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+FITTED_FRAMES, COMPARED_FRAMES = 12, 3
+"""Over how many frames from a join what was drawn is brought to the level that each band of the recording has there, and how
+many of either are compared."""
+MOST_FITTED_DB = 8.0
+"""A stroke that was drawn at a join stays one."""
 MARGIN_FRAMES = 24
 """Frames of the recordings that are synthesised along with a gap, so that the sound at its ends knows its surroundings."""
 
@@ -58,6 +64,8 @@ class Gap(NamedTuple):
     """Columns that are known before it."""
     columns: int
     """Columns of the gap itself."""
+    fitted: bool
+    """Whether the same recording goes on behind it, so that what is drawn shall join it as it went on before."""
 
 
 class FilledGap(NamedTuple):
@@ -86,7 +94,9 @@ def gap_of(loaded: LoadedVQModel, asked: Asked, settings: GenerationSettings) ->
     if after is None and (settings.ending == "natural" or (settings.ending == "auto" and columns <= window)):
         ends = "asked"
     canvas = gap_canvas(left, columns, right, BANDS, len(left) // BANDS * COLUMN == stop, ends)
-    return Gap(before, stop, after, start, samples, level_db, canvas, len(left) // BANDS, columns)
+    return Gap(
+        before, stop, after, start, samples, level_db, canvas, len(left) // BANDS, columns, asked.verb == "replace"
+    )
 
 
 def fill_gap(
@@ -197,7 +207,29 @@ def _around(
         right = max(0, min(MARGIN_FRAMES, (gap.after.samples - start) // HOP_LENGTH))
         part = gap.after.part(start - AROUND, start + right * HOP_LENGTH + AROUND).planes[0]
         parts.append(_mel(loaded, part, right))
+    if gap.fitted:
+        edge = AROUND // HOP_LENGTH
+        if left > edge:  # they hear the recording reflected, a kink that is heard in all bands
+            parts[0][:, -edge:] = parts[0][:, -edge - 1 : -edge]
+        parts[1] = fitted(parts[0], drawn, parts[2])
     return torch.cat(parts, dim=1), left
+
+
+def fitted(before: Tensor, drawn: Tensor, after: Tensor) -> Tensor:
+    """A drawn mel [M, T] in dB whose bands begin and end as loud as those of what is around it, [M, K] and [M, K'] (either may
+    have no frames): turned up or down by as much as they differ at a join, and less and less away from it."""
+    frames = drawn.shape[1]
+    fade = min(FITTED_FRAMES, max(1, frames // 2))
+    share = 0.5 + 0.5 * torch.cos(torch.arange(fade) * (math.pi / fade))  # 1 at the join
+    compared = min(COMPARED_FRAMES, frames)
+    made = drawn.clone()
+    if before.shape[1]:
+        off = before[:, -compared:].mean(1) - drawn[:, :compared].mean(1)
+        made[:, :fade] += off.clamp(-MOST_FITTED_DB, MOST_FITTED_DB)[:, None] * share
+    if after.shape[1]:
+        off = after[:, :compared].mean(1) - drawn[:, -compared:].mean(1)
+        made[:, frames - fade :] += off.clamp(-MOST_FITTED_DB, MOST_FITTED_DB)[:, None] * share.flip(0)
+    return made
 
 
 def _mel(loaded: LoadedVQModel, samples: np.ndarray[tuple[int], np.dtype[np.float32]], frames: int) -> Tensor:

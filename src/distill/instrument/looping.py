@@ -9,6 +9,7 @@ Its mel is stretched to the nearest whole frame and synthesised with as much of 
 
 import math
 from collections.abc import Generator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -20,14 +21,14 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.audio.loudness import normalised
 from distill.audio.master import not_clipped
 from distill.instrument.canvases import loop_end_canvas
-from distill.instrument.decoding import decoded_mel, grained, image_at
+from distill.instrument.decoding import decoded_mel, grained, image_round
 from distill.instrument.filled import filled
 from distill.instrument.joining import WINDOW, circular, in_phase
 from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.recordings import COLUMN
 from distill.instrument.rendering import levelled
 from distill.instrument.sampling import sample_pieces
-from distill.instrument.seams import seam_rank
+from distill.instrument.seams import seam_rank, smooth_turn
 from distill.instrument.wishes import Wishes
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.filling import Filled
@@ -38,8 +39,17 @@ from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, 
 
 AROUND_COLUMNS = 3
 """Columns of itself that a loop is decoded and synthesised with on both sides."""
-SEAM_TRIES, SMOOTH = 6, 0.9
+SEAM_TRIES, SMOOTH = 10, 0.85
 """So many loops are drawn at most until one changes at its seam by no more than this share of the places within."""
+
+
+class DrawnLoop(NamedTuple):
+    """What a loop sounds like, before it is synthesised."""
+
+    codes: Tensor  # [S, Q]
+    mel: Tensor  # [M, T] dB with grain, the same each time round; T frames of the whole loop
+    point: float
+    """Where between softest and loudest it is, of as loud as such codes are."""
 
 
 def loop_samples(settings: GenerationSettings) -> int:
@@ -58,23 +68,24 @@ def fill_loops(
     loaded: LoadedVQModel,
     settings: GenerationSettings,
     wishes: Wishes,
-) -> Generator[tuple[int, int], None, list[Tensor]]:
-    """The codes [S, Q] of a loop for each generator; yields (columns done, of).
+) -> Generator[tuple[int, int], None, list[DrawnLoop]]:
+    """A loop for each generator; yields (columns done, of).
 
     Where more changes at a seam than elsewhere in the loop, another one is drawn, a few times, and the smoothest is kept.
     """
-    best: list[tuple[float, Tensor]] = [(math.inf, torch.empty(0))] * len(generators)
+    best: list[tuple[float, DrawnLoop | None]] = [(math.inf, None)] * len(generators)
     waiting = list(range(len(generators)))
     for turn in range(SEAM_TRIES):
         drawing = _drawn_once(prior, [generators[place] for place in waiting], loaded, settings, wishes)
         drawn = yield from (_kept_full(drawing) if turn else drawing)
         for place, codes in zip(waiting, drawn, strict=True):
-            rank = seam_rank(_once(loaded, codes), loaded.card.spectrogram_config)
-            best[place] = min(best[place], (rank, codes), key=lambda each: each[0])
+            loop = loop_of(loaded, codes, generators[place], settings)
+            rank = seam_rank(loop.mel, loaded.card.spectrogram_config)
+            best[place] = min(best[place], (rank, loop), key=lambda each: each[0])
         waiting = [place for place in waiting if best[place][0] > SMOOTH]
         if not waiting:
             break
-    return [codes for _, codes in best]
+    return [loop for _, loop in best if loop is not None]
 
 
 def _kept_full(
@@ -123,22 +134,35 @@ def _drawn_once(
     ]
 
 
+def loop_of(
+    loaded: LoadedVQModel, codes: Tensor, generator: torch.Generator, settings: GenerationSettings
+) -> DrawnLoop:
+    """Codes [S, Q] as a loop, with grain drawn for it.
+
+    Grain is drawn in patches of a column, each for itself; turned by half a column, none of them ends at the seam.
+    """
+    point = float(torch.rand(1, generator=generator, dtype=torch.float64))
+    level_db = float(loaded.codec.typical_level_db)
+    decoded = decoded_mel(loaded, around_codes(codes, AROUND_COLUMNS), level_db)
+    begin, turn = AROUND_COLUMNS * FRAMES_PER_COLUMN, FRAMES_PER_COLUMN // 2
+    once = decoded[:, begin : begin + len(codes) // BANDS * FRAMES_PER_COLUMN]
+    once = grained(loaded, once.roll(turn, 1), level_db, generator, settings).roll(-turn, 1)
+    frames = max(1, round(loop_samples(settings) / HOP_LENGTH))
+    return DrawnLoop(codes, _at(once, (torch.arange(frames) + 0.5) * (once.shape[1] / frames) - 0.5), point)
+
+
 def render_loop(
     loaded: LoadedVQModel,
-    codes: Tensor,
+    loop: DrawnLoop,
     synthesise: Synthesiser,
     generator: torch.Generator,
     settings: GenerationSettings,
     loudness_db: float | None,
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Codes [S, Q] -> [channels, N], exactly as long as the loop, safe to play over and over."""
-    length = loop_samples(settings)
-    point = float(torch.rand(1, generator=generator, dtype=torch.float64))
-    level_db = float(loaded.codec.typical_level_db)
-    once = grained(loaded, _once(loaded, codes), level_db, generator, settings)  # the same each time round
-    frames, margin = max(1, round(length / HOP_LENGTH)), AROUND_COLUMNS * FRAMES_PER_COLUMN
-    places = (torch.arange(-margin, frames + margin) + 0.5) * (once.shape[1] / frames) - 0.5
-    wave = synthesise(_at(once, places), generator)
+    """A loop -> [channels, N], exactly as long as was asked for, safe to play over and over."""
+    length, frames = loop_samples(settings), loop.mel.shape[1]
+    margin = AROUND_COLUMNS * FRAMES_PER_COLUMN
+    wave = synthesise(loop.mel[:, torch.arange(-margin, frames + margin).remainder(frames)], generator)
     begin, end = ((margin + more) * HOP_LENGTH - WINDOW // 2 for more in (0, frames))
     again = wave[begin : begin + WINDOW]
     wave = in_phase(wave, [(begin, again), (end, again)])
@@ -148,18 +172,13 @@ def render_loop(
     rate = loaded.card.corpus_manifest.highest_rate
     levels = loaded.card.vqvae_config.rvq_levels
     wave = below_nyquist(wave, rate)
-    wave = below_nyquist(levelled(loaded, codes[:, :levels], wave, point, settings, loudness_db), rate)
-    turn = torch.remainder(places + 0.5, once.shape[1])
-    heard = as_heard(wave, None if settings.mono else image_at(loaded, codes, turn))
+    wave = below_nyquist(levelled(loaded, loop.codes[:, :levels], wave, loop.point, settings, loudness_db), rate)
+    whole = len(loop.codes) // BANDS * FRAMES_PER_COLUMN
+    places = (torch.arange(-margin, frames + margin) + 0.5) * (whole / frames)
+    heard = as_heard(wave, None if settings.mono else image_round(loaded, loop.codes, places))
     made = circular(heard, round(margin * HOP_LENGTH * ratio), length)
+    made = made.roll(smooth_turn(made), -1)
     return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()
-
-
-def _once(loaded: LoadedVQModel, codes: Tensor) -> Tensor:
-    """The mel [M, T] of a loop of codes [S, Q], without grain, decoded between itself."""
-    decoded = decoded_mel(loaded, around_codes(codes, AROUND_COLUMNS), float(loaded.codec.typical_level_db))
-    begin = AROUND_COLUMNS * FRAMES_PER_COLUMN
-    return decoded[:, begin : begin + len(codes) // BANDS * FRAMES_PER_COLUMN]
 
 
 def around_codes(codes: Tensor, columns: int) -> Tensor:

@@ -223,6 +223,6 @@ def _loops(
     wishes = wishes_of(loaded, settings, loop_columns(settings))
     found = yield from fill_loops(loaded.prior, generators, loaded, settings, wishes)
     return [
-        Drawn(partial(render_loop, loaded, codes, synthesise, own, settings, wishes.loudness_db), own, codes)
-        for codes, own in zip(found, generators, strict=True)
+        Drawn(partial(render_loop, loaded, loop, synthesise, own, settings, wishes.loudness_db), own, loop.codes)
+        for loop, own in zip(found, generators, strict=True)
     ]

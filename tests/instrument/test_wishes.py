@@ -77,6 +77,13 @@ def test_a_pitch_that_is_none_is_one_sentence(loaded: LoadedVQModel, pitch: str)
         wished(loaded, pitch=pitch)
 
 
+@pytest.mark.parametrize("pitch", ["0.2", "0:0.2,0.5:61"])
+def test_a_share_that_would_be_a_note_of_8_hz_is_one_sentence(loaded: LoadedVQModel, pitch: str) -> None:
+    """Guards against a wish that all sounds fail, because 0.2 is a share of everything else."""
+    with pytest.raises(DistillError, match=r"as a note that is 8.3 Hz.* write 20%\."):
+        wished(loaded, pitch=pitch)
+
+
 def test_a_model_that_cannot_says_what_would_help(loaded: LoadedVQModel) -> None:
     """Guards against wishes that an older prior, or one without recordings, silently leaves out."""
     assert loaded.card.prior_config is not None

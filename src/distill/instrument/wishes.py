@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from distill.audio.notes import parse_pitch
+from distill.audio.notes import midi_to_hz, parse_pitch
 from distill.audio.traits import BRIGHTNESS, LOUDNESS, ONSETS, PITCH, TRAITS, sound_traits
 from distill.audio.wished import Quantiles
 from distill.corpus.kinds import safe_name
@@ -221,7 +221,13 @@ def _pitch(card: ModelCard, text: str) -> float:
     written = text.strip()
     if not written.endswith("%"):
         _value(card, "pitch", 0.5)  # there must be one
-        return parse_pitch(written)
+        note = parse_pitch(written)
+        if note > 1.0:
+            return note
+        raise DistillError(
+            f"--pitch {text}: as a note that is {midi_to_hz(note):.1f} Hz, which nobody hears. For a share of the recordings' "
+            f"range write {100.0 * note:g}%."
+        )
     try:
         share = float(written[:-1].strip()) / 100.0
         if not 0.0 <= share <= 1.0:

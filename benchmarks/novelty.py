@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """How often the copy test is right: planted copies that it finds, and unseen recordings that it takes for copies.
 
-    python benchmarks/novelty.py MODEL ... [--recordings DIR] [--unseen DIR] [--cases 100] [--sizes 5,10,20,60] [--seed 0] [--json] [--save NAME]
+    python benchmarks/novelty.py MODEL ... [--recordings DIR] [--unseen DIR] [--cases 100] [--sizes 5,10,20,60]
+                                    [--seed 0] [--json] [--save NAME]
 
 Models with a prior, whose recordings are where they were. Planted: training files replayed in ten ways, a file each.
-Honest: in each of several folds some training files are taken out of the corpus and judged by the rest; and sounds of codes
+Honest: in each of several folds some training files are taken out of the corpus and judged by the rest; sounds of codes
 that are drawn by counting (`by_counting`: each by the one a column before and the level below, after Witten and Bell), which
-remember no longer stretch than that; and sounds that the model has never met, where a folder of them is given. Sizes: the same with that many recordings. Each case is judged by itself, at a chance
-of 5 %. `own_sounds.py` makes corpora of drones, and of many sounds; with --seed 1 more of the kind, for --unseen.
+remember no longer stretch than that; and sounds that the model has never met, where a folder of them is given. Sizes: the
+same with that many recordings. Each case is judged by itself, at a chance of 5 %. `own_sounds.py` makes corpora of drones,
+and of many sounds; with --seed 1 more of the kind, for --unseen.
 """
 
 import argparse

@@ -147,11 +147,6 @@ class Scale:
         p = float(self.null.p(scores[best : best + 1])[0])
         return Placed(piece, self.corpus.sounds[match.sound].name, match, float(scores[best]), p, found.farness)
 
-    def least(self) -> dict[str, float]:
-        """The least score of a recording's pieces, for each recording."""
-        owners = np.array(self.owners)
-        return {name: float(self.null.values[owners == name].min()) for name in sorted(set(self.owners))}
-
     def means(self, values: Values) -> dict[str, float]:
         """The mean of a recording's pieces, for each recording."""
         owners = np.array(self.owners)
@@ -180,8 +175,6 @@ class Yardstick:
     recording_scores: Values
     """[recordings] scores, and farness, of each recording of the null."""
     recording_farness: Values
-    null: Null
-    """Of whole sounds: the least score of each recording of the null, in whatever way it is heard."""
     longest_run: int
     """Positions of the longest run of all levels among the null's recordings."""
 
@@ -197,14 +190,12 @@ class Yardstick:
         every = [*train, *held_out]
         some = every[:: -(-len(every) // MOST_RUNS)]
         runs = [_run_of(known, each.codes, each.wide[0], levels, each.group) for each in some]
-        nearest = _least([scale.least() for scale in scales])
         return cls(
             scales,
             known,
             levels,
             _least([scale.means(scale.null.values) for scale in scales]),
             _least([scale.means(scale.farness) for scale in scales]),
-            Null.of([*nearest], range(len(nearest))),
             max((run.positions for run in runs), default=0),
         )
 
@@ -240,15 +231,14 @@ class Yardstick:
 
     def _novelty(self, sound: Judged, placed: Sequence[Placed]) -> SoundNovelty:
         best = min(placed, key=lambda each: (each.p, each.score))
-        score = min(each.score for each in placed)
         run = _run_of(self.known, sound.codes, sound.mel, self.levels)
         coarse = _run_of(self.known, sound.codes, sound.mel, 1)
         return SoundNovelty(
             name=sound.name,
             seconds=seconds_of(len(sound.mel)),
             copied=False,
-            p=min(1.0, len(placed) * float(self.null.p(np.array([score]))[0])),
-            score=score,
+            p=min(1.0, len(placed) * best.p),
+            score=min(each.score for each in placed),
             unexplained=float(np.exp(best.match.unexplained)),
             nearest=best.nearest,
             nearest_seconds=max(0.0, seconds_of(best.match.frame)),

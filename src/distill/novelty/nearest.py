@@ -23,7 +23,7 @@ from distill.settings.geometry import SpectrogramConfig
 WINDOW_FRAMES, STEP_FRAMES = 6, 4
 POOLED_FRAMES, POOLED_BANDS = 2, 2
 STEPS = WINDOW_FRAMES // POOLED_FRAMES
-NEAR_RANGE_DB = 40.0
+NEAR_RANGE_DB = 50.0
 """How far under the loudest cell around it a frame is looked at."""
 AROUND_FRAMES = 8
 """How far around, to either side."""

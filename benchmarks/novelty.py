@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """How often the copy test is right: planted copies that it finds, and unseen recordings that it takes for copies.
 
-    python benchmarks/novelty.py MODEL ... [--recordings DIR] [--cases 100] [--sizes 5,10,20,60] [--seed 0] [--json] [--save NAME]
+    python benchmarks/novelty.py MODEL ... [--recordings DIR] [--unseen DIR] [--cases 100] [--sizes 5,10,20,60]
+                                    [--seed 0] [--json] [--save NAME]
 
 Models with a prior, whose recordings are where they were. Planted: training files replayed in ten ways, a file each.
-Honest: in each of several folds some training files are taken out of the corpus and judged by the rest; and sounds of codes
+Honest: in each of several folds some training files are taken out of the corpus and judged by the rest; sounds of codes
 that are drawn by counting (`by_counting`: each by the one a column before and the level below, after Witten and Bell), which
-remember no longer stretch than that. Sizes: the same with that many recordings. Each case is judged by itself, at a chance
-of 5 %.
+remember no longer stretch than that; and sounds that the model has never met, where a folder of them is given. Sizes: the
+same with that many recordings. Each case is judged by itself, at a chance of 5 %. `own_sounds.py` makes corpora of drones,
+and of many sounds; with --seed 1 more of the kind, for --unseen.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from distill.modelfile.opened import OpenedModel, open_model
 from distill.models.encoding import decode_codes
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
 from distill.novelty.measuring import Judged, Known, Yardstick
-from distill.novelty.sounds import as_decoded
+from distill.novelty.sounds import WIDE_DB, as_decoded
 from distill.novelty.verdict import FALSE_DISCOVERIES
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE
 from distill.studio.judging import Material, judged_samples, material_of
@@ -179,12 +181,19 @@ def by_counting(
     for _ in range(cases):
         like = train[int(rng.integers(len(train)))]
         codes = counted(train, min(longest, len(like.codes) // BANDS), rng)
-        sounds.append(Judged("", as_decoded(subject.material.codec, codes), codes))
+        sounds.append(Judged("", as_decoded(subject.material.codec, codes, None, WIDE_DB), codes))
     p = np.array([each.p for each in yardstick.measure(sounds)])
     return {"cases": len(sounds), "false_alarms": float((p <= FALSE_DISCOVERIES).mean())}
 
 
-def measure(subject: Subject, cases: int, sizes: Sequence[int], seed: int) -> dict[str, Any]:
+def never_met(subject: Subject, yardstick: Yardstick, folder: Path) -> dict[str, Any]:
+    """Share of the sounds of a folder that are taken for copies."""
+    longest = round(LONGEST_SECONDS * SAMPLE_RATE)
+    p = subject.p(yardstick, [read_audio(path)[0][:longest] for path in sorted(folder.iterdir())])
+    return {"cases": len(p), "false_alarms": float((p <= FALSE_DISCOVERIES).mean())}
+
+
+def measure(subject: Subject, cases: int, sizes: Sequence[int], seed: int, unseen: Path | None) -> dict[str, Any]:
     """One model: all of its recordings, then fewer."""
     train, held_out = subject.material.train, subject.material.held_out
     yardstick = Yardstick.of(train, held_out, subject.spectrogram)
@@ -194,6 +203,8 @@ def measure(subject: Subject, cases: int, sizes: Sequence[int], seed: int) -> di
         "honest": honest(subject, train, held_out, seed),
         "by_counting": by_counting(subject, yardstick, train, cases, seed),
     }
+    if unseen is not None:
+        answer["unseen"] = never_met(subject, yardstick, unseen)
     rng = np.random.default_rng(seed)
     for size in sizes:
         if size >= len(train) + len(held_out):
@@ -213,6 +224,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--recordings", type=Path, help="where the recordings of the (one) model are now")
+    parser.add_argument(
+        "--unseen", type=Path, help="a folder of sounds like those of the (one) model, none of them its own"
+    )
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--sizes", default="5,10,20,60")
     parser.add_argument("--seed", type=int, default=0)
@@ -221,12 +235,16 @@ def main() -> None:
     sizes = [int(size) for size in given.sizes.split(",") if size]
     answer = {}
     for path in given.models:
-        found = answer[path.stem] = measure(Subject(path, given.recordings), given.cases, sizes, given.seed)
+        found = answer[path.stem] = measure(
+            Subject(path, given.recordings), given.cases, sizes, given.seed, given.unseen
+        )
         if not given.json:
             print(f"{path.stem}: {found['recordings']} recordings, caught {found['planted']['caught']:.0%} of {given.cases}, "
                   f"false alarms {found['honest']['false_alarms']:.1%} of {found['honest']['cases']}, "
                   f"by counting {found['by_counting']['false_alarms']:.1%} of {found['by_counting']['cases']}")  # fmt: skip
             print("  " + ", ".join(f"{way} {share:.0%}" for way, share in found["planted"]["by_way"].items()))
+            if "unseen" in found:
+                print(f"  unseen: false alarms {found['unseen']['false_alarms']:.1%} of {found['unseen']['cases']}")
             for name, each in found.items():
                 if name.startswith("of "):
                     print(f"  {name}: caught {each['planted']:.0%}, false alarms {each['honest']['false_alarms']}")

@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant("tags whose hash knows verdicts", "modelfile/digest.py", "include=set(OF_THE_CARD)", "exclude=set()", "cli/test_tags.py"),
     Mutant("splices are never found", "novelty/stretches.py", "changed = float(self.cost.min()) + CHANGE", "changed = FAR", "novelty/test_stretches.py"),
     Mutant("soft parts under the floor of loud ones", "novelty/stretches.py", "loudest[:, None] - NEAR_RANGE_DB", "mel.max() - NEAR_RANGE_DB", "novelty/test_stretches.py"),
-    Mutant("a soft part in the range of its loud neighbour", "novelty/where.py", "of = mel if len(joined) > 1 else heard", "of = heard", "novelty/test_stretches.py"),
+    Mutant("a soft part in the range of its loud neighbour", "novelty/nearest.py", "loudest[:, None] - NEAR_RANGE_DB", "mel.max() - NEAR_RANGE_DB", "novelty/test_nearest.py"),
     Mutant("each passage begins at nothing", "novelty/where.py", "        self._begins += len(samples)\n", "", "cli/test_provenance.py"),
     Mutant("tags of seconds without end", "audio/nearest_tags.py", "len(json.dumps(made.model_dump())) <= MOST_CHARACTERS", "True", "audio/test_nearest_tags.py"),
     Mutant("a name in tags is markup", "instrument/strip.py", "<span>{escape(source.nearest)}</span>", "<span>{source.nearest}</span>", "instrument/test_strip.py"),

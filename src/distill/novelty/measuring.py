@@ -55,7 +55,7 @@ class Judged:
 
     name: str
     mel: Tensor
-    """[T, M], floored."""
+    """[T, M] dB under the loudest cell, at most `WIDE_DB`."""
     codes: Tensor
     """[S, Q] of the middle."""
 
@@ -183,13 +183,13 @@ class Yardstick:
         """Measure the null."""
         scales = tuple(
             Scale.of(_heard(train, number), _heard(held_out, number), spectrogram)
-            for number in range(len(train[0].mels))
+            for number in range(len(train[0].wide))
         )
         known = KnownCodes([each.codes.numpy() for each in train], [each.group for each in train])
         levels = train[0].codes.shape[1]
         every = [*train, *held_out]
         some = every[:: -(-len(every) // MOST_RUNS)]
-        runs = [_run_of(known, each.codes, each.mels[0], levels, each.group) for each in some]
+        runs = [_run_of(known, each.codes, each.wide[0], levels, each.group) for each in some]
         return cls(
             scales,
             known,
@@ -252,7 +252,7 @@ class Yardstick:
 
 
 def _heard(recordings: Sequence[Known], number: int) -> list[Heard]:
-    return [Heard(each.name, each.mels[number], each.group) for each in recordings]
+    return [Heard(each.name, each.wide[number], each.group) for each in recordings]
 
 
 def _least(means: Sequence[Mapping[str, float]]) -> Values:

@@ -1,9 +1,10 @@
 """How near a piece of sound is to a corpus: the share of it that the best aligned stretch of a recording does not explain.
 
-A piece is read in windows of 0.17 s, the corpus has one at every frame, and windows of a piece that follow each other are
+A piece is read in windows of 0.064 s, the corpus has one at every frame, and windows of a piece that follow each other are
 compared with windows of a recording at the same distance from each other (as in matching pursuit by alignment, Smith and
 Waterman, 1981, without gaps). Blind to gain (each window has its mean in dB taken off), to polarity (a mel has none), to
-shift (every lag is tried) and to small changes of speed (the corpus is there again, a little lower and higher).
+shift (every lag is tried) and to small changes of speed (the corpus is there again, a little lower and higher). A soft part
+is looked at in its own range: beside a loud one it is as near to its recording as it is by itself.
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.audio.mel import hz_to_mel, mel_to_hz
-from distill.novelty.sounds import FRAME_SECONDS, RANGE_DB, Heard
+from distill.novelty.sounds import FRAME_SECONDS, WIDE_DB, Heard
 from distill.settings.geometry import SpectrogramConfig
 
-WINDOW_FRAMES, STEP_FRAMES = 16, 4
+WINDOW_FRAMES, STEP_FRAMES = 6, 4
 POOLED_FRAMES, POOLED_BANDS = 2, 2
 STEPS = WINDOW_FRAMES // POOLED_FRAMES
+NEAR_RANGE_DB = 50.0
+"""How far under the loudest cell around it a frame is looked at."""
+AROUND_FRAMES = 8
+"""How far around, to either side."""
 SPEEDS = (1.0, 0.97, 1.03)
 SHARES = (0.0, 0.4, 1.0)
 """How much of a piece a stretch is: one window, the half of what was put together of two, all of it."""
-SOFT_DB = 0.5
+SOFT_DB = 0.2
 """Windows that differ by less are taken to differ by this: what has hardly any contrast says little."""
 BLOCK = 8192
 FAR = 1e9
@@ -83,7 +88,7 @@ class Corpus:
 
     def _known(self, spectrogram: SpectrogramConfig, speed: float) -> _Known:
         moved = None if speed == 1.0 else moved_bands(spectrogram, speed)
-        silence = torch.full((WINDOW_FRAMES, self.sounds[0].mel.shape[1]), -RANGE_DB)
+        silence = torch.full((WINDOW_FRAMES, self.sounds[0].mel.shape[1]), -WIDE_DB)
         parts = [[silence, each.mel if moved is None else each.mel @ moved, silence] for each in self.sounds]
         frames = torch.cat([_frames(torch.cat(part)) for part in parts])
         frames = F.pad(frames, (0, 0, 0, WINDOW_FRAMES))
@@ -180,9 +185,10 @@ def _span(count: int) -> int:
 
 
 def _frames(mel: Tensor) -> Tensor:
-    """[T, M] -> [max(T, WINDOW_FRAMES), M'], pooled over bands and over each frame with the next."""
-    mel = mel.view(len(mel), -1, POOLED_BANDS).mean(2)
-    mel = F.pad(mel, (0, 0, 0, max(0, WINDOW_FRAMES - len(mel))), value=-RANGE_DB)
+    """[T, M] -> [max(T, WINDOW_FRAMES), M'], floored under what is loudest around it, pooled over bands and frames."""
+    mel = F.pad(mel, (0, 0, 0, max(0, WINDOW_FRAMES - len(mel))), value=-WIDE_DB)
+    loudest = F.max_pool1d(mel.amax(1)[None, None], 2 * AROUND_FRAMES + 1, 1, AROUND_FRAMES)[0, 0]
+    mel = torch.maximum(mel, loudest[:, None] - NEAR_RANGE_DB).view(len(mel), -1, POOLED_BANDS).mean(2)
     following = torch.cat([mel[1:], mel[-1:]])
     return (mel + following) / POOLED_FRAMES
 

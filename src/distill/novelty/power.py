@@ -8,7 +8,7 @@ import torch
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import encode_codes
 from distill.novelty.measuring import Judged, Known, Yardstick
-from distill.novelty.sounds import RANGE_DB, as_decoded
+from distill.novelty.sounds import WIDE_DB, as_decoded
 from distill.settings.geometry import FRAMES_PER_COLUMN
 
 PLANTED = 32
@@ -24,12 +24,12 @@ def power_of(codec: ConvVQVAE, yardstick: Yardstick, train: Sequence[Known]) -> 
     device = codec.typical_level_db.device
     planted = []
     for number, known in enumerate(chosen):
-        source = known.mels[0]
+        source = known.wide[0]
         if number % 2:
             planted.append(Judged(known.name, source, known.codes))
             continue
-        late = torch.cat([torch.full((LATER_FRAMES, source.shape[1]), -RANGE_DB), source])
+        late = torch.cat([torch.full((LATER_FRAMES, source.shape[1]), -WIDE_DB), source])
         codes = encode_codes(codec, late.numpy(), 0.0, device).cpu()
-        planted.append(Judged(known.name, as_decoded(codec, codes, len(late)), codes))
+        planted.append(Judged(known.name, as_decoded(codec, codes, len(late), WIDE_DB), codes))
     found = [each.p <= CHANCE for each in yardstick.measure(planted)]
     return float(np.mean(found))

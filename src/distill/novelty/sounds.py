@@ -15,9 +15,9 @@ from distill.models.encoding import decode_codes
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
 RANGE_DB = 50.0
-"""How far under a sound's loudest cell it is looked at."""
+"""How far under a sound's loudest cell there is something to hear."""
 WIDE_DB = 90.0
-"""As far down is kept of recordings: what dies away is looked at again by itself."""
+"""As far down mels are kept: what is soft beside something loud is looked at by itself."""
 QUIET_DB = 35.0
 """What lies further under the loudest cell than this is silence: what comes before a sound and after it."""
 PIECE_FRAMES = 96
@@ -31,7 +31,7 @@ class Heard:
 
     name: str
     mel: Tensor
-    """[T, M] dB under its loudest cell, at most `RANGE_DB`."""
+    """[T, M] dB under its loudest cell, at most `WIDE_DB`."""
     group: int = -1
     """Sounds of one group are one recording: never a baseline for each other; -1: of none of the model's."""
     begins_frame: int = 0
@@ -65,7 +65,7 @@ def pieces(sound: Heard) -> Iterator[Heard]:
         end = stop if number == count - 1 else begin + PIECE_FRAMES
         mel = sound.mel[begin:end]
         if float(mel.max()) > -QUIET_DB:
-            yield Heard(sound.name, floored(mel), sound.group, sound.begins_frame + begin)
+            yield Heard(sound.name, floored(mel, WIDE_DB), sound.group, sound.begins_frame + begin)
 
 
 def loud_columns(mel: Tensor, count: int) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill.novelty.nearest import FAR, POOLED_BANDS, POOLED_FRAMES, SOFT_DB, SPEEDS, moved_bands
+from distill.novelty.nearest import FAR, POOLED_BANDS, POOLED_FRAMES, SPEEDS, moved_bands
 from distill.novelty.sounds import WIDE_DB
 from distill.settings.geometry import SpectrogramConfig
 
@@ -21,6 +21,8 @@ WINDOW_FRAMES, STEP_FRAMES = 8, 4
 STEPS = WINDOW_FRAMES // POOLED_FRAMES
 NEAR_RANGE_DB = 40.0
 """How far under the loudest cell around it a frame is looked at."""
+SOFT_DB = 0.5
+"""Windows that differ by less are taken to differ by this."""
 CHANGE = 4.0
 """What it costs to go on elsewhere, in logarithms of a window's unexplained share: so much better must what follows be."""
 MOST = 0.5

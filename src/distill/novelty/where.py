@@ -12,7 +12,7 @@ from distill.audio.reading import Samples
 from distill.events import Event, Source
 from distill.novelty.measuring import Known, Placed, Yardstick
 from distill.novelty.nearest import seconds_of
-from distill.novelty.sounds import PIECE_FRAMES, QUIET_DB, RANGE_DB, Heard, floored
+from distill.novelty.sounds import PIECE_FRAMES, QUIET_DB, RANGE_DB, WIDE_DB, Heard, floored
 from distill.novelty.stretches import Stretch, Tapes
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 
@@ -132,7 +132,7 @@ class Tracing:
 
 def _parts(mel: torch.Tensor, stretches: Sequence[Stretch]) -> Iterator[_Part]:
     """The stretches without the silence around the sound, in pieces of about a second; silent ones are left out."""
-    heard = floored(mel)
+    heard = floored(mel, WIDE_DB)
     audible = (heard.amax(1) > 1.0 - RANGE_DB).nonzero()[:, 0]
     first, stop = int(audible[0]), int(audible[-1]) + 1
     joined = _joined(stretches)
@@ -145,11 +145,8 @@ def _parts(mel: torch.Tensor, stretches: Sequence[Stretch]) -> Iterator[_Part]:
             begin = begins + number * PIECE_FRAMES
             end = ends if number == count - 1 else begin + PIECE_FRAMES
             if float(heard[begin:end].max()) > -QUIET_DB:
-                # Of a splice each part has its own loudest cell, as the recording that it is from has.
-                of = mel if len(joined) > 1 else heard
-                yield _Part(
-                    Heard("", floored(of[begin:end]), begins_frame=begin), stretch, len(joined) > 1 and count == 1
-                )
+                piece = Heard("", floored(heard[begin:end], WIDE_DB), begins_frame=begin)
+                yield _Part(piece, stretch, len(joined) > 1 and count == 1)
 
 
 def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:

@@ -132,7 +132,7 @@ def nearest_groups(
         raise DistillError(f"{recording.name} is silent: there is nothing to be from anywhere. Give another sound.")
     left = []
     for known in material.train:
-        each = [Corpus([Heard(known.name, mel, known.group)], opened.card.spectrogram_config) for mel in known.mels]
+        each = [Corpus([Heard(known.name, mel, known.group)], opened.card.spectrogram_config) for mel in known.wide]
         found = [[min(match.unexplained for match in piece.matches) for piece in one.compare(cut)] for one in each]
         left.append(float(np.exp(np.min(found, axis=0)).mean()))
     groups: dict[tuple[int, bool], list[int]] = {}

@@ -55,7 +55,7 @@ class Material:
     @property
     def as_recorded(self) -> bool:
         """Whether the recordings themselves are at hand, beside what their codes decode to."""
-        return len(self.train[0].mels) > 1
+        return len(self.train[0].wide) > 1
 
     def yardstick(self, spectrogram: SpectrogramConfig) -> Yardstick:
         """Everything that sounds are judged by."""
@@ -257,7 +257,7 @@ def _as_judged(loaded: LoadedVQModel, name: str, sampled: Sampled, end: float) -
     frames = None
     if sampled.ended and loaded.endings is not None:
         frames = loaded.card.spectrogram_config.frames(loaded.endings.samples(loaded.codec, codes, end))
-    return Judged(name, as_decoded(loaded.codec, codes, frames), codes)
+    return Judged(name, as_decoded(loaded.codec, codes, frames, WIDE_DB), codes)
 
 
 def _given(
@@ -290,7 +290,7 @@ def judged_samples(
     frames = mel.contiguous().numpy()
     codes: Tensor = encode_codes(codec, frames, level_of(frames), device).cpu()
     assert len(codes) % BANDS == 0
-    return Judged(name, floored(mel), codes)
+    return Judged(name, floored(mel, WIDE_DB), codes)
 
 
 def _check(stop: threading.Event | None) -> None:

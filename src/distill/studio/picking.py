@@ -24,7 +24,7 @@ from distill.modelfile.opened import LoadedVQModel, open_model
 from distill.models.encoding import decode_codes
 from distill.models.likelihood import log_likelihood
 from distill.novelty.measuring import Judged
-from distill.novelty.sounds import floored
+from distill.novelty.sounds import WIDE_DB, floored
 from distill.novelty.verdict import judge
 from distill.settings.generation import LONG_SECONDS, GenerationSettings, Verb
 from distill.settings.geometry import SAMPLE_RATE, columns
@@ -142,7 +142,7 @@ def _listened(loaded: LoadedVQModel, ends: bool, each: DrawnSound) -> tuple[Cons
             codes = drawn.codes[:, :levels]
             mel = decode_codes(loaded.codec, codes.to(loaded.codec.typical_level_db.device), 0.0).cpu().T
             loudest = float(mel.max())
-            judged = Judged(f"{seed}", floored(mel[: max(1, spectrogram.frames(samples.shape[1]))]), codes)
+            judged = Judged(f"{seed}", floored(mel[: max(1, spectrogram.frames(samples.shape[1]))], WIDE_DB), codes)
         likely = _likelihood(loaded, drawn)
         return considered(seed, samples, loudest, likely, ends and not drawn.ended, spectrogram), kept, judged
 

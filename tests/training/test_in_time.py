@@ -61,8 +61,8 @@ def test_a_loop_has_views_in_which_its_codes_come_back(sequences: CodeSequences)
         assert [view.period for view in views] == [0, 6, 0, 0, 6, 6]
         assert [view.from_start for view in views] == [True, True, False, True, False, True]
         for view in views:
-            if view.period:
-                assert repeated(view.codes, 6) > repeated(views[0].codes, 6) + 0.15
+            if view.period:  # what is left differs from machine to machine, as the tiny codec does: 2 to 5 of 100 codes
+                assert 1.0 - repeated(view.codes, 6) < 0.4 * (1.0 - repeated(views[0].codes, 6))
 
 
 def test_what_has_no_period_near_whole_columns_is_left_alone() -> None:

@@ -102,7 +102,7 @@ def test_screenshots(server: Server, tmp_path: Path) -> None:
         dark = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
         dark.goto(server.address)
         choose_tab(dark, "Train")
-        dark.locator("#prior-live .d-chart").wait_for()
+        dark.locator("#prior-live .d-chart").first.wait_for()
         shoot("train-dark", dark)
         phone = browser.new_page(viewport={"width": 390, "height": 844})
         phone.goto(server.address)

@@ -24,9 +24,9 @@ import torch
 from scipy import stats
 
 import distill
+import wishes
 from distill.audio.mel import log_mel_blocks
 from distill.audio.reading import as_channels, read_planes
-from distill.audio.traits import frame_traits, sounding_seconds, traits_of
 from distill.modelfile.file import read_card
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer
@@ -63,13 +63,10 @@ def lost_db(channels: Samples) -> float:
 
 def measured(channels: Samples) -> dict[str, float]:
     """One sound [channels, N]."""
-    config = SpectrogramConfig()
-    mono = np.ascontiguousarray(channels.mean(0), dtype=np.float32)
-    mel = torch.cat(list(log_mel_blocks(mono, config)), dim=1).T
-    frames = frame_traits(mel, np.zeros(0, np.float32), config)
+    found = wishes.measured(channels)
     return {
-        "length": sounding_seconds(frames, config),
-        "loudness": traits_of(frames, 0.0).loudness,
+        "length": found.length,
+        "loudness": found.traits.loudness,
         "width": width_db(channels),
         "lost": lost_db(channels),
     }

@@ -1,13 +1,15 @@
 """A browser for the page's tests: Debian's Chromium, driven by Playwright."""
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from page import CHROMIUM, FLAGS, SLOW, Server, say
+from page import CHROMIUM, FLAGS, SLOW, Server, say, start_server
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +20,17 @@ def browser() -> Iterator[Any]:
         started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A library with `kit`, whose recordings are where they were; modules with another library have their own."""
+    library = tmp_path_factory.mktemp("page") / "library"
+    library.mkdir()
+    shutil.copy(tiny_model, library / "kit.distill")
+    started = start_server(library)
+    yield started
+    started.end()
 
 
 @pytest.fixture

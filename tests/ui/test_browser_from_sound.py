@@ -1,14 +1,13 @@
 """In a real browser: sounds that start from one that is dropped, or from one that was made."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
-from page import CHROMIUM, UNNAMED, Server, choose_tab, heard, start_server, still
+from page import CHROMIUM, UNNAMED, Server, choose_tab, heard, still
 from tiny import RATE, hit
 
 pytestmark = [
@@ -16,17 +15,6 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 SECONDS = 0.4
-
-
-@pytest.fixture(scope="module")
-def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A library with `kit`."""
-    library = tmp_path_factory.mktemp("page") / "library"
-    library.mkdir()
-    shutil.copy(tiny_model, library / "kit.distill")
-    started = start_server(library)
-    yield started
-    started.end()
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """In a real browser: the strip under a sound says what each second is nearest to, and plays it beside its recording."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import soundfile
 
-from page import CHROMIUM, SLOW, UNNAMED, Server, choose_tab, start_server
+from page import CHROMIUM, SLOW, UNNAMED, Server, choose_tab
 from tiny import RATE
 
 pytestmark = [
@@ -22,17 +20,6 @@ PLAYED = """() => {
     event.target.currentTime]), true);
   for (const player of document.querySelectorAll('audio')) player.muted = true;
 }"""
-
-
-@pytest.fixture(scope="module")
-def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A library with `kit`, whose recordings are where they were."""
-    library = tmp_path_factory.mktemp("page") / "library"
-    library.mkdir()
-    shutil.copy(tiny_model, library / "kit.distill")
-    started = start_server(library)
-    yield started
-    started.end()
 
 
 def test_a_second_is_heard_beside_its_recording(open_page: Callable[..., Any], server: Server) -> None:

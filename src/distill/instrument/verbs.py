@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.mel import log_mel_blocks
 from distill.instrument.asked import Asked
 from distill.instrument.canvases import guided_canvas, variation_canvas
 from distill.instrument.choosing import Sampled
@@ -19,7 +18,7 @@ from distill.instrument.gaps import fill_gap, gap_of, render_gap
 from distill.instrument.limiting import sounds_under_limit
 from distill.instrument.looping import fill_loops, loop_columns, render_loop
 from distill.instrument.morphing import AS_LEARNED, morph_of, step_of
-from distill.instrument.recordings import encode_recording, level_of_all
+from distill.instrument.recordings import encode_recording, level_of_all, mel_of
 from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.varying import render_variation, source_of
@@ -159,12 +158,10 @@ def _alike(
     canvases, limited = [canvas] * len(generators), sounds_under_limit(loaded, settings, len(generators))
     found = yield from filled(loaded.prior, canvases, generators, settings, wishes, under_limit=limited)
     as_long = settings.model_copy(update={"seconds": guide.samples / SAMPLE_RATE})
-    spectrogram = loaded.card.spectrogram_config
     closely = 0.0 if more else max(0.0, (settings.like_strength - LOOSELY) / (1.0 - LOOSELY))
     followed = None
     if closely:
-        mel = torch.cat(list(log_mel_blocks(guide.planes[0], spectrogram)), dim=1)
-        followed = guide_levels(mel, spectrogram), closely
+        followed = guide_levels(mel_of(loaded, guide), loaded.card.spectrogram_config), closely
     return [
         Drawn(
             partial(

@@ -31,14 +31,15 @@ def following(mel: Tensor, wished: Tensor, spectrogram: SpectrogramConfig) -> Te
     frames = frame_traits(mel.T, np.zeros(0, np.float32), spectrogram)
     power = 10.0 ** (column_traits(frames, count)[:, LOUDNESS].double() / 10.0)
     around = F.avg_pool1d(power[None], AROUND, 1, AROUND // 2, count_include_pad=False)[0]
-    has = 10.0 * (around / around.mean()).clamp_min(1e-12).log10()
+    has = _over_mean(around)
     return faded(mel, _of_columns(wished, count) - has.float(), 0, spectrogram.floor_db)
 
 
 def guide_levels(mel: Tensor, spectrogram: SpectrogramConfig) -> Tensor:
     """A guide's mel [M, T] dB -> [T] dB, how loud each frame is over the mean; what is inaudible is all as soft."""
     loudness = frame_traits(mel.T, np.zeros(0, np.float32), spectrogram)[:, LOUDNESS].double()
-    return _over_mean(loudness.clamp_min(float(loudness.max()) - AUDIBLE_DB) if len(loudness) else loudness)
+    heard = loudness.clamp_min(float(loudness.max()) - AUDIBLE_DB) if len(loudness) else loudness
+    return _over_mean(10.0 ** (heard / 10.0))
 
 
 def as_guided(mel: Tensor, levels: Tensor, share: float, spectrogram: SpectrogramConfig) -> Tensor:
@@ -47,14 +48,14 @@ def as_guided(mel: Tensor, levels: Tensor, share: float, spectrogram: Spectrogra
     count = min(mel.shape[1], len(levels))
     if not count or not share:
         return mel
-    has = _over_mean(frame_traits(mel.T, np.zeros(0, np.float32), spectrogram)[:, LOUDNESS].double())
+    loudness = frame_traits(mel.T, np.zeros(0, np.float32), spectrogram)[:, LOUDNESS].double()
+    has = _over_mean(10.0 ** (loudness / 10.0))
     gains = F.pad(share * (levels[:count] - has[:count]), (0, mel.shape[1] - count))
     return (mel + gains.clamp(-MOST_DOWN_DB, MOST_UP_DB).to(mel)).clamp_min(spectrogram.floor_db)
 
 
-def _over_mean(loudness: Tensor) -> Tensor:
-    """[T] dB -> [T] dB over the mean of the power."""
-    power = 10.0 ** (loudness / 10.0)
+def _over_mean(power: Tensor) -> Tensor:
+    """Power [T] -> [T] dB over its mean."""
     return 10.0 * (power / power.mean()).clamp_min(1e-12).log10()
 
 

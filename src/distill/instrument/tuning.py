@@ -27,7 +27,7 @@ def heard_whole(tried: Sequence[Judged], pitch: float, render: Render, spectrogr
         pitch: the wished MIDI note number.
 
     Returns:
-        Those that were heard, the last one the nearest of them as far as was looked.
+        Those that were heard; unless so many were that the rest was left, none of the others is nearer than the nearest.
     """
     left, heard = list(tried), list[Judged]()
     while left and len(heard) < MOST_HEARD:

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 
 import distill
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.traits import (
     AUDIBLE_DB,
@@ -99,7 +99,7 @@ def _summed_up(name: str, sounds: Sequence[Samples], trait: int, sign: float) ->
 def within(sound: Samples, trait: int) -> float:
     """Rank correlation of a sound's columns with time; of brightness, of those that are heard."""
     config = SpectrogramConfig()
-    mel = torch.cat(list(log_mel_blocks(np.asarray(sound, np.float32), config)), dim=1).T  # a floor would be bright
+    mel = log_mel_of(np.asarray(sound, np.float32), config).T  # a floor would be bright
     frames = frame_traits(mel, sound, config)
     found = column_traits(frames, columns(len(mel)))[:-1]  # the last one is half empty
     heard = found[:, LOUDNESS] > traits_of(frames, 0.0).loudness - (AUDIBLE_DB if trait == BRIGHTNESS else math.inf)
@@ -120,7 +120,7 @@ def _distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> f
 
 def _log_mel(sound: Samples) -> torch.Tensor:
     """[N] -> [T, M] dB, not below 60 dB under its loudest cell."""
-    mel = torch.cat(list(log_mel_blocks(np.asarray(sound, np.float32), SpectrogramConfig())), dim=1).T
+    mel = log_mel_of(np.asarray(sound, np.float32), SpectrogramConfig()).T
     return mel.clamp_min(float(mel.max()) - AUDIBLE_DB)
 
 

@@ -48,7 +48,7 @@ import torch
 from scipy import signal, stats
 
 from distill.audio.master import PEAK
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.pitch import pitch_track
 from distill.audio.reading import as_channels, read_audio, read_planes
 from distill.audio.returning import returned
@@ -304,7 +304,7 @@ def decoding_speed(model: Path, files: list[Path]) -> float:
     for number, file in enumerate([files[0], *files]):
         planes, info = read_planes(file)
         samples = torch.from_numpy(planes[0])
-        frames = torch.cat(list(log_mel_blocks(planes[0], loaded.card.spectrogram_config)), dim=1).T.numpy()
+        frames = log_mel_of(planes[0], loaded.card.spectrogram_config).T.numpy()
         level = level_of(frames)
         coded = code_recording(loaded.codec, frames, level, device)
         begun = time.process_time()
@@ -325,7 +325,7 @@ def from_own_mels(model: Path, files: list[Path], work: Path) -> Iterator[tuple[
     shutil.rmtree(room, ignore_errors=True)
     room.mkdir(parents=True)
     for number, file in enumerate(files):
-        mel = torch.cat(list(log_mel_blocks(read_audio(file)[0], loaded.card.spectrogram_config)), dim=1)
+        mel = log_mel_of(read_audio(file)[0], loaded.card.spectrogram_config)
         made = room / f"{number}.wav"
         soundfile.write(made, synthesise(mel, clip_generator(0)).numpy(), SAMPLE_RATE, subtype="FLOAT")
         yield file, made

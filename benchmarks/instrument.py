@@ -54,7 +54,7 @@ import torch
 
 import distill
 from between import curved, morphed
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
 from distill.audio.writing import write_audio
@@ -74,7 +74,7 @@ Samples = npt.NDArray[np.floating]
 
 def log_mel(sound: Samples, level: float | None = None) -> npt.NDArray[np.float32]:
     """[N] -> [T, M] dB, not below 60 dB under its loudest cell or `level`."""
-    mel = torch.cat(list(log_mel_blocks(np.asarray(sound, np.float32), SpectrogramConfig())), dim=1).T.numpy()
+    mel = log_mel_of(np.asarray(sound, np.float32), SpectrogramConfig()).T.numpy()
     return np.maximum(mel, (float(mel.max()) if level is None else level) - AUDIBLE_DB)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import distill
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.corpus.sounds import Corpus
 from distill.modelfile.opened import open_model
 from distill.models.encoding import encode_codes, level_of
@@ -188,7 +188,7 @@ def measured(samples: Any, config: SpectrogramConfig) -> dict[str, float]:
     quarter is from the first."""
     mono = np.asarray(samples, dtype=np.float32)
     mono = mono if mono.ndim == 1 else mono.mean(axis=0)
-    mel = torch.cat(list(log_mel_blocks(mono, config)), dim=1)  # [M, T]
+    mel = log_mel_of(mono, config)  # [M, T]
     rise = mel.diff(dim=1).clamp_min(0.0).mean(0).numpy()
     rise = rise - rise.mean()
     per_second = SAMPLE_RATE / config.hop_length

@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import stats
 
 import distill
 import wishes
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import as_channels, read_planes
 from distill.modelfile.file import read_card
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
@@ -48,7 +47,7 @@ def width_db(channels: Samples) -> float:
 
 def bands(samples: Samples) -> npt.NDArray[np.float64]:
     """The energy of eight bands of a sound [N]."""
-    mel = torch.cat(list(log_mel_blocks(np.ascontiguousarray(samples), SpectrogramConfig())), dim=1)
+    mel = log_mel_of(np.ascontiguousarray(samples), SpectrogramConfig())
     return np.asarray((10.0 ** (mel.double() / 10.0)).view(GROUPS, -1, mel.shape[1]).sum((1, 2)))
 
 

@@ -31,10 +31,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import stats
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.notes import note_name, parse_pitch
 from distill.audio.traits import SoundTraits, frame_traits, sounding_seconds, traits_of
 from distill.corpus.kinds import Kinds, find_kinds, mean_mel, nearest_kind
@@ -76,7 +75,7 @@ def measured(samples: Samples, spectrogram: SpectrogramConfig | None = None) -> 
     chosen = spectrogram or SpectrogramConfig()
     mono = np.asarray(samples, dtype=np.float32)
     mono = mono if mono.ndim == 1 else mono.mean(axis=0)
-    mel = torch.cat(list(log_mel_blocks(mono, chosen)), dim=1).T
+    mel = log_mel_of(mono, chosen).T
     frames = frame_traits(mel, mono, chosen)
     return Measured(traits_of(frames, len(mono) / SAMPLE_RATE), sounding_seconds(frames, chosen), mean_mel(mel.numpy()))
 

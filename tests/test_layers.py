@@ -11,7 +11,7 @@ import distill
 
 SOURCE = Path(distill.__file__).parent
 LAYERS = {
-    "errors": 0, "places": 1, "files": 2, "settings": 1, "events": 1, "weights": 1, "__init__": 9,
+    "errors": 0, "counting": 0, "places": 1, "files": 2, "settings": 1, "events": 1, "weights": 1, "__init__": 9,
     "compute": 3, "audio": 3, "synthetic": 4, "corpus": 4, "models": 5, "modelfile": 6, "library": 7, "training": 7,
     "evaluation": 7, "export": 7, "instrument": 7, "novelty": 7, "studio": 8, "ui": 9, "cli": 10, "__main__": 11,
 }  # fmt: skip

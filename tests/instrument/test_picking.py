@@ -9,7 +9,7 @@ import torch
 
 import distill
 from distill import studio
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import farthest_points, mel_statistics, side_by_side
 from distill.audio.reading import read_audio
 from distill.errors import DistillError
@@ -77,7 +77,7 @@ def test_what_is_picked_lies_far_apart() -> None:
     """Guards against the first good sounds, or the loudest, in place of unlike ones."""
     groups = [tone(150.0), tone(3000.0, 0.1), np.random.default_rng(0).standard_normal(9600).astype(np.float32) * 0.1]
     every = [np.float32(gain) * each for each in groups for gain in (1.0, 0.5, 0.25, 0.9)]
-    mels = [torch.cat(list(log_mel_blocks(each, SPECTROGRAM)), dim=1).T for each in every]
+    mels = [log_mel_of(each, SPECTROGRAM).T for each in every]
     points = side_by_side(np.stack([mel_statistics(mel) for mel in mels]), SPECTROGRAM.n_mels)
     assert {place // 4 for place in farthest_points(points, 3)} == {0, 1, 2}
     assert farthest_points(points[:2], 5) in ([0, 1], [1, 0])

@@ -12,7 +12,7 @@ import torch
 
 import distill
 from distill.audio.griffin_lim import GriffinLim
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.traits import LOUDNESS, frame_traits
 from distill.errors import DistillError
 from distill.events import Progress
@@ -189,7 +189,7 @@ def test_a_guide_that_is_followed_closely_decides_how_loud_each_moment_is(loaded
     spectrogram = loaded.card.spectrogram_config
 
     def loudness(sound: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        mel = torch.cat(list(log_mel_blocks(sound, spectrogram)), dim=1)
+        mel = log_mel_of(sound, spectrogram)
         found = frame_traits(mel.T, np.zeros(0), spectrogram)[:, LOUDNESS].numpy()
         return np.maximum(found, found.max() - 40.0)
 

@@ -10,7 +10,7 @@ from distill.audio.tagging import read_tags
 from distill.library.history import find_generation, list_generations
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.studio.jobs import Job
-from distill.ui.generate import _heard, _start_values
+from distill.ui.generate import _heard, _history_update, _start_values
 from distill.ui.page_state import PageState
 from distill.ui.results import history_html, results_html
 from tiny import RATE, hit
@@ -103,3 +103,14 @@ def test_an_earlier_generation_fills_the_fields(page_state: PageState) -> None:
     for path in generation.request().files:
         path.unlink()
     assert _start_values(page_state, generation)[1:] == ["bridge", "", None, None]
+
+
+def test_what_failed_is_not_in_the_history_that_is_shown(page_state: PageState) -> None:
+    """Guards against entries of no sounds, with nothing to hear and nothing to use."""
+    failed = done(page_state.generate("kit", generation_settings(kind="nothing like it"), "me", "cpu"))
+    assert "no such kind" in failed.error or "knows no kinds" in failed.error
+    assert [len(each.sounds) for each in list_generations()] == [0]
+    seen: dict[str, object] = {}
+    assert "d-card" not in _history_update(seen)
+    done(page_state.generate("kit", generation_settings(count=1, seconds=0.3, seed=5), "me", "cpu"))
+    assert "<dt>seed</dt><dd>5" in _history_update(seen)

@@ -74,6 +74,12 @@ def log_mel_blocks(samples: npt.NDArray[np.floating], config: SpectrogramConfig)
         yield log_mel_unpadded(torch.from_numpy(block), config)
 
 
+def log_mel_of(samples: npt.NDArray[np.floating], config: SpectrogramConfig) -> Tensor:
+    """[N] samples -> [M, T] dB, made block by block; no frames of no samples."""
+    blocks = list(log_mel_blocks(samples, config))
+    return torch.cat(blocks, dim=1) if blocks else torch.zeros(config.n_mels, 0)
+
+
 def log_mel_unpadded(padded: Tensor, config: SpectrogramConfig) -> Tensor:
     """[..., (T - 1) * hop + n_fft] samples -> [..., M, T] dB: as `log_mel`, of samples that bring their own margins."""
     window = torch.hann_window(config.n_fft, device=padded.device)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import Samples, as_channels, read_planes
 from distill.events import CodebookHealth
 from distill.files import replacing
@@ -70,7 +70,7 @@ def stacked_mels(channels: Samples, config: SpectrogramConfig) -> npt.NDArray[np
     """[channels, N] -> log-mels in dB, [channels * M, T], the last channel first: drawn upwards, the left is at the top."""
     import torch
 
-    mels = [torch.cat(list(log_mel_blocks(channel, config)), dim=1) for channel in reversed(channels)]
+    mels = [log_mel_of(channel, config) for channel in reversed(channels)]
     return torch.cat(mels).numpy()
 
 

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.traits import PEAK_FRAMES, rises
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE, SpectrogramConfig
 
@@ -99,7 +98,7 @@ def onset_envelope(samples: npt.NDArray[np.floating]) -> tuple[Envelope, float]:
     most = round(HEARD_SECONDS * SAMPLE_RATE)
     skipped = max(len(samples) - most, 0) // 2
     part = np.asarray(samples[skipped : skipped + most], dtype=np.float32)
-    mel = torch.cat(list(log_mel_blocks(part, SpectrogramConfig())), dim=1).T
+    mel = log_mel_of(part, SpectrogramConfig()).T
     level = 10.0 * (10.0 ** (mel.double() / 10.0)).sum(1).log10().numpy()
     reached = ndimage.maximum_filter1d(level, 5)
     accent = 10.0 ** ((reached - reached.max()) / 20.0 * ACCENT)

@@ -15,7 +15,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from distill.audio.mel import hz_to_mel, log_mel_blocks, mel_to_hz
+from distill.audio.mel import hz_to_mel, log_mel_of, mel_to_hz
 from distill.audio.pitch import AUDIBLE_DB as PITCH_RANGE_DB
 from distill.audio.pitch import pitch_track
 from distill.settings.geometry import FRAMES_PER_COLUMN, SAMPLE_RATE, SpectrogramConfig
@@ -129,7 +129,7 @@ def sound_traits(
         mono = soxr.resample(mono, rate, SAMPLE_RATE)
     if not len(mono):
         return SoundTraits(FLOOR_DB, None, None, 0, seconds)
-    mel = torch.cat(list(log_mel_blocks(mono, chosen)), dim=1).T
+    mel = log_mel_of(mono, chosen).T
     return traits_of(frame_traits(mel, mono, chosen), seconds)
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from distill import events as ev
+from distill.counting import counted
 from distill.places import shell_quoted
 
 NAMED_AT_MOST = 3
@@ -116,12 +117,12 @@ class Screen:
             case ev.GenerationCompleteEvent():
                 seconds = sum(sound.seconds for sound in event.sounds)
                 self.say(
-                    f"{len(event.sounds)} sounds, {seconds:.1f} s, seed {event.seed} "
+                    f"{counted(len(event.sounds), 'sound')}, {seconds:.1f} s, seed {event.seed} "
                     f"(sampling {event.sampling_seconds:.1f} s, synthesis {event.synthesis_seconds:.1f} s)"
                 )
 
     def _pack(self, event: ev.PackWritten) -> None:
-        self.say(f"Pack of {event.sounds} sounds ({', '.join(event.kinds)}): {event.folder}", "green")
+        self.say(f"Pack of {counted(event.sounds, 'sound')} ({', '.join(event.kinds)}): {event.folder}", "green")
         for kit in event.kits:
             self.say(f"  for samplers: {kit}")
         if event.archive is not None:

@@ -21,6 +21,7 @@ from distill.corpus.split import (
     side,
     whole_recordings,
 )
+from distill.counting import counted
 from distill.errors import DistillError
 from distill.events import Event, Progress, Warned
 from distill.settings.codec import Slicing
@@ -210,8 +211,7 @@ def _offer(slicing: Slicing, longest_seconds: float) -> str:
 
 
 def _too_few(folder: Path, offer: str, *, usable: int, skipped: dict[str, str]) -> str:
-    sounds = "sound" if usable == 1 else "sounds"
-    sentence = f"{folder} holds {usable} usable {sounds}, and at least {MIN_FILES} are needed: add more{offer}"
+    sentence = f"{folder} holds {counted(usable, 'usable sound')}, and at least {MIN_FILES} are needed: add more{offer}"
     if not skipped:
         return sentence + "."
     return f"{sentence}, or repair what was skipped ({_reasons(skipped)})."

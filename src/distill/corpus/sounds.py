@@ -43,12 +43,11 @@ class Corpus:
         """
         if file.span is None:
             return self._cache.mel(file.sha256, self._stored(file))
-        import torch
 
-        from distill.audio.mel import log_mel_blocks
+        from distill.audio.mel import log_mel_of
 
         piece, peak = self._piece(file)
-        mel = torch.cat(list(log_mel_blocks(piece * np.float32(peak), self.spectrogram)), dim=1)
+        mel = log_mel_of(piece * np.float32(peak), self.spectrogram)
         return np.ascontiguousarray(mel.T.numpy().astype(np.float16))
 
     def audio(self, file: CorpusFile) -> tuple[npt.NDArray[np.float16], float]:

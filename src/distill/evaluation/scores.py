@@ -24,7 +24,7 @@ from distill.audio.distance import (
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.image_distance import ImageErrors, image_errors
 from distill.audio.loudness import rms_db
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import as_channels, read_planes
 from distill.audio.returning import returned
 from distill.errors import Stopped
@@ -170,7 +170,7 @@ def _score(
 ) -> tuple[SoundScores, Tensor]:
     samples = torch.from_numpy(planes[0])
     codec, config = loaded.codec, loaded.card.spectrogram_config
-    mel = torch.cat(list(log_mel_blocks(samples.numpy(), config)), dim=1)
+    mel = log_mel_of(samples.numpy(), config)
     frames = mel.T.contiguous().numpy()
     level = level_of(frames)
     coded = code_recording(codec, frames, level, device)

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 import soxr
-import torch
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.normalising import lufs
 from distill.audio.reading import Samples
 from distill.audio.traits import frame_traits, traits_of
@@ -56,7 +55,7 @@ def heard(path: Path, loaded: LoadedVQModel, loop: bool = False) -> Heard:
     if not len(mono):
         return Heard(channels, seconds, rate, NO_KIND, loudness, peak_db, None, None)
     spectrogram = loaded.card.spectrogram_config
-    mel = torch.cat(list(log_mel_blocks(mono, spectrogram)), dim=1)
+    mel = log_mel_of(mono, spectrogram)
     traits = traits_of(frame_traits(mel.T, mono, spectrogram), seconds)
     number = kind_heard(loaded, mel)
     kind = loaded.card.kinds[number - 1] if number else NO_KIND

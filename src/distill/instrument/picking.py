@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import Statistics, farthest_points, floored, mel_statistics, side_by_side
 from distill.corpus.fingerprint import Fingerprint, distances_db, fingerprint
 from distill.events import SoundDropped
@@ -80,7 +79,7 @@ def considered(
     fault = "silent" if silent else "clipped" if is_clipped(samples) else ""
     if not fault and may_be_cut and is_cut_off(mix):
         fault = "cut off"
-    mel = torch.cat(list(log_mel_blocks(mix, spectrogram)), dim=1).T if len(mix) else torch.zeros(0, spectrogram.n_mels)
+    mel = log_mel_of(mix, spectrogram).T
     spectrum = floored(mel).mean(0).numpy() if len(mel) else np.zeros(spectrogram.n_mels, np.float32)
     return Considered(seed, fault, log_likelihood, mel_statistics(mel), None if silent else fingerprint(mix), spectrum)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import Samples, as_channels, read_planes
 from distill.errors import DistillError
 from distill.modelfile.opened import LoadedVQModel
@@ -67,7 +67,7 @@ def check_a_column(recording: Recording, flag: str) -> None:
 
 def mel_of(loaded: LoadedVQModel, recording: Recording) -> Tensor:
     """[M, T] dB."""
-    return torch.cat(list(log_mel_blocks(recording.planes[0], loaded.card.spectrogram_config)), dim=1)
+    return log_mel_of(recording.planes[0], loaded.card.spectrogram_config)
 
 
 def level_of_all(loaded: LoadedVQModel, recordings: tuple[Recording, ...]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import distill
 from distill.corpus.manifest import Consent
+from distill.counting import counted
 from distill.novelty.certificate import Certificate, CertifiedModel, CertifiedSound, CopyTest
 from distill.novelty.statistics import wilson
 from distill.novelty.verdict import ENOUGH_POWER, SAID
@@ -39,10 +40,10 @@ def sentences(
     """What stands in a certificate, for people."""
     silent = len(sounds) - test.judged
     said = [
-        f"This says how the {_count(len(sounds), 'sound')} of the pack {pack!r} were made and what the copy test found of them. "
+        f"This says how the {counted(len(sounds), 'sound')} of the pack {pack!r} were made and what the copy test found of them. "
         + NO_SIGNATURE,
         f"They were made by the model {model.name!r} (hash {model.sha256}), which has learned from "
-        f"{_count(model.learned_from, 'recording')}; {model.held_out} were held out.",
+        f"{counted(model.learned_from, 'recording')}; {model.held_out} were held out.",
         f"Copy test: {test.verdict}. {test.meaning} {test.reason}".strip(),
         _rate(test),
         _power(test),
@@ -51,7 +52,7 @@ def sentences(
         f"Of each sound the verdict is one of: {'; '.join(f'{word}, {meaning}' for word, meaning in OF_A_SOUND.items())}.",
     ]
     if silent:
-        said.append(f"{_count(silent, 'sound')} could not be judged: silent, or too short.")
+        said.append(f"{counted(silent, 'sound')} could not be judged: silent, or too short.")
     said.append(_consents(model))
     said.append(f"Licence of the pack: {licence}" if licence else "No licence is given for the pack.")
     return (*said, NO_LAW)
@@ -123,7 +124,7 @@ def _heard(test: CopyTest) -> str:
         if "recordings" in test.heard
         else "what the recordings' codes decode to"
     )
-    return f"The sound files were compared with {what}; the baseline is of {_count(test.recordings, 'recording')}."
+    return f"The sound files were compared with {what}; the baseline is of {counted(test.recordings, 'recording')}."
 
 
 def _consents(model: CertifiedModel) -> str:
@@ -131,13 +132,9 @@ def _consents(model: CertifiedModel) -> str:
         return "Whose the recordings are, and under which licence, is not said (`distill consent`)."
     lines = "; ".join(f"{_of(each)}: {each.line}"[:LONGEST_LINE] for each in model.consents[:LINES])
     lines += f"; and {len(model.consents) - LINES} lines more" if len(model.consents) > LINES else ""
-    rest = f" For {_count(model.without_consent, 'recording')} nothing is said." if model.without_consent else ""
+    rest = f" For {counted(model.without_consent, 'recording')} nothing is said." if model.without_consent else ""
     return f"Whose the recordings are, as the model's file has it and nobody has checked: {lines}.{rest}"
 
 
 def _of(consent: Consent) -> str:
     return consent.of or "all others"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import Samples
 from distill.events import Event, Source
 from distill.novelty.measuring import Known, Placed, Yardstick
@@ -72,7 +72,7 @@ class Provenance:
 
     def of_passage(self, samples: Samples, begins: float) -> list[Source]:
         """The same of a part of a sound that begins at a second of it."""
-        mel = torch.cat(list(log_mel_blocks(samples, self.spectrogram)), dim=1).T
+        mel = log_mel_of(samples, self.spectrogram).T
         if float(mel.max()) <= self.spectrogram.floor_db:
             return []
         parts = list(_parts(mel, self.tapes.stretches(mel)))

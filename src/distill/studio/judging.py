@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import read_audio
 from distill.compute.device import choose_device
 from distill.corpus.manifest import CorpusManifest
@@ -286,7 +286,7 @@ def judged_samples(
     opened: OpenedModel,
     device: torch.device,
 ) -> Judged:
-    mel = torch.cat(list(log_mel_blocks(samples, opened.card.spectrogram_config)), dim=1).T
+    mel = log_mel_of(samples, opened.card.spectrogram_config).T
     frames = mel.contiguous().numpy()
     codes: Tensor = encode_codes(codec, frames, level_of(frames), device).cpu()
     assert len(codes) % BANDS == 0

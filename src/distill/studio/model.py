@@ -40,7 +40,7 @@ import torch
 from distill.audio.decoders import RATE_LIMITS_HZ
 from distill.audio.finishing import finished
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.reading import MIN_SECONDS
 from distill.audio.returning import returned
 from distill.audio.tagging import read_tags
@@ -507,7 +507,7 @@ class Model:
         """
         planes = _planes(samples, rate)
         mono = planes[0]
-        mel = torch.cat(list(log_mel_blocks(mono, self.card.spectrogram_config)), dim=1)
+        mel = log_mel_of(mono, self.card.spectrogram_config)
         made, _ = through_the_codec(self._loaded, mel, self._device)
         waveform = _result(as_sound(self._synthesiser(synthesiser), made, "samples"))
         middle = returned(waveform, torch.from_numpy(mono), rate)

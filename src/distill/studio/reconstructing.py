@@ -10,7 +10,7 @@ from torch import Tensor
 from distill.audio.distance import audible_difference, fidelity
 from distill.audio.finishing import finished
 from distill.audio.griffin_lim import Synthesiser
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.normalising import told_softer
 from distill.audio.reading import read_planes
 from distill.audio.returning import returned
@@ -67,7 +67,7 @@ def reconstruct(
         samples = planes[0]
         for note in info.notes:
             yield Warned(f"{source}: {note}.")
-        mel = torch.cat(list(log_mel_blocks(samples, loaded.card.spectrogram_config)), dim=1)
+        mel = log_mel_of(samples, loaded.card.spectrogram_config)
         made, error = through_the_codec(loaded, mel, chosen)
         waveform = yield from as_sound(synthesise, made, source.name)
         target = unused_path(out / f"{source.stem}.{written.format}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from distill.audio.tagging import read_tags
 from distill.corpus.manifest import CorpusManifest
+from distill.counting import counted
 from distill.errors import DistillError
 from distill.events import DROPPED, GenerationCompleteEvent, Progress, SoundsPicked, SoundWritten, Source
 from distill.instrument.strip import Beside, strip_html
@@ -61,14 +62,14 @@ def _progress(job: Job) -> str:
             return ""
         early = " Stopped: what was done is kept." if job.stopping else ""
         return (
-            f"<p><b>{len(done.sounds)} sounds</b>, {sum(s.seconds for s in done.sounds):.1f} s together, in "
+            f"<p><b>{counted(len(done.sounds), 'sound')}</b>, {sum(s.seconds for s in done.sounds):.1f} s together, in "
             f"{job.elapsed:.1f} s.{early}</p>{picked_html(done.picked)}"
         )
     written = [event for event in events if isinstance(event, SoundWritten)]
     if job.stopping:
         return "<p>Stopping; what is done is kept.</p>"
     if written:
-        return f"<p>{written[-1].done} of {written[-1].total} sounds</p>" + bar(
+        return f"<p>{written[-1].done} of {counted(written[-1].total, 'sound')}</p>" + bar(
             written[-1].done / written[-1].total, "Writing sounds"
         )
     step = job.step if isinstance(job.step, Progress) else None

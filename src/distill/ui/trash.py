@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from distill.counting import counted
 from distill.library.trash import deleted_models, empty_trash, restore_model
 from distill.ui.look import CLICKS
 from distill.ui.markup import button, day, empty, text
@@ -32,7 +33,7 @@ def trash_section() -> Section:
 
     def asked() -> tuple[Any, str]:
         count = len(deleted_models())
-        what = "1 deleted model" if count == 1 else f"{count} deleted models"
+        what = counted(count, "deleted model")
         return gr.Column(visible=True), f"<p>{what} will be gone for good: that cannot be undone.</p>"
 
     @user_errors

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from distill.audio.beat import beat_periods
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.traits import BRIGHTNESS, LOUDNESS, PITCH, column_traits, frame_traits, traits_of
 from distill.compute.shares import gathered, share
 from distill.corpus.kinds import find_kinds, mean_mel
@@ -208,7 +208,7 @@ def faster(
 ) -> tuple[npt.NDArray[np.floating[Any]], Tensor]:
     """The log-mel [T, M] of a sound [N] that is played so much faster and higher, and which of its own frames each was."""
     other = soxr.resample(samples, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="MQ")
-    made = torch.cat(list(log_mel_blocks(other, config)), dim=1).T.numpy()
+    made = log_mel_of(other, config).T.numpy()
     return made, (torch.arange(len(made)) * ratio).round().long().clamp_max(frames - 1)
 
 

@@ -268,9 +268,8 @@ def _result_updates(page_state: PageState, seen: dict[str, Any], owner: str) -> 
 
 
 def _history_update(seen: dict[str, Any]) -> Any:
-    generations = [
-        each for each in list_generations(MOST_HISTORY) if each.sounds
-    ]  # one that failed has nothing to show
+    every = list_generations(MOST_HISTORY)
+    generations = [each for each in every if each.sounds]  # one that failed has nothing to show
     signature = tuple((each.id, each.sounds) for each in generations)
     if seen.get("history") == signature:
         return gr.skip()

@@ -10,9 +10,10 @@ Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread
 vary        For each amount, the mean log-mel distance of variations to their source in dB (cells within 60 dB of its loudest;
             silence is 60 dB under it), beside the codec alone; and for how many the source is the nearest of all recordings.
 like        Correlation of the onset envelopes (rise of the log-mel) of guide and sound, by strength.
-replace     The middle third of a second: log-mel distance to the truth of the first of four ways, of all four in the mean,
-            and of another recording's part pasted in with crossfades; in how many the first is nearer than that. The
-            change of the log-mel across both joins, and within the truth.
+replace     50 parts of a third of a second, spread over the recordings (of each a minute): log-mel distance to the truth of the
+            first of four ways, of the nearest, of all four in the mean, and of a random part of these recordings pasted in with
+            crossfades; in how many the first, and the nearest, is nearer than that. The change of the log-mel across both
+            joins, and within the truth, in the mean; and in how many it is no larger.
 loop        Of 24 loops, for level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the
             median, and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose
             attack is then at the seam.
@@ -64,10 +65,11 @@ from running import add_answer_options, give_answer, rounded
 
 AUDIBLE_DB = 60.0
 AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
-LONGEST_SECONDS = 4.0
+LONGEST_SECONDS, WHOLE_SECONDS = 4.0, 60.0
 RUNS, BATCH, STREAM_SECONDS, LONG_MINUTES = 5, 16, 10.0, 10
 PICKED, PICKED_OF = 12, 100
 LOOPS = 24
+MIDDLES = 50
 
 Samples = npt.NDArray[np.floating]
 
@@ -116,16 +118,37 @@ def alike(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[st
     return found
 
 
+def middles(sounds: Sequence[Samples], count: int) -> list[tuple[Samples, int, int]]:
+    """Parts that are replaced, with up to two seconds of their recording [N] around them: where each begins and ends in it.
+
+    A third of a second each, or less of a short sound; of each recording as many as it is long, evenly spread; none whose loudest
+    sample is 40 dB under the recording's.
+    """
+    total = sum(map(len, sounds))
+    found = []
+    for sound in sounds:
+        part = min(round(0.3 * len(sound)), SAMPLE_RATE // 3)
+        wanted = max(1, round(count * len(sound) / total))
+        edge = round(0.4 * min(len(sound), SAMPLE_RATE))
+        for begin in np.linspace(edge, max(edge, len(sound) - part - edge), wanted + 2)[1:-1].astype(int):
+            if np.abs(sound[begin : begin + part]).max() > 0.01 * np.abs(sound).max():
+                first = max(0, begin - 2 * SAMPLE_RATE)
+                found.append((sound[first : begin + part + 2 * SAMPLE_RATE], begin - first, begin - first + part))
+    return found
+
+
 def replaced(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
-    firsts, means, pasted, joins, inside = [], [], [], [], []
-    for number, sound in enumerate(sounds):
-        begin, end = (round(len(sound) * share) for share in (0.4, 0.4 + min(0.3, SAMPLE_RATE / len(sound) / 3)))
+    firsts, nearest, means, pasted, joins, inside = [], [], [], [], [], []
+    rng = np.random.default_rng(seed)
+    for sound, begin, end in middles(sounds, MIDDLES):
         ways = model.replace(sound, SAMPLE_RATE, begin / SAMPLE_RATE, end / SAMPLE_RATE, seed=seed).samples[:, 0]
         off = [distance(sound[begin:end], way[begin:end]) for way in ways]
-        other = np.resize(sounds[(number + 1) % len(sounds)], end - begin + 2 * FADE)
+        other = sounds[rng.integers(len(sounds))]
+        other = np.resize(other[rng.integers(max(1, len(other) - (end - begin))) :], end - begin + 2 * FADE)
         before, after, filler = (torch.from_numpy(part.copy())[None] for part in (sound[:begin], sound[end:], other))
         patched = joined(before, filler, FADE, FADE + end - begin, after)[0].numpy()
         firsts.append(off[0])
+        nearest.append(min(off))
         means.append(statistics.mean(off))
         pasted.append(distance(sound[begin:end], patched[begin:end]))
         steps = np.abs(np.diff(log_mel(ways[0])[::2], axis=0)).mean(1)
@@ -133,12 +156,16 @@ def replaced(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict
         joins.append(statistics.mean(float(steps[max(0, at - 1) : at + 1].mean()) for at in frames))
         inside.append(float(np.abs(np.diff(log_mel(sound)[::2], axis=0)).mean()))
     return {
+        "middles": len(firsts),
         "first": statistics.mean(firsts),
+        "nearest_of_four": statistics.mean(nearest),
         "of_four": statistics.mean(means),
         "pasted": statistics.mean(pasted),
         "first_nearer_than_pasted": statistics.mean(one < two for one, two in zip(firsts, pasted, strict=True)),
+        "nearest_nearer_than_pasted": statistics.mean(one < two for one, two in zip(nearest, pasted, strict=True)),
         "change_at_joins": statistics.mean(joins),
         "change_inside": statistics.mean(inside),
+        "joins_no_larger_than_inside": statistics.mean(one <= two for one, two in zip(joins, inside, strict=True)),
     }
 
 
@@ -286,14 +313,16 @@ NEED_NONE = ("loop", "speed", "long", "curves")
 """Measures that no recordings belong to."""
 
 
-def recordings(model: distill.Model, folder: Path | None, count: int) -> list[Samples]:
-    """Held-out recordings of a model's corpus, or those of a folder: the middles [N], their first seconds."""
+def recordings(
+    model: distill.Model, folder: Path | None, count: int, seconds: float = LONGEST_SECONDS
+) -> list[Samples]:
+    """Held-out recordings of a model's corpus, or those of a folder: their middle channels [N], at most so many seconds."""
     manifest = model.card.corpus_manifest
     paths = [Path(manifest.folder) / file.source for file in manifest.files if file.split == "val"]
     if folder is not None:
         paths = sorted(each for each in folder.iterdir() if each.is_file())
     paths = paths[:: max(1, len(paths) // count)][:count]
-    read = (read_planes(path)[0][0, : round(LONGEST_SECONDS * SAMPLE_RATE)] for path in paths)
+    read = (read_planes(path)[0][0, : round(seconds * SAMPLE_RATE)] for path in paths)
     return [each for each in read if len(each) > SAMPLE_RATE // 3]
 
 
@@ -307,10 +336,15 @@ def main() -> None:
     add_answer_options(parser)
     given = parser.parse_args()
     model = distill.load(given.model, "cpu")
-    sounds = [] if given.only in NEED_NONE else recordings(model, given.files, given.sounds)
+    sounds = {
+        seconds: [] if given.only in NEED_NONE else recordings(model, given.files, given.sounds, seconds)
+        for seconds in (LONGEST_SECONDS, WHOLE_SECONDS)
+    }
     wanted = [given.only] if given.only else list(MEASURES)
-    answer = {"model": model.name, "sounds": len(sounds), "seed": given.seed}
-    answer |= {name: rounded(MEASURES[name](model, sounds, given.seed)) for name in wanted}
+    answer = {"model": model.name, "sounds": len(sounds[LONGEST_SECONDS]), "seed": given.seed}
+    for name in wanted:
+        seconds = WHOLE_SECONDS if name == "replace" else LONGEST_SECONDS
+        answer[name] = rounded(MEASURES[name](model, sounds[seconds], given.seed))
     if not given.json:
         for name, figures in itertools.islice(answer.items(), 3, None):
             print(name, figures)

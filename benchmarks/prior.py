@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The prior against the recipe it started from, a plain GPT, and itself without a cache: quality, time and memory.
 
-    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth|size] [--threads N]
+    python benchmarks/prior.py [--codes FILE.npz] [--seeds N] [--only quality|train|sample|growth|size|holes] [--threads N]
                                [--json] [--save NAME]
     python benchmarks/prior.py MODEL... --only sides|time|long|wishes [--json] [--save NAME]
 
@@ -20,6 +20,8 @@ sample   `sampling_ratio_batch1`, `sampling_ratio_batch16`: tokens/s of `sample_
          same model on the whole sequence so far for every token; same drawing, same seeds, one thread for both.
 size     (only where it is asked for; half an hour) `size_curve`: bits per code, gap and time of the sizes that race, for 1,
          5 and 20 minutes and two hours of sounds of the program's own making, by steps (`corpus_size.py`).
+holes    (only where it is asked for) of each seed, at 64 x 2: bits per code in the order of time of a prior that fills no
+         holes and of one that does; and of that the middle half second, given the past alone and both sides.
 sides    of models: bits per code of the middle half second of held-out windows, given the past alone and both sides, and by
          counting with both sides (`sides.py`).
 time     of models: the same, and all codes, of held-out loops that are brought in time with the columns (`sides.py`).
@@ -66,7 +68,7 @@ from distill.training.prior.task import PriorTask, train_prior_epoch
 from distill.training.run import GRADIENT_NORM, Run
 from reference_prior import GptPrior, ReferencePrior, reference_optimizer, train_reference, train_step
 from running import add_answer_options, finished, give_answer, rounded, save_result
-from sides import in_time, long, sides
+from sides import held_out_windows, in_time, long, middle_bits, sides
 from wishes import of_model
 
 DEFAULT_CODES = Path(__file__).resolve().parents[2] / "shared" / "bench" / "reference_codes.npz"
@@ -226,6 +228,26 @@ def quality(codes: Codes, seeds: int) -> dict[str, Any]:
         "settings": chosen,
         "parameters": size,
     }
+
+
+def holes(codes: Codes, seeds: int) -> dict[str, Any]:
+    """What filling holes costs in the order of time, and what both sides of a hole are worth."""
+    found: dict[str, list[float]] = {"in_time_without": [], "in_time": [], "middle_past": [], "middle_both_sides": []}
+    windows = held_out_windows(list(codes.val), codes.val.shape[1] // BANDS)
+    for seed in range(seeds):
+        for both_sides in (False, True):
+            settings = settings_for(codes, seed, hidden_size=64, num_layers=2, num_heads=4)
+            settings = settings.model_copy(update={"both_sides": both_sides})
+            task = task_for(codes, settings)
+            best = finished(fit(task, launch_fabric("cpu", seed))).best
+            task.objective.load_state_dict(best.state)
+            found["in_time" if both_sides else "in_time_without"].append(bits_per_code(task.prior, codes.val))
+        for name, filled in (("past", False), ("both_sides", True)):
+            found[f"middle_{name}"].append(statistics.fmean(middle_bits(task.prior, windows, filled)))
+    saved = [
+        100.0 * (1.0 - both / past) for past, both in zip(found["middle_past"], found["middle_both_sides"], strict=True)
+    ]
+    return {f"{name}_bits": bits for name, bits in found.items()} | {"saved_percent": saved}
 
 
 def library_step(codes: Codes, fabric: Fabric) -> Callable[[], None]:
@@ -405,7 +427,7 @@ def main() -> None:
     parser.add_argument("--codes", type=Path, help="a file of the shape of reference_codes.npz")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of ours (the reference is trained once)")
     parser.add_argument(
-        "--only", choices=("quality", "train", "sample", "growth", "size", "sides", "time", "long", "wishes")
+        "--only", choices=("quality", "train", "sample", "growth", "size", "holes", "sides", "time", "long", "wishes")
     )
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="of sides, time, long and wishes")
     parser.add_argument("--threads", type=int, help="of torch; sampling always takes one")
@@ -442,6 +464,8 @@ def main() -> None:
         with threads(1):
             for batch in (1, 16):
                 results |= sampling_speed(codes, batch)
+    if given.only == "holes":
+        results |= holes(codes, given.seeds)
     if given.only == "size":
         results |= curve()
     if given.only in (None, "growth"):

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 import distill
 from distill.audio.mel import log_mel_of
+from distill.audio.traits import ONSETS, column_traits, frame_traits
 from distill.corpus.sounds import Corpus
-from distill.modelfile.opened import open_model
+from distill.modelfile.opened import OpenedModel, open_model
 from distill.models.encoding import encode_codes, level_of
 from distill.models.image import image_powers
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
@@ -54,13 +55,10 @@ def sides(model: Path) -> dict[str, Any]:
     }
 
 
-def in_time(model: Path) -> dict[str, Any]:
-    """Bits per code of held-out files that come round again, brought in time with the columns, of all their codes and of the
-    middle half second: not told of their period, and told."""
-    opened = open_model(model)
-    prior, card, image = opened.prior(), opened.card, opened.image()
-    assert prior is not None
-    codec = opened.codec(torch.device("cpu"))
+def brought_in_time(opened: OpenedModel) -> list[tuple[Tensor, int, Tensor]]:
+    """The held-out files of a model that come round again, brought in time with the columns: codes [S, Q], the period in columns,
+    and the onsets of each column [C]."""
+    card, image, codec = opened.card, opened.image(), opened.codec(torch.device("cpu")).eval()
     manifest = card.corpus_manifest
     places = {file.source: Path(manifest.folder) / file.source for file in manifest.files}
     corpus, found = Corpus(manifest, card.spectrogram_config, places), []
@@ -68,9 +66,21 @@ def in_time(model: Path) -> dict[str, Any]:
         mel, (stored, peak) = corpus.mel(file), corpus.audio(file)
         for ratio, period in tempo_ratios(mel):
             made, frame = faster(np.float32(stored) * np.float32(peak), ratio, len(mel), card.spectrogram_config)
-            codes = encode_codes(codec.eval(), made, level_of(mel), torch.device("cpu"))
+            codes = encode_codes(codec, made, level_of(mel), torch.device("cpu"))
             powers = None if image is None else image_powers(stored, corpus.side(file))[..., frame]
-            found.append((_with_image(codes, image, powers), period))
+            heard = frame_traits(torch.from_numpy(np.float32(made)), np.zeros(0, np.float32), card.spectrogram_config)
+            onsets = column_traits(heard, len(codes) // BANDS)[:, ONSETS]
+            found.append((_with_image(codes, image, powers), period, onsets))
+    return found
+
+
+def in_time(model: Path) -> dict[str, Any]:
+    """Bits per code of held-out files that come round again, brought in time with the columns, of all their codes and of the
+    middle half second: not told of their period, and told."""
+    opened = open_model(model)
+    prior = opened.prior()
+    assert prior is not None
+    found = [(codes, period) for codes, period, _ in brought_in_time(opened)]
     if not found:
         return {"in_time_sounds": 0}
     said: dict[str, Any] = {"in_time_sounds": len(found)}
@@ -81,28 +91,33 @@ def in_time(model: Path) -> dict[str, Any]:
             for window, hole in held_out_windows([codes], prior.window)
         ]
         name = "told" if told else "untold"
-        said[f"bits_per_code_{name}"] = statistics.fmean(
-            _bits(prior, [(codes, period * told) for codes, period in found])
-        )
+        whole = [each for codes, period in found for each in laid_end_to_end(codes, prior.window, period * told)]
+        said[f"bits_per_code_{name}"] = statistics.fmean(bits_of(prior, whole))
         for both in (False, True):
             sides_known = "both_sides" if both else "past"
             said[f"middle_bits_{sides_known}_{name}"] = statistics.fmean(middle_bits(prior, windows, both))
     return said
 
 
+def laid_end_to_end(codes: Tensor, width: int, period: int = 0) -> list[Window]:
+    """Windows of `width` columns over codes [S, Q]."""
+    columns = len(codes) // BANDS
+    return [
+        Window(codes, first, min(width, columns - first), MID if first else BOS, period=period)
+        for first in range(0, columns, width)
+    ]
+
+
 @torch.no_grad()
-def _bits(prior: CodePrior, sounds: Sequence[tuple[Tensor, int]]) -> list[float]:
-    """Bits per code of each level of whole sounds [S, Q] with their periods, in windows laid end to end."""
-    total, count, width = torch.zeros(prior.config.rvq_levels), 0, prior.window
-    for codes, period in sounds:
-        for first in range(0, len(codes) // BANDS, width):
-            columns = min(width, len(codes) // BANDS - first)
-            batch = make_batch([Window(codes, first, columns, MID if first else BOS, period=period)], prior.config)
-            logits = prior(batch.codes, batch.start, None, batch.given)[:, :-1]
-            targets = batch.targets[:, :-1]
-            losses = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
-            total += losses.view(-1, prior.config.rvq_levels).sum(0)
-            count += columns * BANDS
+def bits_of(prior: CodePrior, windows: Sequence[Window]) -> list[float]:
+    """Bits per code of each level of windows."""
+    total, count = torch.zeros(prior.config.rvq_levels), 0
+    for window in windows:
+        batch = make_batch([window], prior.config)
+        logits = prior(batch.codes, batch.start, None, batch.given)[:, :-1]
+        losses = F.cross_entropy(logits.flatten(0, 2), batch.targets[:, :-1].flatten(), reduction="none")
+        total += losses.view(-1, prior.config.rvq_levels).sum(0)
+        count += window.columns * BANDS
     return (total / count / LN2).tolist()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import distill
 from distill import events
-from distill.studio import model
+from distill.studio import calls
 from generated import write_or_check
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -26,7 +26,7 @@ NOTE = "Written by `python tools/api_docs.py` from the program's docstrings; do 
 
 def page() -> str:
     """The whole page."""
-    title, _, rest = inspect.getdoc(model).partition("\n")  # type: ignore[union-attr]
+    title, _, rest = inspect.getdoc(calls).partition("\n")  # type: ignore[union-attr]
     lines = [f"# {title.rstrip('.')}", "", NOTE, "", rest.strip("\n"), ""]
     for name in sorted(name for name in distill.__all__ if not name.startswith("__")):
         lines += described(f"distill.{name}", getattr(distill, name))

@@ -6,14 +6,11 @@ Importing it takes no time: what it offers is loaded when it is first used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distill.studio.model import (
-        Model,
-        Sounds,
+    from distill.studio.calls import (
         again,
         consent,
         forget,
         generate,
-        load,
         make,
         train,
         train_prior,
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
         verify,
         what,
     )  # fmt: skip
+    from distill.studio.model import Model, Sounds, load
 
 __version__ = "0.2.0"
 __all__ = [
@@ -31,9 +29,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from distill.studio import model
+        from distill.studio import calls, model
 
-        return getattr(model, name)
+        return getattr(calls if hasattr(calls, name) else model, name)
     raise AttributeError(f"module 'distill' has no attribute {name!r}")
 
 

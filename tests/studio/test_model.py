@@ -14,7 +14,7 @@ import distill
 from distill import studio
 from distill.errors import DistillError
 from distill.settings.generation import GenerationSettings
-from distill.studio import model as module
+from distill.studio import calls as module
 from tiny import TINY_CODEC, TINY_PRIOR, hit, write_sounds
 
 

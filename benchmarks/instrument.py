@@ -2,7 +2,7 @@
 """What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close;
 and how fast new sounds are.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|loop|speed|long|pick|map|morph|curves]
+    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|continue|loop|speed|long|pick|map|morph|curves]
                                     [--sounds N] [--seed N] [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -14,6 +14,8 @@ replace     50 parts of a third of a second, spread over the recordings (of each
             first of four ways, of the nearest, of all four in the mean, and of a random part of these recordings pasted in with
             crossfades; in how many the first, and the nearest, is nearer than that. The change of the log-mel across both
             joins, and within the truth, in the mean; and in how many it is no larger.
+continue    The largest change of the log-mel within 43 ms of where a sound goes on from the first half of a recording, and
+            the median of the changes within the recordings: medians.
 loop        Of 24 loops, for level and spectrum, the share of changes within a loop that are smaller than the one at its seam: the
             median, and in how many loops it is at most 0.95, or not the largest of all. A loop may begin with a stroke, whose
             attack is then at the seam.
@@ -169,6 +171,17 @@ def replaced(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict
     }
 
 
+def continued(model: distill.Model, sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    joins, inside = [], []
+    for sound in sounds:
+        stop = len(sound) // 2
+        for made in model.continue_(sound[:stop], SAMPLE_RATE, seconds=0.6, seed=seed, count=2).samples[:, 0]:
+            steps = np.abs(np.diff(log_mel(made)[::2], axis=0)).mean(1)
+            joins.append(float(steps[max(0, stop // 1024 - 2) : stop // 1024 + 2].max()))
+        inside.append(float(np.median(np.abs(np.diff(log_mel(sound)[::2], axis=0)).mean(1))))
+    return {"change_at_join": statistics.median(joins), "change_inside": statistics.median(inside)}
+
+
 def looped(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
     made = model.loop(bpm=120, bars=1, count=LOOPS, seed=seed).samples[:, 0]
     ranks: dict[str, list[float]] = {"level": [], "spectrum": []}
@@ -306,7 +319,7 @@ def _apart(points: npt.NDArray[np.float64]) -> float:
 
 
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
-    "vary": varied, "like": alike, "replace": replaced, "loop": looped, "speed": fast, "long": long_one,
+    "vary": varied, "like": alike, "replace": replaced, "continue": continued, "loop": looped, "speed": fast, "long": long_one,
     "pick": picked, "map": mapped, "morph": morphed, "curves": curved,
 }  # fmt: skip
 NEED_NONE = ("loop", "speed", "long", "curves")

@@ -216,7 +216,7 @@ MUTANTS = (
     Mutant("the loop drawn last is kept", "instrument/looping.py", "best[place] = min(best[place], (rank, loop), key=lambda each: each[0])", "best[place] = (rank, loop)", "instrument/test_tempo_from.py"),
     Mutant("grain has an edge at the seam", "instrument/looping.py", "once = grained(loaded, once.roll(turn, 1), level_db, generator, settings).roll(-turn, 1)", "once = grained(loaded, once, level_db, generator, settings)", "instrument/test_seams.py"),
     Mutant("a loop begins after its beat", "instrument/seams.py", "_changes(loop, -earlier)", "_changes(loop, earlier)", "instrument/test_seams.py"),
-    Mutant("the image of a loop jumps", "instrument/decoding.py", "(at - under).to(first)", "0.0", "instrument/test_seams.py"),
+    Mutant("the image of a loop jumps", "instrument/decoding.py", "share = (at - under).to(cells.values)", "share = 0.0", "instrument/test_seams.py"),
     Mutant("a recording ends in a kink", "instrument/gaps.py", "if left > edge:", "if left > 999:", "instrument/test_seams.py"),
     Mutant("the end of a gap is fitted backwards", "instrument/gaps.py", "share.flip(0)", "share", "instrument/test_seams.py"),
     Mutant("tempi are rounded to frames", "audio/tempo.py", "finer = best.bpm * np.linspace(0.985, 1.015, 121)", "finer = np.array([best.bpm * 1.02])", "audio/test_tempo.py"),

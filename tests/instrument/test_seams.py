@@ -10,13 +10,13 @@ import torch
 
 from distill.instrument import gaps, looping
 from distill.instrument.asked import Asked
-from distill.instrument.decoding import image_round
+from distill.instrument.decoding import image_at
 from distill.instrument.gaps import FITTED_FRAMES, MOST_FITTED_DB, fitted
 from distill.instrument.looping import loop_of
 from distill.instrument.recordings import Recording
 from distill.instrument.seams import smooth_turn
 from distill.modelfile.opened import load_model
-from distill.models.image import CELL_FRAMES, ImageCodebook
+from distill.models.image import CELL_FRAMES, ImageCodebook, as_heard
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
@@ -47,7 +47,7 @@ def test_the_image_of_a_loop_glides_over_its_seam(tiny_model: Path) -> None:
     stereo = replace(loaded, image=image)
     codes = torch.randint(0, 16, (3 * BANDS, levels + 1), generator=clip_generator(2))
     frames = 3 * FRAMES_PER_COLUMN
-    made = image_round(stereo, codes, torch.arange(-8, frames + 8) + 0.5)
+    made = image_at(stereo, codes, torch.arange(-8, frames + 8) + 0.5, goes_round=True)
     assert made is not None
     wanted = image.decode(codes[:, levels]).values
     middles = made.values[..., 8 + CELL_FRAMES // 2 - 1 : -8 : CELL_FRAMES] / 2
@@ -56,7 +56,20 @@ def test_the_image_of_a_loop_glides_over_its_seam(tiny_model: Path) -> None:
     assert float((middles - wanted).abs().max()) < largest / CELL_FRAMES
     assert float(made.values.diff(dim=-1).abs().max()) <= 1.01 * largest / CELL_FRAMES
     torch.testing.assert_close(made.values[..., :8], made.values[..., frames : frames + 8])
-    assert image_round(loaded, codes[:, :levels], torch.arange(4)) is None
+    assert image_at(loaded, codes[:, :levels], torch.arange(4)) is None
+
+
+def test_the_image_of_a_part_is_that_of_a_new_sound(tiny_model: Path) -> None:
+    """Guards against an image of variations and filled gaps that jumps from cell to cell, or lies half a frame off."""
+    loaded = load_model(tiny_model)
+    levels = loaded.card.vqvae_config.rvq_levels
+    image = ImageCodebook(16)
+    image.vectors.copy_(torch.randn(image.vectors.shape, generator=clip_generator(1)))
+    codes = torch.randint(0, 16, (3 * BANDS, levels + 1), generator=clip_generator(2))
+    made = image_at(replace(loaded, image=image), codes, torch.arange(3 * FRAMES_PER_COLUMN) + 0.5)
+    assert made is not None
+    wave = 0.1 * torch.randn(3 * FRAMES_PER_COLUMN * 512, generator=clip_generator(3))
+    torch.testing.assert_close(as_heard(wave, made), as_heard(wave, image.decode(codes[:, levels])))
 
 
 def test_a_loop_begins_a_moment_earlier_where_less_changes_there() -> None:

@@ -39,25 +39,21 @@ def stretched(mel: Tensor, frames: int) -> Tensor:
     return F.interpolate(mel[None], size=frames, mode="linear", align_corners=False)[0]
 
 
-def image_at(loaded: LoadedVQModel, codes: Tensor, places: Tensor) -> Cells | None:
-    """The image of codes [S, Q] at places [n], in frames of the codes: one cell for each; None: the model is mono."""
-    if loaded.image is None:
-        return None
-    cells = loaded.image.decode(codes[:, loaded.card.vqvae_config.rvq_levels])
-    last = len(codes) // BANDS * FRAMES_PER_COLUMN - 1
-    return Cells(cells.values[..., places.clamp(0, last).long() // cells.frames], 1)
+def image_at(loaded: LoadedVQModel, codes: Tensor, places: Tensor, goes_round: bool = False) -> Cells | None:
+    """The image of codes [S, Q] at places [n], in frames of the codes: one cell for each, between the middles of those that are
+    coded; None: the model is mono.
 
-
-def image_round(loaded: LoadedVQModel, codes: Tensor, places: Tensor) -> Cells | None:
-    """The image of a loop of codes [S, Q] at places [n], in frames of the codes, time and again: one cell for each, between
-    the middles of those that are coded, the last of which leads to the first; None: the model is mono."""
+    Args:
+        goes_round: whether the last of them leads to the first, as in a loop; else it is beyond both as it is there.
+    """
     if loaded.image is None:
         return None
     cells = loaded.image.decode(codes[:, loaded.card.vqvae_config.rvq_levels])
     count, at = cells.values.shape[-1], places / cells.frames - 0.5
-    under = at.floor()
-    first, second = (cells.values[..., (under + more).long().remainder(count)] for more in (0, 1))
-    return Cells(torch.lerp(first, second, (at - under).to(first)), 1)
+    under = at.floor().long()
+    share = (at - under).to(cells.values)
+    first, second = (each.remainder(count) if goes_round else each.clamp(0, count - 1) for each in (under, under + 1))
+    return Cells(torch.lerp(cells.values[..., first], cells.values[..., second], share), 1)
 
 
 class DecodedColumns(NamedTuple):

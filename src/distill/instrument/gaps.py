@@ -64,8 +64,6 @@ class Gap(NamedTuple):
     """Columns that are known before it."""
     columns: int
     """Columns of the gap itself."""
-    fitted: bool
-    """Whether the same recording goes on behind it, so that what is drawn shall join it as it went on before."""
 
 
 class FilledGap(NamedTuple):
@@ -94,9 +92,7 @@ def gap_of(loaded: LoadedVQModel, asked: Asked, settings: GenerationSettings) ->
     if after is None and (settings.ending == "natural" or (settings.ending == "auto" and columns <= window)):
         ends = "asked"
     canvas = gap_canvas(left, columns, right, BANDS, len(left) // BANDS * COLUMN == stop, ends)
-    return Gap(
-        before, stop, after, start, samples, level_db, canvas, len(left) // BANDS, columns, asked.verb == "replace"
-    )
+    return Gap(before, stop, after, start, samples, level_db, canvas, len(left) // BANDS, columns)
 
 
 def fill_gap(
@@ -155,7 +151,7 @@ def render_gap(
     first = left * HOP_LENGTH
     wave = synthesise(mel, generator)
     middle = below_nyquist(in_phase(wave, _anchors(gap, first, first + samples, len(wave))), rate)
-    places = torch.arange(mel.shape[1], dtype=torch.float64) - left
+    places = torch.arange(mel.shape[1], dtype=torch.float64) + 0.5 - left
     inside = places.clamp(0, frames) * (columns * FRAMES_PER_COLUMN / frames)
     outside = places.clamp_max(0) + (places - frames).clamp_min(0)
     image = image_at(loaded, way.codes, gap.known * FRAMES_PER_COLUMN + inside + outside)
@@ -207,11 +203,10 @@ def _around(
         right = max(0, min(MARGIN_FRAMES, (gap.after.samples - start) // HOP_LENGTH))
         part = gap.after.part(start - AROUND, start + right * HOP_LENGTH + AROUND).planes[0]
         parts.append(_mel(loaded, part, right))
-    if gap.fitted:
-        edge = AROUND // HOP_LENGTH
-        if left > edge:  # they hear the recording reflected, a kink that is heard in all bands
-            parts[0][:, -edge:] = parts[0][:, -edge - 1 : -edge]
-        parts[1] = fitted(parts[0], drawn, parts[2])
+    edge = AROUND // HOP_LENGTH
+    if left > edge:  # they hear the recording reflected, a kink that is heard in all bands
+        parts[0][:, -edge:] = parts[0][:, -edge - 1 : -edge]
+    parts[1] = fitted(parts[0], drawn, parts[2] if gap.after is not None else drawn[:, :0])
     return torch.cat(parts, dim=1), left
 
 

@@ -21,7 +21,7 @@ from distill.audio.griffin_lim import Synthesiser
 from distill.audio.loudness import normalised
 from distill.audio.master import not_clipped
 from distill.instrument.canvases import loop_end_canvas
-from distill.instrument.decoding import decoded_mel, grained, image_round
+from distill.instrument.decoding import decoded_mel, grained, image_at
 from distill.instrument.filled import filled
 from distill.instrument.joining import WINDOW, circular, in_phase
 from distill.instrument.limiting import sounds_under_limit
@@ -175,7 +175,7 @@ def render_loop(
     wave = below_nyquist(levelled(loaded, loop.codes[:, :levels], wave, loop.point, settings, loudness_db), rate)
     whole = len(loop.codes) // BANDS * FRAMES_PER_COLUMN
     places = (torch.arange(-margin, frames + margin) + 0.5) * (whole / frames)
-    heard = as_heard(wave, None if settings.mono else image_round(loaded, loop.codes, places))
+    heard = as_heard(wave, None if settings.mono else image_at(loaded, loop.codes, places, goes_round=True))
     made = circular(heard, round(margin * HOP_LENGTH * ratio), length)
     made = made.roll(smooth_turn(made), -1)
     return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()

@@ -64,6 +64,6 @@ def render_variation(
     mel = torch.where(anew, drawn, kept)[:, :frames]
     samples = synthesise(mel, generator)[: source.samples]
     middle = below_nyquist(samples, loaded.card.corpus_manifest.highest_rate)
-    image = None if settings.mono else image_at(loaded, codes, torch.arange(frames))
+    image = None if settings.mono else image_at(loaded, codes, torch.arange(frames) + 0.5)
     heard = limited(as_heard(middle, image), HIGHEST_DB)  # peaks alone: it stays as loud as the recording
     return finish(normalised(heard) if settings.level == "normalise" else heard, SAMPLE_RATE).numpy()

@@ -1,4 +1,4 @@
-"""The measures of `benchmarks/sampling.py` and the masked prior of `benchmarks/masked.py`, on what is known beforehand."""
+"""Measures of `benchmarks/sampling.py`, `instrument.py` and `beats.py`, and the masked prior of `masked.py`, on what is known."""
 
 import importlib
 from pathlib import Path
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from distill.models.prior import BOS, IGNORED, Given
+from distill.models.prior import BOS, IGNORED, MID, Given
+from distill.settings.geometry import BANDS
 from distill.settings.prior import PriorConfig
 from distill.training.prior.windows import Window
 
@@ -89,3 +90,30 @@ def test_every_order_of_revealing_counts_each_cell_once(benchmark: Any, windows:
     for order in (masked.from_the_left, masked.surest, None):
         bits = masked.revealed_bits(prior, windows[0], hole, hole, order)
         assert torch.allclose(bits, torch.tensor([96.0, 96.0]), atol=1e-3)
+
+
+def test_replaced_parts_lie_all_over_the_recordings(benchmark: Any) -> None:
+    """Guards against parts that are all of one recording, of silence, or without anything around them."""
+    middles = benchmark("instrument").middles
+    rate, rng = 48_000, np.random.default_rng(0)
+    long, short = (rng.standard_normal(int(seconds * rate)).astype(np.float32) for seconds in (12.0, 0.6))
+    long[4 * rate : 8 * rate] = 0.0
+    found = middles([long, short], 30)
+    assert 15 <= len(found) <= 30
+    assert sum(len(sound) == len(short) for sound, _, _ in found) == 1
+    for sound, begin, end in found:
+        assert 0.05 * rate < begin < end < len(sound) - 0.05 * rate
+        assert np.abs(sound[begin:end]).max() > 1.0
+        assert end - begin in (rate // 3, round(0.3 * len(short)))
+
+
+def test_windows_on_beats_begin_where_most_onsets_are(benchmark: Any) -> None:
+    """Guards against beats that are measured off the grid, and codes that are judged twice or not at all."""
+    beats = benchmark("beats")
+    onsets = torch.zeros(37)
+    onsets[3::5] = 1.0
+    onsets[0] = 2.0
+    assert beats.strongest(onsets, 5) == 3
+    windows = beats.from_beats(torch.zeros(37 * BANDS, 2, dtype=torch.long), 3, 5, 12)
+    assert [(each.first, each.columns) for each in windows] == [(0, 3), (3, 10), (13, 10), (23, 10), (33, 4)]
+    assert [each.start for each in windows] == [BOS, MID, MID, MID, MID]

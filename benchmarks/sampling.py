@@ -61,8 +61,10 @@ Features = npt.NDArray[np.float64]
 
 
 def features(mel: Tensor) -> Features:
-    """A clip [T, M], floored -> [4 M]: mean and spread over a second of each band and of its change from frame to frame."""
-    clip = F.pad(mel[:CLIP_FRAMES], (0, 0, 0, max(0, CLIP_FRAMES - len(mel))), value=-RANGE_DB).double()
+    """A clip [T, M] in dB under a loudest cell -> [4 M]: mean and spread over a second of each band and of its change from frame to
+    frame."""
+    heard = mel[:CLIP_FRAMES].clamp_min(-RANGE_DB)
+    clip = F.pad(heard, (0, 0, 0, max(0, CLIP_FRAMES - len(mel))), value=-RANGE_DB).double()
     change = clip.diff(dim=0)
     return torch.cat([clip.mean(0), clip.std(0), change.mean(0), change.std(0)]).numpy()
 

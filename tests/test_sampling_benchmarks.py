@@ -48,6 +48,13 @@ def test_a_short_sound_is_compared_with_its_silence(benchmark: Any) -> None:
     assert np.array_equal(features(long), features(long[:94]))
 
 
+def test_what_is_inaudible_is_not_compared(benchmark: Any) -> None:
+    """Guards against sounds that come with what is 90 dB down, compared with recordings that do not."""
+    features = benchmark("sampling").features
+    mel = -90.0 * torch.rand(120, 128, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(features(mel), features(mel.clamp_min(-50.0)))
+
+
 @pytest.fixture
 def windows() -> list[Window]:
     codes = torch.randint(16, (40, 2), generator=torch.Generator().manual_seed(0))

@@ -61,8 +61,7 @@ Features = npt.NDArray[np.float64]
 
 
 def features(mel: Tensor) -> Features:
-    """A clip [T, M] in dB under a loudest cell -> [4 M]: mean and spread over a second of each band and of its change from frame to
-    frame."""
+    """A clip [T, M] in dB under a loudest cell -> [4 M]: mean and spread over a second of each band and of its change."""
     heard = mel[:CLIP_FRAMES].clamp_min(-RANGE_DB)
     clip = F.pad(heard, (0, 0, 0, max(0, CLIP_FRAMES - len(mel))), value=-RANGE_DB).double()
     change = clip.diff(dim=0)

@@ -53,7 +53,9 @@ def varispeed(samples: npt.NDArray[np.floating], places: Numbers) -> npt.NDArray
 @lru_cache(maxsize=1)
 def _kernel() -> tuple[Numbers, float]:
     """Half of the kernel [LOBES * STEPS + 2], and the share of all frequencies that it lets pass."""
-    width = 1.0 - (STOPPED_DB - 7.95) / (2.285 * np.pi * 4 * LOBES)  # Kaiser: half of the transition is kept, below the end
+    width = 1.0 - (STOPPED_DB - 7.95) / (
+        2.285 * np.pi * 4 * LOBES
+    )  # Kaiser: half of the transition is kept, below the end
     away = np.arange(LOBES * STEPS + 2) / STEPS
     beta = scipy.signal.kaiser_beta(STOPPED_DB)
     window = np.i0(beta * np.sqrt(np.clip(1.0 - np.square(away / LOBES), 0.0, None))) / np.i0(beta)

@@ -16,6 +16,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from distill.audio.bandwidth import below_nyquist
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.pitch import pitch_track
 from distill.audio.traits import HIGHEST_HZ, PITCH_RATE
@@ -25,7 +26,7 @@ from distill.instrument.envelopes import over_frames
 from distill.settings.geometry import SAMPLE_RATE
 
 IN_TUNE = 0.1
-"""Semitones off, in the median, that are left as they are."""
+"""Semitones that are missing, in the mean, and left as they are."""
 PASSES = 2
 """How often a sound is heard and what is missing added."""
 MEDIAN_FRAMES = 9
@@ -39,30 +40,34 @@ Numbers = npt.NDArray[np.float64]
 
 
 def glided(
-    mel: Tensor, notes: Tensor, samples: int, synthesise: Synthesiser, generator: torch.Generator
+    mel: Tensor, notes: Tensor, samples: int, synthesise: Synthesiser, generator: torch.Generator, rate: int
 ) -> Tensor:
     """A whole sound's mel [M, T] dB -> its samples [samples], of the pitch that is drawn over it, as far as may be.
 
     Args:
         notes: [C] MIDI note numbers, one in the middle of each column.
         generator: of the phases; each time the sound is synthesised it gives the same.
+        rate: of the recordings; what they cannot hold is not played down to where it would be heard.
     """
     made = synthesise(mel, generator.clone_state())[:samples]
     wished = over_frames(notes, 0, mel.shape[1]).numpy()
     semitones = np.zeros(mel.shape[1])
     for _ in range(PASSES):
         missing = missing_semitones(made, wished, synthesise.hop)
-        if missing is None or float(np.median(np.abs(missing))) <= IN_TUNE:
+        if missing is None:
             break
-        semitones = np.clip(semitones + missing, -MOST_GLIDE, MOST_GLIDE)
+        before, semitones = semitones, np.clip(semitones + missing, -MOST_GLIDE, MOST_GLIDE)
+        if float(np.abs(semitones - before).mean()) <= IN_TUNE:
+            break
         way = way_of(semitones, samples, synthesise.hop)
         stretched = synthesise(along(mel, way.frames), generator.clone_state())
-        made = torch.from_numpy(varispeed(stretched.numpy(), way.places))
+        made = torch.from_numpy(varispeed(below_nyquist(stretched, rate).numpy(), way.places))
     return made
 
 
 def missing_semitones(made: Tensor, wished: Numbers, hop: int) -> Numbers | None:
-    """By how much each frame of a sound [N] is to be played higher, to have the wished notes [T]; smooth; None: it has no pitch."""
+    """By how many semitones, smoothly, each frame of a sound [N] is to be played higher to have the wished notes [T]; None: it
+    has no pitch."""
     found = own_notes(made, hop)[: len(wished)]
     voiced = np.flatnonzero(~np.isnan(found))
     if len(voiced) < LEAST_VOICED:

@@ -67,7 +67,7 @@ def to_samples(
     if wishes.glide is None:
         made = _tuned(synthesise(mel, generator), sampled.tuning)[:wanted]
     else:
-        made = glided(mel, wishes.glide, min(wanted, mel.shape[1] * synthesise.hop), synthesise, generator)
+        made = glided(mel, wishes.glide, min(wanted, mel.shape[1] * synthesise.hop), synthesise, generator, rate)
     middle = below_nyquist(made, rate)
     wished = loudness_db if wishes.loudness_db is None else wishes.loudness_db
     middle = levelled(loaded, codes, middle, loudness, settings, wished)

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from distill.audio.mel import log_mel_blocks
+from distill.audio.mel import log_mel_of
 from distill.audio.traits import PITCH, column_traits, frame_traits, sound_traits
 from distill.instrument.choosing import MOST_TUNING, UNVOICED, Judged, Sampled, missed_notes, missed_pitch, nearest
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
@@ -40,15 +39,17 @@ def heard_whole(
         if heard and nearest(heard).miss <= first.miss:
             break
         left = [each for each in left if each is not first]
-        hear = _followed if isinstance(pitch, Tensor) else _tuned
-        heard.append(hear(first, pitch, render, spectrogram))
+        if isinstance(pitch, Tensor):
+            heard.append(_followed(first, pitch, render, spectrogram))
+        else:
+            heard.append(_tuned(first, pitch, render, spectrogram))
     return heard
 
 
 def _followed(judged: Judged, notes: Tensor, render: Render, spectrogram: SpectrogramConfig) -> Judged:
     """A sound and how far it is from notes [C] as it comes out."""
     samples = render(judged.sampled).mean(0)
-    mel = torch.cat(list(log_mel_blocks(samples, spectrogram)), dim=1).T
+    mel = log_mel_of(samples, spectrogram).T
     found = column_traits(frame_traits(mel, samples, spectrogram), len(notes))[:, PITCH]
     miss = missed_notes(found - notes, glided=True)
     return Judged(judged.sampled, judged.miss - judged.pitch_miss + miss, miss)

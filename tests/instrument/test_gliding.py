@@ -14,9 +14,9 @@ from torch import Tensor
 
 from distill.audio.griffin_lim import GriffinLim, Synthesiser
 from distill.audio.traits import PITCH
-from distill.instrument import rendering, sampling
+from distill.instrument import choosing, rendering, sampling
 from distill.instrument.asked import Asked
-from distill.instrument.choosing import MOST_GLIDE, Judged, Sampled, nearest
+from distill.instrument.choosing import MOST_GLIDE, Judged, Sampled, judged, nearest
 from distill.instrument.gliding import glided, missing_semitones
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.recordings import Recording
@@ -24,6 +24,7 @@ from distill.instrument.tuning import heard_whole
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.canvas import Canvas
+from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings, generation_settings
 from distill.settings.geometry import COLUMN_SECONDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, SpectrogramConfig
 
@@ -127,6 +128,22 @@ def test_where_there_is_no_pitch_what_is_around_it_decides() -> None:
     assert found == pytest.approx(3.0, abs=0.25)
 
 
+def test_a_sound_that_holds_a_note_is_led_rather_than_one_that_jumps(
+    loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against sounds between two octaves, of which YIN hears one now and the other then."""
+    codes = torch.zeros(6 * 8, loaded.card.vqvae_config.rvq_levels, dtype=torch.long)
+    wishes = wishes_of(loaded, generation_settings(seed=1, pitch="C3,C4", seconds=6 * COLUMN_SECONDS))
+    miss = {}
+    for name, notes in (("held", [54.0] * 6), ("jumping", [54.0, 66.0] * 3)):
+        columns = torch.full((6, 4), math.nan)
+        columns[:, PITCH] = torch.tensor(notes)
+        monkeypatch.setattr(choosing, "column_traits", lambda *_, found=columns: found.clone())
+        miss[name] = judged(loaded, Sampled(codes, False, codes.float()), wishes, quick(loaded)).miss
+    assert miss["jumping"] > miss["held"] + 0.25
+    assert miss["held"] < 1.0
+
+
 @pytest.fixture(scope="module")
 def loaded(tiny_model: Path) -> LoadedVQModel:
     found = load_model(tiny_model)
@@ -193,6 +210,18 @@ def test_a_drawn_pitch_reaches_the_sound(
     assert np.array_equal(beside[1].samples, alone.samples)
     assert made(loaded, pitch="0:C3,0.3:C4")[0].samples.shape == alone.samples.shape
     assert glides[-1][0].tolist() != notes.tolist()
+
+
+def test_what_is_not_led_is_asked_for_the_curve(loaded: LoadedVQModel, canvases: list[Canvas]) -> None:
+    """Guards against loops that are asked for one note and led nowhere; the copy test, which hears nothing, asks as sounds do."""
+    assert loaded.prior is not None
+    settings = generation_settings(seed=1, pitch="C3,C4", seconds=0.6, tries=1)
+    wishes = wishes_of(loaded, settings)
+    for given, same in ((wishes, False), (None, True)):
+        list(sampling.sample_pieces(loaded.prior, [clip_generator(1)], loaded, settings, wishes=given))
+        traits = canvases.pop().traits
+        assert traits is not None
+        assert bool((traits[:, PITCH] == traits[0, PITCH]).all()) == same
 
 
 def test_like_a_sound_and_along_a_curve(loaded: LoadedVQModel, glides: list[tuple[Tensor, int]]) -> None:

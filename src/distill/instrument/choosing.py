@@ -33,6 +33,9 @@ WORTH = (0.1, 1.0, 0.1, 0.5)
 """What a dB, an octave of brightness, a semitone and an onset in a column count as where they are off a curve."""
 SOFTEST_DB = -40.0
 """Under the sound's loudness, all columns are as soft as that to a curve."""
+STEP_MISS, MOST_STEP = 0.05, 12.0
+"""What each semitone from a column to the next counts as, so many at most, where a sound is to be led along a curve: of one that
+goes to and fro between octaves YIN may hear another one than people do."""
 UNVOICED_SHARE = 2.0
 """What columns without a pitch count as, if all are."""
 HEARD_FRAMES = 128
@@ -127,10 +130,16 @@ def _off_curve(
     pitch_miss = 0.0
     if not bool(wished[:, PITCH].isnan().all()) and synthesise is not None:
         if wishes.glide is not None:
-            each[PITCH], pitch_miss = 0.0, missed_notes(found[:, PITCH] - wished[:, PITCH])
+            each[PITCH], pitch_miss = _wandering(found[:, PITCH]), missed_notes(found[:, PITCH] - wished[:, PITCH])
         else:
             pitch_miss = float((found[:, PITCH].isnan() & ~wished[:, PITCH].isnan()).float().mean()) * UNVOICED_SHARE
     return float(each.sum()), pitch_miss
+
+
+def _wandering(notes: Tensor) -> float:
+    """What it counts as that a sound with such notes [C], NaN where there is none, does not hold one."""
+    known = notes[~notes.isnan()]
+    return STEP_MISS * float(known.diff().abs().clamp_max(MOST_STEP).mean()) if len(known) > 1 else 0.0
 
 
 def missed_notes(off: Tensor, glided: bool = False) -> float:

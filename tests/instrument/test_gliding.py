@@ -20,6 +20,7 @@ from distill.instrument.choosing import MOST_GLIDE, Judged, Sampled, judged, nea
 from distill.instrument.gliding import glided, missing_semitones
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.recordings import Recording
+from distill.instrument.tags import tags_of
 from distill.instrument.tuning import heard_whole
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel, load_model
@@ -246,6 +247,13 @@ def test_nothing_is_led_where_no_pitch_is_drawn(loaded: LoadedVQModel, monkeypat
         assert found.led() is found
         made(loaded, **wish)
     assert wishes_of(loaded, generation_settings(seed=3, seconds=0.6, pitch="C4,C4")).glide is not None
+
+
+def test_a_sound_that_is_led_from_note_to_note_has_no_root(loaded: LoadedVQModel) -> None:
+    """Guards against samplers that are told the note in the middle of a glide."""
+    tone = np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)[None]
+    for pitch, root in (("A4", 69), ("A3,A4", None), (None, 69)):
+        assert tags_of(loaded, generation_settings(seed=1, pitch=pitch), 1, tone, ()).root_note == root
 
 
 def test_of_several_sounds_the_one_that_follows_is_kept() -> None:

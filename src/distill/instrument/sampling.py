@@ -50,8 +50,9 @@ def sample_pieces(
     Raises:
         DistillError: the model cannot follow a wish.
     """
-    given, wishes = wishes, wishes_of(loaded, settings) if wishes is None else wishes
-    is_whole = given is None and (wishes.samples or 0) <= LONG_SECONDS * SAMPLE_RATE  # else it is not led along a pitch
+    is_own = wishes is None
+    wishes = wishes_of(loaded, settings) if wishes is None else wishes
+    is_whole = is_own and (wishes.samples or 0) <= LONG_SECONDS * SAMPLE_RATE  # else it is not led along a pitch
     asked = wishes.led() if is_whole else wishes
     if not wishes.chosen_by or settings.tries == 1 or settings.seconds > LONG_SECONDS:
         yield from _sampled(prior, generators, loaded, settings, asked, under_limit)

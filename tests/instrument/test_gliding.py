@@ -99,7 +99,7 @@ def test_what_is_in_tune_or_has_no_pitch_is_left_as_it_is() -> None:
         assert torch.equal(led(mel, notes), Sung()(mel, torch.Generator().manual_seed(0))[:SAMPLES])
 
 
-def test_no_further_than_an_octave() -> None:
+def test_no_further_than_it_may_be() -> None:
     """Guards against a sound of which nothing is left."""
     found = phase_notes(led(sung(48.0), torch.full((COLUMNS,), 90.0)))
     assert np.median(found) == pytest.approx(48.0 + MOST_GLIDE, abs=0.05)

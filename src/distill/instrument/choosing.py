@@ -26,8 +26,9 @@ MOST_TUNING = 7.0
 before it comes to that."""
 TUNED_MISS = 0.05
 """What each semitone of tuning counts as; beyond what is tuned, each counts as one."""
-MOST_GLIDE = 12.0
-"""Semitones that a moment is played faster or slower at most, where a pitch is drawn over the sound: an octave."""
+MOST_GLIDE = 15.0
+"""Semitones that a moment is played faster or slower at most, where a pitch is drawn over the sound: so curves of two and a half
+octaves can be followed."""
 WRONG_KIND = 2.0
 WORTH = (0.1, 1.0, 0.1, 0.5)
 """What a dB, an octave of brightness, a semitone and an onset in a column count as where they are off a curve."""

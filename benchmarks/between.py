@@ -39,8 +39,8 @@ from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig, columns
 PAIRS, STEPS, CURVED, CURVE_SECONDS = 8, 7, 8, 2.0
 CURVES = {"rising": (0.0, 1.0), "falling": (1.0, 0.0)}
 PITCHED = 16
-PITCHES = {"rising": "20%,80%", "falling": "80%,20%", "there_and_back": "35%,65%,35%", "an_octave": "C4,C5"}
-"""Shares of the recordings' own range, and notes."""
+PITCHES = {"rising": "20%,80%", "falling": "80%,20%", "there_and_back": "35%,65%,35%"}
+"""Shares of the recordings' own range."""
 
 Samples = npt.NDArray[np.floating]
 

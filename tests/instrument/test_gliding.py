@@ -111,7 +111,7 @@ def test_what_no_recording_holds_is_not_played_down_to_where_it_is_heard() -> No
     power = np.abs(np.fft.rfft(made[-30 * HOP_LENGTH :].numpy() * np.hanning(30 * HOP_LENGTH))) ** 2
     hz = np.fft.rfftfreq(30 * HOP_LENGTH, 1 / SAMPLE_RATE)
     whole = float(np.square(made.numpy()).sum())
-    assert power[hz > 2_000.0].sum() < 1e-8 * whole * 30 * HOP_LENGTH
+    assert power[hz > 1_000.0].sum() < 1e-8 * whole * 30 * HOP_LENGTH
 
 
 def test_where_there_is_no_pitch_what_is_around_it_decides() -> None:
@@ -134,9 +134,9 @@ def test_a_sound_that_holds_a_note_is_led_rather_than_one_that_jumps(
 ) -> None:
     """Guards against sounds between two octaves, of which YIN hears one now and the other then."""
     codes = torch.zeros(6 * 8, loaded.card.vqvae_config.rvq_levels, dtype=torch.long)
-    wishes = wishes_of(loaded, generation_settings(seed=1, pitch="C3,C4", seconds=6 * COLUMN_SECONDS))
+    wishes = wishes_of(loaded, generation_settings(seed=1, pitch="C4,C4", seconds=6 * COLUMN_SECONDS))
     miss = {}
-    for name, notes in (("held", [54.0] * 6), ("jumping", [54.0, 66.0] * 3)):
+    for name, notes in (("held", [66.0] * 6), ("jumping", [54.0, 66.0] * 3)):
         columns = torch.full((6, 4), math.nan)
         columns[:, PITCH] = torch.tensor(notes)
         monkeypatch.setattr(choosing, "column_traits", lambda *_, found=columns: found.clone())

@@ -14,7 +14,6 @@ mel         the mel moved along frequency
 """
 
 import argparse
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def measured(samples: npt.NDArray[np.float32], wished: Numbers) -> dict[str, flo
     count = min(len(track.hz), len(wished))
     voiced = track.voiced[:count]
     if not voiced.any():
-        return {"voiced": 0.0}
+        return {"semitones_off": np.nan, "harmonic_db": np.nan, "voiced": 0.0}
     notes = 69.0 + 12.0 * np.log2(track.hz[:count][voiced] / 440.0)
     return {
         "semitones_off": float(np.median(np.abs(notes - wished[:count][voiced]))),
@@ -148,7 +147,7 @@ def main() -> None:
         "recordings": len(found["mel"]),
     }
     answer |= {
-        name: rounded({key: statistics.median(each[key] for each in sounds) for key in sounds[0]})
+        name: rounded({key: float(np.nanmedian([each[key] for each in sounds])) for key in sounds[0]})
         for name, sounds in found.items()
     }
     if not given.json:

@@ -8,26 +8,39 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 import torch
 from scipy import stats
 
 import distill
 from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import mel_statistics, side_by_side
+from distill.audio.pitch import pitch_track
 from distill.audio.traits import (
     AUDIBLE_DB,
     BRIGHTNESS,
     LOUDNESS,
     PITCH,
+    PITCH_RATE,
     column_traits,
     frame_traits,
     sound_traits,
     traits_of,
 )
+from distill.instrument.choosing import Sampled
+from distill.instrument.making import DrawnSound, drawn_sounds
+from distill.instrument.rendering import to_samples
+from distill.instrument.synthesisers import choose_synthesiser
+from distill.instrument.wishes import wishes_of
+from distill.modelfile.opened import load_model
+from distill.settings.generation import generation_settings
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig, columns
 
 PAIRS, STEPS, CURVED, CURVE_SECONDS = 8, 7, 8, 2.0
 CURVES = {"rising": (0.0, 1.0), "falling": (1.0, 0.0)}
+PITCHED = 16
+PITCHES = {"rising": "20%,80%", "falling": "80%,20%", "there_and_back": "35%,65%,35%"}
+"""Shares of the recordings' own range."""
 
 Samples = npt.NDArray[np.floating]
 
@@ -79,13 +92,63 @@ def curved(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[
     """`CURVED` sounds for each curve and trait: rank correlation within a sound of what is drawn and what is measured."""
     plain = model.generate(CURVED, CURVE_SECONDS, seed, ending="exact").samples.mean(1)
     found: dict[str, Any] = {}
-    for name, trait in (("brightness", BRIGHTNESS), ("loudness", LOUDNESS), ("pitch", PITCH)):
+    for name, trait in (("brightness", BRIGHTNESS), ("loudness", LOUDNESS)):
         for curve, ends in CURVES.items():
-            drawn = ",".join(f"{end:.0%}" for end in ends) if name == "pitch" else ends  # bare numbers are notes
-            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: drawn}).samples.mean(1)
+            made = model.generate(CURVED, CURVE_SECONDS, seed, **{name: ends}).samples.mean(1)
             found |= _summed_up(f"{name}_{curve}", made, trait, 1.0 if ends[1] > ends[0] else -1.0)
         found |= _summed_up(f"{name}_undrawn", plain, trait, 1.0)
     return found
+
+
+def pitched(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    """`PITCHED` sounds for each curve of a pitch: how near their columns are to it, and what becomes of their tone."""
+    loaded = load_model(model.path)
+    synthesise = choose_synthesiser(loaded, "auto", torch.device("cpu"))
+    found: dict[str, Any] = {}
+    for name, curve in PITCHES.items():
+        settings = generation_settings(count=PITCHED, seconds=CURVE_SECONDS, seed=seed, pitch=curve)
+        as_it_comes = settings.model_copy(update={"pitch": None})
+        notes = wishes_of(loaded, settings).glide
+        assert notes is not None
+        ranks, off, changes, pitched = [], [], [], []
+        for each in drawn_sounds(loaded, settings, synthesise):
+            if not isinstance(each, DrawnSound):
+                continue
+            codes, own = each.drawn.codes, each.drawn.generator.clone_state()
+            plain = to_samples(loaded, Sampled(codes, False, codes.float()), synthesise, own, as_it_comes).mean(0)
+            sound = each.drawn.render().mean(0)
+            had = column_pitches(sound)
+            away = (had - notes[: len(had)]).abs()
+            known = (~away.isnan()).nonzero()[:, 0]
+            pitched.append(len(known) / len(had))
+            changes.append(_harmonic_db(sound) - _harmonic_db(plain))
+            if len(known) >= 3:
+                ranks.append(float(stats.spearmanr(notes[known], had[known]).statistic))
+                off.append(float(away[known].median()))
+        found[name] = {
+            "rank": statistics.median(ranks) if ranks else None,
+            "lowest_rank": min(ranks, default=None),
+            "semitones_off": statistics.median(off) if off else None,
+            "most_semitones_off": max(off, default=None),
+            "sounds": len(ranks),
+            "of": PITCHED,
+            "columns_with_a_pitch": statistics.mean(pitched),
+            "harmonic_db_changed": float(np.nanmedian(changes)),
+        }
+    return found
+
+
+def column_pitches(sound: Samples) -> torch.Tensor:
+    """The MIDI note number of each column of a sound but the last, which is half empty; NaN where there is none."""
+    config = SpectrogramConfig()
+    mel = log_mel_of(np.asarray(sound, np.float32), config).T
+    return column_traits(frame_traits(mel, sound, config), columns(len(mel)))[:-1, PITCH]
+
+
+def _harmonic_db(sound: Samples) -> float:
+    """The harmonic-to-noise ratio of those moments that have a pitch, median; NaN where none has."""
+    track = pitch_track(soxr.resample(np.asarray(sound, np.float32), SAMPLE_RATE, PITCH_RATE), PITCH_RATE)
+    return float(np.median(track.harmonic_db[track.voiced])) if track.voiced.any() else math.nan
 
 
 def _summed_up(name: str, sounds: Sequence[Samples], trait: int, sign: float) -> dict[str, float]:

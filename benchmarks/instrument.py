@@ -2,7 +2,8 @@
 """What the verbs make: how far variations go, how closely a guide is followed, how well a part is replaced, where loops close;
 and how fast new sounds are.
 
-    python benchmarks/instrument.py MODEL [--files DIR] [--only vary|like|replace|continue|loop|speed|long|pick|map|morph|curves]
+    python benchmarks/instrument.py MODEL [--files DIR]
+                                    [--only vary|like|replace|continue|loop|speed|long|pick|map|morph|curves|pitches]
                                     [--sounds N] [--seed N] [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -36,8 +37,12 @@ morph       Eight pairs, seven steps each, medians over the pairs: rank correlat
             that is gone from step to step, its largest step, and how far the first and last step are from their sound, each
             by the distance of both sounds.
 curves      Eight sounds of two seconds for each: rank correlation, within a sound, of a rising and of a falling curve with the
-            brightness, loudness or pitch of its columns: medians and lowest, of how many sounds (a pitch is heard in three
-            columns); where nothing is drawn, of time. Needs no recordings.
+            brightness or loudness of its columns: medians and lowest, of how many sounds; where nothing is drawn, of time.
+            Needs no recordings.
+pitches     Sixteen sounds of two seconds for each curve of a pitch: rank correlation, within a sound, of the curve and of the
+            notes that are heard in its columns, median and lowest; by how many semitones they are off, the median column of
+            the median and of the worst sound; of how many sounds (a pitch is heard in three columns), and the share of columns
+            that have one; by how much the harmonic-to-noise ratio is changed by leading the sound along. Needs no recordings.
 """
 
 import argparse
@@ -56,7 +61,7 @@ import numpy.typing as npt
 import torch
 
 import distill
-from between import curved, morphed
+from between import curved, morphed, pitched
 from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
@@ -321,8 +326,9 @@ def _apart(points: npt.NDArray[np.float64]) -> float:
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
     "vary": varied, "like": alike, "replace": replaced, "continue": continued, "loop": looped, "speed": fast, "long": long_one,
     "pick": picked, "map": mapped, "morph": morphed, "curves": curved,
+    "pitches": pitched,
 }  # fmt: skip
-NEED_NONE = ("loop", "speed", "long", "curves")
+NEED_NONE = ("loop", "speed", "long", "curves", "pitches")
 """Measures that no recordings belong to."""
 
 

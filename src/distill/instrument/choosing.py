@@ -26,11 +26,17 @@ MOST_TUNING = 7.0
 before it comes to that."""
 TUNED_MISS = 0.05
 """What each semitone of tuning counts as; beyond what is tuned, each counts as one."""
+MOST_GLIDE = 15.0
+"""Semitones that a moment is played faster or slower at most, where a pitch is drawn over the sound: so curves of two and a half
+octaves can be followed."""
 WRONG_KIND = 2.0
 WORTH = (0.1, 1.0, 0.1, 0.5)
 """What a dB, an octave of brightness, a semitone and an onset in a column count as where they are off a curve."""
 SOFTEST_DB = -40.0
 """Under the sound's loudness, all columns are as soft as that to a curve."""
+STEP_MISS, MOST_STEP = 0.05, 12.0
+"""What each semitone from a column to the next counts as, so many at most, where a sound is to be led along a curve: of one that
+goes to and fro between octaves YIN may hear another one than people do."""
 UNVOICED_SHARE = 2.0
 """What columns without a pitch count as, if all are."""
 HEARD_FRAMES = 128
@@ -79,7 +85,8 @@ def judged(loaded: LoadedVQModel, sampled: Sampled, wishes: Wishes, synthesise: 
     if wishes.traits is None:
         return Judged(sampled, miss)
     if wishes.drawn:
-        return Judged(sampled, miss + _off_curve(loaded, mel, wishes, columns, synthesise))
+        off, pitch_miss = _off_curve(loaded, mel, wishes, columns, synthesise)
+        return Judged(sampled, miss + (off + pitch_miss), pitch_miss)
     samples = np.zeros(0, np.float32)
     if not wishes.traits[PITCH].isnan() and synthesise is not None:
         samples = synthesise(mel[:, :HEARD_FRAMES], torch.Generator().manual_seed(0)).numpy()
@@ -107,9 +114,9 @@ def missed_pitch(semitones: float) -> float:
 
 def _off_curve(
     loaded: LoadedVQModel, mel: Tensor, wishes: Wishes, columns: int, synthesise: Synthesiser | None
-) -> float:
-    """How far a sound [M, T] is from what is drawn over it, in the mean over its columns; silent ones count for loudness
-    alone."""
+) -> tuple[float, float]:
+    """How far a sound [M, T] is from what is drawn over it, in the mean over its columns, and from the pitch; silent ones count
+    for loudness alone."""
     assert wishes.traits is not None
     wished = wishes.of(open_canvas(columns, BANDS, 1), 1.0).traits
     assert wished is not None
@@ -120,11 +127,31 @@ def _off_curve(
     found = column_traits(frames, columns)
     found[:, LOUDNESS] = (found[:, LOUDNESS] - traits_of(frames, 0.0).loudness).clamp_min(SOFTEST_DB)
     off = (found - wished.clamp_min(SOFTEST_DB)).abs()  # [C, 4], NaN where nothing is wished or heard
-    each = off.nanmean(0).nan_to_num(0.0)
-    miss = float((each * torch.tensor(WORTH)).sum())
+    each = off.nanmean(0).nan_to_num(0.0) * torch.tensor(WORTH)
+    pitch_miss = 0.0
     if not bool(wished[:, PITCH].isnan().all()) and synthesise is not None:
-        miss += float((found[:, PITCH].isnan() & ~wished[:, PITCH].isnan()).float().mean()) * UNVOICED_SHARE
-    return miss
+        if wishes.glide is not None:
+            each[PITCH], pitch_miss = _wandering(found[:, PITCH]), missed_notes(found[:, PITCH] - wished[:, PITCH])
+        else:
+            pitch_miss = float((found[:, PITCH].isnan() & ~wished[:, PITCH].isnan()).float().mean()) * UNVOICED_SHARE
+    return float(each.sum()), pitch_miss
+
+
+def _wandering(notes: Tensor) -> float:
+    """What it counts as that a sound with such notes [C], NaN where there is none, does not hold one."""
+    known = notes[~notes.isnan()]
+    return STEP_MISS * float(known.diff().abs().clamp_max(MOST_STEP).mean()) if len(known) > 1 else 0.0
+
+
+def missed_notes(off: Tensor, glided: bool = False) -> float:
+    """What it counts as that columns [C] are so many semitones off what is drawn, NaN where they have no pitch.
+
+    Args:
+        glided: whether the sound has been led along the curve; else that is still to come.
+    """
+    away = off[~off.isnan()].abs()
+    each = WORTH[PITCH] * away if glided else TUNED_MISS * away + (away - MOST_GLIDE).clamp_min(0.0)
+    return (float(each.mean()) if len(each) else 0.0) + float(off.isnan().float().mean()) * UNVOICED_SHARE
 
 
 def kind_heard(loaded: LoadedVQModel, mel: Tensor) -> int:

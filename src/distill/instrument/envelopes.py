@@ -79,7 +79,7 @@ def brightened(mel: Tensor, wished: Tensor, spectrogram: SpectrogramConfig) -> T
         has = ((amplitude * 2.0**octaves).sum(1) / amplitude.sum(1).clamp_min(1e-9)).clamp_min(1.0).log2()
         low, high = torch.where(has < wanted, middle, low), torch.where(has < wanted, high, middle)
     heard = (loudest > 10.0 ** ((spectrogram.floor_db + SILENT_RANGE_DB) / 10.0)).double()
-    tilt, pivot = (_over_frames(each, 0, mel.shape[1]) for each in (low * heard, wanted))
+    tilt, pivot = (over_frames(each, 0, mel.shape[1]) for each in (low * heard, wanted))
     changed = mel + _tilted_db(tilt, octaves[:, None], pivot).to(mel)
     before, after = (10.0 * (weight @ 10.0 ** (each.double() / 10.0)).log10() for each in (mel, changed))
     return (changed + (before - after).to(mel)).clamp_min(spectrogram.floor_db)
@@ -93,10 +93,10 @@ def faded(mel: Tensor, gains_db: Tensor, first: int, floor_db: float) -> Tensor:
     """A mel [M, T] dB that begins at frame `first` of a sound, turned up or down by gains [C], one in the middle of each column
     of the sound."""
     gains = gains_db.clamp(-MOST_DOWN_DB, MOST_UP_DB)
-    return (mel + _over_frames(gains, first, mel.shape[1]).to(mel)).clamp_min(floor_db)
+    return (mel + over_frames(gains, first, mel.shape[1]).to(mel)).clamp_min(floor_db)
 
 
-def _over_frames(values: Tensor, first: int, count: int) -> Tensor:
+def over_frames(values: Tensor, first: int, count: int) -> Tensor:
     """Values [C], one in the middle of each column of a sound, at `count` of its frames from `first` on."""
     places = (np.arange(first, first + count) + 0.5) / FRAMES_PER_COLUMN - 0.5
     return torch.from_numpy(np.interp(places, np.arange(len(values)), values.double().numpy()))

@@ -89,7 +89,7 @@ def step_of(loaded: LoadedVQModel, morph: Morph, way: float, settings: Generatio
     levels = loaded.card.vqvae_config.rvq_levels + morph.stereo
     closely = settings.like_strength * CLOSELY / (1.0 + (CLOSELY - 1.0) * settings.like_strength)
     canvas = mixed_canvas(loaded.prior, codes[0], codes[1], way, closely, levels)
-    wishes = wishes_of(loaded, settings, canvas.columns)
+    wishes = wishes_of(loaded, settings, canvas.columns).led()
     prior = loaded.card.prior_config
     if prior is not None and prior.traits:
         wishes = wishes.filled_up(_between(first.traits, second.traits, way))

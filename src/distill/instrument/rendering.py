@@ -15,6 +15,7 @@ from distill.audio.traits import sound_traits
 from distill.instrument.choosing import Sampled
 from distill.instrument.decoding import decoded_mel, grained
 from distill.instrument.envelopes import as_guided, brightened, following
+from distill.instrument.gliding import glided
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.image import as_heard
@@ -63,7 +64,11 @@ def to_samples(
     if loaded.image is not None and not settings.mono and len(codes):
         image = loaded.image.decode(sampled.codes[:, levels].cpu())
     rate = loaded.card.corpus_manifest.highest_rate
-    middle = below_nyquist(_tuned(synthesise(mel, generator), sampled.tuning)[:wanted], rate)
+    if wishes.glide is None:
+        made = _tuned(synthesise(mel, generator), sampled.tuning)[:wanted]
+    else:
+        made = glided(mel, wishes.glide, min(wanted, mel.shape[1] * synthesise.hop), synthesise, generator, rate)
+    middle = below_nyquist(made, rate)
     wished = loudness_db if wishes.loudness_db is None else wishes.loudness_db
     middle = levelled(loaded, codes, middle, loudness, settings, wished)
     middle = below_nyquist(middle, rate)  # a limiter makes higher ones

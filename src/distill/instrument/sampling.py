@@ -50,9 +50,12 @@ def sample_pieces(
     Raises:
         DistillError: the model cannot follow a wish.
     """
+    is_own = wishes is None
     wishes = wishes_of(loaded, settings) if wishes is None else wishes
+    is_whole = is_own and (wishes.samples or 0) <= LONG_SECONDS * SAMPLE_RATE  # else it is not led along a pitch
+    asked = wishes.led() if is_whole else wishes
     if not wishes.chosen_by or settings.tries == 1 or settings.seconds > LONG_SECONDS:
-        yield from _sampled(prior, generators, loaded, settings, wishes, under_limit)
+        yield from _sampled(prior, generators, loaded, settings, asked, under_limit)
         return
     best: list[Judged | None] = [None] * len(generators)
     columns_wanted = 1
@@ -62,15 +65,16 @@ def sample_pieces(
         every = [torch.Generator().manual_seed(seed) for each in seeds for seed in each]
         sampled: list[Sampled] = []
         pressed = settings.model_copy(update={"strength": settings.strength * STRONGER**turn})
-        for done, columns_wanted, sampled in _sampled(prior, every, loaded, pressed, wishes):  # noqa: B007
+        for done, columns_wanted, sampled in _sampled(prior, every, loaded, pressed, asked):  # noqa: B007
             if done < columns_wanted:
                 yield (done + columns_wanted * turn) // ROUNDS, columns_wanted, []
         for number, place in enumerate(missing):
             tried = sampled[number * settings.tries : (number + 1) * settings.tries]
             found = [judged(loaded, each, wishes, synthesise) for each in tried]
-            if synthesise is not None and wishes.pitch is not None:
+            pitch = wishes.pitch if wishes.glide is None else wishes.glide
+            if synthesise is not None and pitch is not None:
                 render = partial(_as_it_comes, loaded, synthesise, generators[place], settings)
-                found = heard_whole(found, wishes.pitch, render, loaded.card.spectrogram_config)
+                found = heard_whole(found, pitch, render, loaded.card.spectrogram_config)
             before = best[place]
             best[place] = nearest(found if before is None else [before, *found])
     yield columns_wanted, columns_wanted, [each.sampled for each in best if each is not None]

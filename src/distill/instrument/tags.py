@@ -36,6 +36,7 @@ def tags_of(
     """The tags of one sound [channels, N] of a request, which has a seed; `nearest`: what its seconds are nearest to."""
     loop = request.verb == "loop"
     timed = loop and request.bpm is not None
+    has_curve = request.pitch is not None and "," in request.pitch
     return SoundTags(
         version=distill.__version__,
         verb=request.verb or "generate",
@@ -50,7 +51,7 @@ def tags_of(
         bpm=request.bpm if timed else None,
         beats=request.bars * request.beats if timed else None,
         beats_per_bar=request.beats if timed else None,
-        root_note=root_note(samples),
+        root_note=None if has_curve else root_note(samples),
         nearest=None if nearest is None else NearestTags.of(nearest),
     )
 

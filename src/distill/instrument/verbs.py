@@ -152,7 +152,7 @@ def _alike(
     levels = loaded.card.vqvae_config.rvq_levels + (len(guide.planes) > 1)
     more = asked.verb == "more-like"
     canvas = guided_canvas(loaded.prior, codes, settings.like_strength * (LOOSELY if more else 1.0), levels)
-    wishes = wishes_of(loaded, settings, canvas.columns)
+    wishes = wishes_of(loaded, settings, canvas.columns).led()
     if more:
         wishes = wishes.filled_up(wishes_like(loaded, guide.planes[0]))
     canvases, limited = [canvas] * len(generators), sounds_under_limit(loaded, settings, len(generators))

@@ -43,6 +43,8 @@ class Wishes(NamedTuple):
     """How long it is; None: as it comes."""
     periods: tuple[int, ...] = ()
     """Columns after which it may come round again, one of which its seed chooses; none: nothing is said of that."""
+    notes_drawn: bool = False
+    """Whether the pitch is drawn over it, as others of the traits may be."""
 
     def of(self, canvas: Canvas, strength: float, first: int = 0, generator: torch.Generator | None = None) -> Canvas:
         """A canvas for which this is wished.
@@ -99,6 +101,21 @@ class Wishes(NamedTuple):
         return None if bool(found.isnan().any()) or bool((found == found[0]).all()) else found
 
     @property
+    def glide(self) -> Tensor | None:
+        """[C] MIDI note numbers, where pitch is drawn over it."""
+        return self.traits[:, PITCH] if self.traits is not None and self.drawn and self.notes_drawn else None
+
+    def led(self) -> "Wishes":
+        """These, of a sound that is led along the pitch that is drawn over it when it is rendered: the prior is asked for one
+        note, in the middle of what is drawn, since it holds a note better than it changes one."""
+        if self.traits is None or self.glide is None:
+            return self
+        low, high = self.glide.aminmax()
+        traits = self.traits.clone()
+        traits[:, PITCH] = (low + high) / 2.0
+        return self._replace(traits=traits)
+
+    @property
     def drawn(self) -> bool:
         """Whether something changes over the sound."""
         return self.traits is not None and self.traits.ndim > 1
@@ -152,6 +169,7 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings, drawn_over: i
         0 if settings.kind is None else _kind(card, settings.kind),
         mean,
         samples if settings.length is not None or (drawn and settings.verb is None and drawn_over is None) else None,
+        notes_drawn=len(found.get("pitch", ())) > 1,
     )
 
 

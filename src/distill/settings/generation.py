@@ -100,7 +100,8 @@ class GenerationSettings(Frozen):
     )  # fmt: skip
     pitch: str | None = knob(
         None, "Which note: its name (C#4), its MIDI number (61), a frequency (277Hz), or a share of the recordings' range "
-        "(30%); or a curve of those, as for --brightness.", unset="as it comes",
+        "(30%); or a curve of those, as for --brightness, which sounds of at most four seconds are led along, and those after "
+        "others (--like, --more-like, --morph); in other sounds it is a hint.", unset="as it comes",
     )  # fmt: skip
     onsets: str | None = knob(
         None, "How many hits, from 0 (as the fewest in a recording) to 1 (as the most); or a curve, as for --brightness.",

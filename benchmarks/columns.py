@@ -2,7 +2,7 @@
 """Columns of half the duration against more levels of codes: what the codec loses, what its codes cost the prior, what comes out.
 
     python benchmarks/columns.py FOLDER... [--variants 16x3 8x3 16x6 8x2] [--preset draft] [--seeds 1]
-                                 [--measure FILE] [--listen FILE] [--python PATH] [--work DIR] [--json] [--save NAME]
+                                 [--measure FILE] [--python PATH] [--work DIR] [--json] [--save NAME]
 
 A variant is FRAMESxLEVELS: spectrogram frames in a column (16: 0.17 s, as the program has them; 8: half) and levels of 256
 codes. Its codec starts from nothing (there are start weights for one geometry only) and is trained as the preset has it, with
@@ -17,14 +17,13 @@ bits_per_second          of held-out codes by the prior: bits per code times cod
 energy_*, diversity_*    of --measure (`FILE gen SOUNDS REFERENCE`, JSON), view "audible": energy distance of 64 generated sounds
                          to the held-out files and to the whole folder, and their diversity.
 z, nearer, copied        the copy test's, of the same sounds, each with the variant's own codec.
-codes, grain             of --listen (`FILE ORIGINALS DECODED...`): what listeners say of held-out files, from codes alone and
-                         with grain (which has as many numbers a second in all variants).
+codes_*, grain_*         what listeners say of held-out files (`ears.py`, where they are installed), from codes alone and with
+                         grain (which has as many numbers a second in all variants).
 """
 
 import argparse
 import json
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -47,6 +46,7 @@ from distill.settings.prior import PriorSettings, PriorSize
 from distill.training.prior.codes import CodeSequences, CodeView
 from distill.training.prior.task import PriorTask
 from distill.training.run import Run
+from ears import LISTENERS, heard, listeners
 from running import add_answer_options, give_answer, rounded, spread
 
 CODES = 256
@@ -84,11 +84,10 @@ class Ran(NamedTuple):
 
 
 class Tools(NamedTuple):
-    """Programs that measure, and what runs them."""
+    """A program that measures, and what runs it."""
 
     python: Path
     measure: Path | None
-    listen: Path | None
 
     def run(self, program: Path, *arguments: str | Path) -> str:
         """What it prints."""
@@ -198,26 +197,33 @@ def prior_of(variant: Variant, model: Path, epochs: int | None, seed: int) -> di
     }
 
 
-def sounds_of(variant: Variant, folder: Path, model: Path, unseen: Path, tools: Tools, room: Path) -> dict[str, float]:
-    """Generate, decode, and measure both."""
-    generated, codes, grain = (room / name for name in ("generated", "codes", "grain"))
-    for each in (generated, codes, grain):
-        shutil.rmtree(each, ignore_errors=True)
+def sounds_of(variant: Variant, folder: Path, model: Path, unseen: Path, tools: Tools) -> dict[str, float]:
+    """Generate sounds, and measure them."""
+    generated = model.parent / "generated"
+    shutil.rmtree(generated, ignore_errors=True)
     distill(variant, "generate", model, "--count", str(GENERATED), "--seed", "1", "--out", generated)
     report = distill(variant, "novelty", model, "--files", generated).answer
     found = {"z": report["coherence_z"], "copied": report["copy_rate"]}
-    found["nearer"] = statistics.median(sound["score"] for sound in report["sounds"])
+    found["nearer"] = statistics.median(file["score"] for file in report["files"])
     if tools.measure is not None:
         for name, reference in (("held_out", unseen), ("folder", folder)):
             view = json.loads(tools.run(tools.measure, "gen", generated, reference, "--boot", "50"))["audible"]
             found |= {f"energy_{name}": view["energy"], f"diversity_{name}": view["diversity_ratio"]}
-    if tools.listen is not None:
-        distill(variant, "decode", model, unseen, codes)
-        distill(variant, "reconstruct", model, *sorted(unseen.iterdir()), "--out", grain)
-        for name, line in zip(
-            ("codes", "grain"), tools.run(tools.listen, unseen, codes, grain).splitlines(), strict=True
-        ):
-            found |= {f"{name}_{who}": float(mean) for who, mean in re.findall(r"(\w+) mean ([\d.]+)", line)}
+    return found
+
+
+def ears_of(variant: Variant, model: Path, unseen: Path) -> dict[str, float]:
+    """Decode the held-out files, and listen to them."""
+    codes, grain = model.parent / "codes", model.parent / "grain"
+    for each in (codes, grain):
+        shutil.rmtree(each, ignore_errors=True)
+    distill(variant, "decode", model, unseen, codes)
+    distill(variant, "reconstruct", model, *sorted(unseen.iterdir()), "--out", grain)
+    found: dict[str, float] = {}
+    for room in (codes, grain):
+        made = {path.stem: path for path in room.iterdir()}
+        pairs = [(file, made[file.stem]) for file in sorted(unseen.iterdir())]
+        found |= {f"{room.name}_{who}": score for who, score in heard(pairs).items()}
     return found
 
 
@@ -226,7 +232,7 @@ class Bench:
 
     def __init__(self, given: argparse.Namespace, folder: Path, seed: int, work: Path) -> None:
         self.given, self.seed = given, seed
-        self.tools = Tools(given.python, given.measure, given.listen)
+        self.tools = Tools(given.python, given.measure)
         self.folder = mono_copy(folder, work / "mono" / folder.name)
         self.room = work / f"{folder.name}-{given.preset}-{seed}"
 
@@ -254,8 +260,10 @@ class Bench:
         for variant, model, cost, row in zip(variants, models, costs, found, strict=True):
             epochs = max(2, round(prior["epochs"] / cost))
             own = self.kept(f"{variant}/prior", lambda v=variant, m=model, e=epochs: prior_of(v, m, e, self.seed))
-            work = (variant, self.folder, model, unseen, self.tools, model.parent)
+            work = (variant, self.folder, model, unseen, self.tools)
             row |= {"prior_step": cost, **own, **self.kept(f"{variant}/sounds", lambda work=work: sounds_of(*work))}
+            if LISTENERS:
+                row |= self.kept(f"{variant}/ears", lambda v=variant, m=model: ears_of(v, m, unseen))
         return {str(variant): row for variant, row in zip(variants, found, strict=True)}
 
 
@@ -282,11 +290,12 @@ def main() -> None:
     parser.add_argument("--preset", default="draft", help="of the codec")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--measure", type=Path, help="a program that measures distances of sets of sounds")
-    parser.add_argument("--listen", type=Path, help="a program that scores decoded sounds")
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs those programs")
+    parser.add_argument("--listen", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs that program")
     parser.add_argument("--work", type=Path, help="keep models and sounds here, and use what is here")
     add_answer_options(parser)
     given = parser.parse_args()
+    LISTENERS.update(listeners())
     answer: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary, threads(1):
         os.environ["OMP_NUM_THREADS"] = "1"

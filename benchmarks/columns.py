@@ -14,9 +14,9 @@ kbits                    of all codes, of 8 bits each.
 mel_l1_db                held-out files through their codes, without grain; `autoencoder`: latents as they are; `with_grain`.
 codec_cpu, prior_cpu     CPU seconds of training steps, one thread.
 bits_per_second          of held-out codes by the prior: bits per code times codes a second. More codes say more.
-energy_*, diversity_*    of --measure (`FILE gen SOUNDS REFERENCE`, JSON), view "audible": energy distance of 64 generated sounds
-                         to the held-out files and to the whole folder, and their diversity.
-z, nearer, copied        the copy test's, of the same sounds, each with the variant's own codec.
+energy_*, diversity_*    of --measure (`FILE gen SOUNDS REFERENCE`, JSON), view "audible": energy distance of 64 generated
+                         sounds, of three seeds, to the held-out files and to the whole folder, and their diversity.
+z, nearer, copied        the copy test's, of those of the first seed, each with the variant's own codec.
 codes_*, grain_*         what listeners say of held-out files (`ears.py`, where they are installed), from codes alone and with
                          grain (which has as many numbers a second in all variants).
 """
@@ -52,6 +52,8 @@ from running import add_answer_options, give_answer, rounded, spread
 CODES = 256
 SIZE = PriorSize(64, 2, 2)
 GENERATED = 64
+DRAWS = (1, 1001, 2001)
+"""Seeds of the sounds that are generated."""
 REPETITIONS, STEPS = 7, 2
 
 
@@ -203,25 +205,27 @@ def prior_of(variant: Variant, model: Path, epochs: int | None, seed: int) -> di
     }
 
 
-def made_by(variant: Variant, model: Path) -> Path:
+def made_by(variant: Variant, model: Path, seed: int) -> Path:
     """A folder of new sounds; one that is complete is taken as it is."""
-    generated = model.parent / "generated"
+    generated = model.parent / f"generated-{seed}"
     if not generated.exists() or len(list(generated.glob("*.wav"))) < GENERATED:
         shutil.rmtree(generated, ignore_errors=True)
-        distill(variant, "generate", model, "--count", str(GENERATED), "--seed", "1", "--out", generated)
+        distill(variant, "generate", model, "--count", str(GENERATED), "--seed", str(seed), "--out", generated)
     return generated
 
 
-def sounds_of(variant: Variant, folder: Path, model: Path, unseen: Path, tools: Tools) -> dict[str, float]:
+def sounds_of(variant: Variant, folder: Path, model: Path, unseen: Path, tools: Tools) -> dict[str, Any]:
     """Generate sounds, and measure them."""
-    generated = made_by(variant, model)
-    report = distill(variant, "novelty", model, "--files", generated).answer
-    found = {"z": report["coherence_z"], "copied": report["copy_rate"]}
+    drawn = [made_by(variant, model, seed) for seed in DRAWS]
+    report = distill(variant, "novelty", model, "--files", drawn[0]).answer
+    found: dict[str, Any] = {"z": report["coherence_z"], "copied": report["copy_rate"]}
     found["nearer"] = statistics.median(file["score"] for file in report["files"])
     if tools.measure is not None:
         for name, reference in (("held_out", unseen), ("folder", folder)):
-            view = json.loads(tools.run(tools.measure, "gen", generated, reference, "--boot", "50"))["audible"]
-            found |= {f"energy_{name}": view["energy"], f"diversity_{name}": view["diversity_ratio"]}
+            views = [json.loads(tools.run(tools.measure, "gen", each, reference, "--boot", "50")) for each in drawn]
+            for ours, theirs in (("energy", "energy"), ("diversity", "diversity_ratio")):
+                values = [view["audible"][theirs] for view in views]
+                found[f"{ours}_{name}"] = spread(statistics.median(values), min(values), max(values))
     return found
 
 
@@ -284,6 +288,11 @@ class Bench:
         return {str(variant): row for variant, row in zip(variants, found, strict=True)}
 
 
+def middle(value: float | dict[str, float]) -> float:
+    """A figure, or the median of its draws."""
+    return value["median"] if isinstance(value, dict) else value
+
+
 def over_seeds(runs: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """Medians and ranges, where there are several seeds."""
     if len(runs) == 1:
@@ -292,7 +301,7 @@ def over_seeds(runs: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
         variant: {
             name: spread(statistics.median(values), min(values), max(values))
             for name in runs[0][variant]
-            if (values := [run[variant][name] for run in runs])
+            if (values := [middle(run[variant][name]) for run in runs])
         }
         for variant in runs[0]
     }

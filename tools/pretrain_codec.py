@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make the weights that every codec starts from: a codec trained on sounds of the program's own making.
 
-    python tools/pretrain_codec.py [--sounds 6000] [--epochs 26] [--continued] [--out src/distill/weights/codec.pt]
+    python tools/pretrain_codec.py [--sounds 6000] [--epochs 26] [--channels 192] [--codebook-size 1024] [--continued]
+                                   [--out src/distill/weights/codec.pt]
 
 Renders sounds by `distill.synthetic.variety`, trains on them as `distill train` would (from nothing, with more codes, since
 these sounds differ more than any corpus), and keeps the weights without the codebooks, which every corpus makes anew, in
@@ -25,19 +26,20 @@ from distill.corpus.scan import scan
 from distill.corpus.sounds import Corpus
 from distill.events import CodecEpochMetrics
 from distill.files import replacing
+from distill.models.codec import ConvVQVAE
 from distill.settings.auto import codec_auto, resolve
-from distill.settings.codec import CodecSettings
-from distill.settings.geometry import SAMPLE_RATE
+from distill.settings.codec import CodecSettings, VQVAEConfig
+from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from distill.synthetic.variety import random_recording
 from distill.training.codec.task import CodecTask
 from distill.training.fit import fit
 from distill.training.run import Best
+from distill.weights import start_from
 
 JUDGED_SOUNDS = 64
 SETTINGS = {
     "preview_every": 0,
     "batch_size": 32,
-    "codebook_size": 1024,
 }
 FROM_NOTHING = {"pretrained": False, "matrix_learning_rate": 0.03, "warmup_share": 0.35}
 CONTINUED = {"pretrained": True, "matrix_learning_rate": 0.02, "warmup_share": 0.2}
@@ -87,10 +89,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sounds", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=26)
+    parser.add_argument("--channels", type=int, default=CodecSettings.model_fields["channels"].default)
+    parser.add_argument("--codebook-size", type=int, default=1024)
     parser.add_argument("--continued", action="store_true", help="go on from the shipped weights")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("src/distill/weights/codec.pt"))
     given = parser.parse_args()
+    network = {"channels": given.channels, "codebook_size": given.codebook_size}
+    if given.continued and not start_from(ConvVQVAE(VQVAEConfig(**network), SpectrogramConfig()), "codec"):
+        parser.error(f"--continued: the shipped weights are not of --channels {given.channels}")
     bests: list[Best] = []
 
     def better(best: Best) -> None:
@@ -104,6 +111,7 @@ def main() -> None:
         corpus = read(folder)
         overrides = {
             **SETTINGS,
+            **network,
             **(CONTINUED if given.continued else FROM_NOTHING),
             "epochs": given.epochs,
             "seed": given.seed,

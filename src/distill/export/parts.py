@@ -80,7 +80,7 @@ def _decoder(loaded: LoadedVQModel) -> Part:
         "decoded": Value((bands, "16*columns"), "the same in dB under the level, without grain"),
     }
     if loaded.grain is not None:
-        inputs["noise"] = Value(("columns", BANDS, PATCH * PATCH), "normal noise, which becomes the grain")
+        inputs["noise"] = Value(("columns", BANDS, PATCH), "normal noise, which becomes the grain")
         inputs["texture"] = Value((), "how much grain: 1 as the recordings have, 0 none")
     if loaded.loudness is not None:
         outputs["loudness_db"] = Value(

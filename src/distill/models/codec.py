@@ -31,7 +31,7 @@ from distill.models.blocks import (
 )
 from distill.models.quantizer import ResidualCodes, ResidualQuantizer
 from distill.settings.codec import VQVAEConfig
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, SpectrogramConfig, columns
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, MELS_PER_BAND, SpectrogramConfig, columns
 
 FLOOR_DB = -110.0
 """What lies further under a file's loudest cell is silence to the codec."""
@@ -107,8 +107,8 @@ class ConvVQVAE(nn.Module):
 
     def __init__(self, config: VQVAEConfig, spectrogram: SpectrogramConfig) -> None:
         super().__init__()
-        if spectrogram.n_mels != BANDS * FRAMES_PER_COLUMN:
-            raise ValueError(f"the codec is built for {BANDS * FRAMES_PER_COLUMN} mel bands, not {spectrogram.n_mels}")
+        if spectrogram.n_mels != BANDS * MELS_PER_BAND:
+            raise ValueError(f"the codec is built for {BANDS * MELS_PER_BAND} mel bands, not {spectrogram.n_mels}")
         self.config = config
         self.spectrogram = spectrogram
         self.register_buffer("typical_level_db", torch.tensor(0.0))

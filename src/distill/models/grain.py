@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from distill.models.codec import FLOOR_DB, ConvVQVAE
 from distill.models.encoding import Mel, decode_codes, encode_mel
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, MELS_PER_BAND
 
-PATCH = FRAMES_PER_COLUMN
-NUMBERS = 128
+PATCH = MELS_PER_BAND * FRAMES_PER_COLUMN
+"""Cells of a patch."""
+NUMBERS = PATCH // 2
 """Numbers of a patch that are coded: the slowest over time and bands."""
 STEP_DB = 6.0
 DEAD_ZONE = 0.1
@@ -121,7 +122,7 @@ class DrawnGrain(nn.Module):
     def __init__(self, n_mels: int) -> None:
         super().__init__()
         self.register_buffer("deviation_db", torch.zeros(n_mels, BINS))
-        self.register_buffer("shape", torch.ones(BANDS, PATCH * PATCH))  # of each number of a patch, mean square 1
+        self.register_buffer("shape", torch.ones(BANDS, PATCH))  # of each number of a patch, mean square 1
 
     @classmethod
     def measured(cls, files: Sequence[Difference]) -> "DrawnGrain":
@@ -133,7 +134,7 @@ class DrawnGrain(nn.Module):
             scale = made._deviation(file.decoded)
             own = torch.where(scale > 0, file.residual / scale.clamp_min(1e-3), 0.0).clamp(-3.0, 3.0)
             numbers = to_patches(own) @ cosines(own.device)  # [S, 256]
-            squared += numbers.square().reshape(-1, BANDS, PATCH * PATCH).sum(0)
+            squared += numbers.square().reshape(-1, BANDS, PATCH).sum(0)
             patches += len(numbers) // BANDS
         mean = squared.mean(1, keepdim=True)
         made.shape.copy_(torch.where(mean > 0, (squared / mean.clamp_min(1e-9)).sqrt(), 1.0))
@@ -149,13 +150,13 @@ class DrawnGrain(nn.Module):
 
     def draw(self, decoded: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
         """Decoded log-mel [M, T], T whole columns -> [M, T] with grain, drawn column after column."""
-        positions = decoded.shape[1] // PATCH * BANDS
-        noise = torch.randn((positions, PATCH * PATCH), generator=generator).to(decoded.device)
+        positions = decoded.shape[1] // FRAMES_PER_COLUMN * BANDS
+        noise = torch.randn((positions, PATCH), generator=generator).to(decoded.device)
         return self.of_noise(decoded, noise, amount)
 
     def of_noise(self, decoded: Tensor, noise: Tensor, amount: float | Tensor = 1.0) -> Tensor:
         """The same of noise [S, 256] that is there already."""
-        numbers = noise.reshape(-1, BANDS, PATCH * PATCH) * self.shape
+        numbers = noise.reshape(-1, BANDS, PATCH) * self.shape
         drawn = from_patches(numbers.flatten(0, 1) @ cosines(decoded.device).T) * self._deviation(decoded) * amount
         grained = _put(decoded, drawn.clamp(-3.0 * LARGEST_DB, LARGEST_DB))
         return torch.where(decoded > DEEPEST_DB, grained, decoded)
@@ -193,14 +194,16 @@ def _deviations(files: Sequence[Difference]) -> Tensor:
 
 def to_patches(mel: Tensor) -> Tensor:
     """[M, T], T whole columns -> [S, 256], position after position."""
-    columns = mel.shape[1] // PATCH
-    return mel.reshape(BANDS, PATCH, columns, PATCH).permute(2, 0, 1, 3).reshape(-1, PATCH * PATCH)
+    columns = mel.shape[1] // FRAMES_PER_COLUMN
+    cells = mel.reshape(BANDS, MELS_PER_BAND, columns, FRAMES_PER_COLUMN)
+    return cells.permute(2, 0, 1, 3).reshape(-1, PATCH)
 
 
 def from_patches(patches: Tensor) -> Tensor:
     """The inverse of `to_patches`."""
     columns = patches.shape[0] // BANDS
-    return patches.reshape(columns, BANDS, PATCH, PATCH).permute(1, 2, 0, 3).reshape(BANDS * PATCH, columns * PATCH)
+    cells = patches.reshape(columns, BANDS, MELS_PER_BAND, FRAMES_PER_COLUMN).permute(1, 2, 0, 3)
+    return cells.reshape(BANDS * MELS_PER_BAND, columns * FRAMES_PER_COLUMN)
 
 
 def _slowest(device: torch.device) -> Tensor:
@@ -210,10 +213,16 @@ def _slowest(device: torch.device) -> Tensor:
 @lru_cache(maxsize=4)
 def cosines(device: torch.device) -> Tensor:
     """The orthonormal cosine transform of a patch [256, 256], its numbers in the last dimension, from slow to quick."""
-    step = torch.arange(PATCH, dtype=torch.float64)
-    one = torch.cos(math.pi * (step[:, None] + 0.5) * step / PATCH) * math.sqrt(2.0 / PATCH)  # [place, number]
-    one[:, 0] /= math.sqrt(2.0)
-    both = torch.einsum("bi,tj->btij", one, one).reshape(PATCH * PATCH, PATCH * PATCH)
-    over_bands, over_time = step.repeat_interleave(PATCH), step.repeat(PATCH)
-    order = ((over_bands + over_time) * PATCH**2 + (over_bands - over_time).abs()).argsort(stable=True)
+    both = torch.einsum("bi,tj->btij", _cosines(MELS_PER_BAND), _cosines(FRAMES_PER_COLUMN)).reshape(PATCH, PATCH)
+    over_bands = torch.arange(MELS_PER_BAND).repeat_interleave(FRAMES_PER_COLUMN) / MELS_PER_BAND
+    over_time = torch.arange(FRAMES_PER_COLUMN).repeat(MELS_PER_BAND) / FRAMES_PER_COLUMN
+    order = ((over_bands + over_time) * PATCH + (over_bands - over_time).abs()).argsort(stable=True)
     return both[:, order].float().to(device)
+
+
+def _cosines(size: int) -> Tensor:
+    """The orthonormal cosine transform of `size` numbers in a row: [place, number], float64."""
+    step = torch.arange(size, dtype=torch.float64)
+    one = torch.cos(math.pi * (step[:, None] + 0.5) * step / size) * math.sqrt(2.0 / size)
+    one[:, 0] /= math.sqrt(2.0)
+    return one

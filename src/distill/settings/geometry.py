@@ -13,6 +13,8 @@ CROP_FRAMES = 96
 CROP_SAMPLES = CROP_FRAMES * HOP_LENGTH
 BANDS = 8
 """Latent rows: positions in one column, from low to high frequency."""
+MELS_PER_BAND = 16
+"""Mel bands that one position describes."""
 FRAMES_PER_COLUMN = 16
 """Spectrogram frames that one column of codes describes (0.17 s)."""
 COLUMN_SECONDS = FRAMES_PER_COLUMN * HOP_LENGTH / SAMPLE_RATE
@@ -35,7 +37,7 @@ class SpectrogramConfig(Frozen):
     sample_rate: int = Field(SAMPLE_RATE, ge=8_000, le=192_000)
     n_fft: int = Field(2048, ge=256, le=8192)
     hop_length: int = Field(HOP_LENGTH, ge=64, le=4096)
-    n_mels: int = Field(BANDS * FRAMES_PER_COLUMN, ge=16, le=256)
+    n_mels: int = Field(BANDS * MELS_PER_BAND, ge=16, le=256)
     f_min_hz: float = Field(20.0, ge=0.0, le=1000.0)
     f_max_hz: float = Field(24_000.0, ge=1000.0, le=96_000.0)
     crop_frames: int = Field(CROP_FRAMES, ge=16, le=4096)

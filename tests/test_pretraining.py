@@ -1,0 +1,72 @@
+"""`tools/pretrain_codec.py`, which makes the weights that codecs start from, from its first line to its last."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import distill.weights
+from distill.models.codec import ConvVQVAE
+from distill.settings.codec import VQVAEConfig
+from distill.settings.geometry import SpectrogramConfig
+from distill.weights import start_from
+
+SMALL = VQVAEConfig(channels=24, codebook_size=16)
+
+
+@pytest.fixture
+def pretrain(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The tool, called with arguments: six sounds, two epochs, a small network."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "tools"))
+    monkeypatch.setenv("DISTILL_CACHE", "")  # the tool sets its own; this puts it back
+    tool = importlib.import_module("pretrain_codec")
+
+    def run(*arguments: str | Path) -> None:
+        small = ["--sounds", "6", "--epochs", "2", "--channels", "24", "--codebook-size", "16"]
+        monkeypatch.setattr(sys, "argv", ["pretrain_codec.py", *small, *map(str, arguments)])
+        tool.main()
+
+    return run
+
+
+def network(seed: int) -> ConvVQVAE:
+    torch.manual_seed(seed)
+    return ConvVQVAE(SMALL, SpectrogramConfig())
+
+
+def test_weights_are_written_and_can_be_gone_on_from(
+    pretrain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against an hour of pre-training whose last line fails, whose file no codec starts from, or that is not gone on
+    from when it should be."""
+    monkeypatch.setattr(distill.weights, "HERE", tmp_path)
+    kept, again = tmp_path / "codec.pt", tmp_path / "again.pt"
+    pretrain("--out", kept)
+    assert f"{kept}: " in capsys.readouterr().out.splitlines()[-1]
+    state = torch.load(kept, weights_only=True)
+    assert all(tensor.dtype == torch.float16 for tensor in state.values())
+    own = {name for name in network(0).state_dict() if not name.startswith(("quantizer.", "typical_"))}
+    assert set(state) == own
+    codec, other = network(0), network(1)
+    assert start_from(codec, "codec")
+    assert start_from(other, "codec")
+    mel = -60.0 + 20.0 * torch.randn(1, 1, 128, 96)
+    assert torch.equal(codec.encode(mel), other.encode(mel))
+
+    pretrain("--continued", "--seed", "7", "--out", again)
+
+    def apart(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> float:
+        return sum(float((one[name].float() - two[name].float()).square().sum()) for name in own) ** 0.5
+
+    further, unlike = torch.load(again, weights_only=True), network(3).state_dict()
+    assert 0.0 < apart(state, further) < 0.1 * apart(state, unlike)
+
+
+def test_weights_of_another_width_are_not_gone_on_from(pretrain: Any, tmp_path: Path) -> None:
+    """Guards against a training that silently starts from nothing, with the small steps of one that goes on."""
+    with pytest.raises(SystemExit, match="2"):
+        pretrain("--continued", "--out", tmp_path / "codec.pt")
+    assert not (tmp_path / "codec.pt").exists()

@@ -9,6 +9,8 @@ length, loudness, width   Kolmogorov-Smirnov distance of the generated sounds to
             into silence, K-weighted dB, and side over middle in dB (-60 at least; two-channel models only, against the
             recordings with two channels or one).
 *_of_held_out   The same of the held-out recordings to the training files: what chance makes of so few.
+ends_seen   How many of the recordings' ends (sounds of at most 24 columns, 4 s) a prior expects where they are, as new sounds are
+            asked: the chances that it gives to these places, summed, over how many there are; `ends_seen_held_out`.
 lost_db     How much softer the mono mix is than the channels' energies together, in the band that loses most (eight bands of
             the mel, those within 40 dB of the loudest): the 95th percentile over sounds, and `lost_db_of_recordings`.
 """
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import stats
 
 import distill
@@ -27,12 +30,16 @@ import wishes
 from distill.audio.mel import log_mel_of
 from distill.audio.reading import as_channels, read_planes
 from distill.modelfile.file import read_card
+from distill.modelfile.opened import open_model
+from distill.models.canvas import Shape, reaches
+from distill.models.prior import BOS, MID
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer
 
 LEAST_WIDTH_DB = -60.0
 HEARD_DB = 40.0
 GROUPS = 8
+LONGEST_COLUMNS = 24
 Samples = npt.NDArray[np.float32]
 
 
@@ -71,6 +78,27 @@ def measured(channels: Samples) -> dict[str, float]:
     }
 
 
+@torch.inference_mode()
+def ends_seen(path: Path, split: str) -> float:
+    """Share of the recordings' ends that the prior of a model expects."""
+    opened = open_model(path)
+    prior = opened.prior()
+    assert prior is not None
+    prior.eval()
+    chances = []
+    for file in opened.card.corpus_manifest.files:
+        codes, bands = torch.as_tensor(opened.codes[file.name]).long(), prior.config.bands
+        last = len(codes) // bands
+        if file.split != split or last > LONGEST_COLUMNS:
+            continue
+        for reach in reaches(Shape((), (), True), last + 1, prior.window):
+            if last - reach.first in reach.drawn:
+                start = torch.tensor([MID if reach.first else BOS])
+                logits = prior(codes[None, reach.first * bands :], start)[0, -1, 0]
+                chances.append(float(logits.softmax(-1)[prior.eos]))
+    return float(np.mean(chances)) if chances else float("nan")
+
+
 def spread(path: Path, sounds: int, seconds: float, seed: int) -> dict[str, Any]:
     """Everything about one model."""
     card = read_card(path)
@@ -94,6 +122,7 @@ def spread(path: Path, sounds: int, seconds: float, seed: int) -> dict[str, Any]
         found[f"{name}_of_held_out"] = float(
             stats.ks_2samp([each[name] for each in val], [each[name] for each in train]).statistic
         )
+    found |= {"ends_seen": ends_seen(path, "train"), "ends_seen_held_out": ends_seen(path, "val")}
     found["lost_db"] = float(np.quantile([each["lost"] for each in made], 0.95))
     found["lost_db_of_recordings"] = float(np.quantile([each["lost"] for each in (*train, *val)], 0.95))
     return found

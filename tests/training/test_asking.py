@@ -42,17 +42,25 @@ def test_a_window_with_a_hole_has_its_targets_in_the_order_of_reading() -> None:
         Window(codes, 0, 4, BOS, end_known=True),
         Window(codes, 0, 4, BOS),
         Window(codes, 1, 3, MID, hole=(0, 1)),
+        Window(codes, 1, 3, MID, hole=(1, 3)),  # nothing lies behind it: it is read in time
     ]
     batch = make_batch(windows, SETTINGS)
     assert batch.given.order is not None
-    assert batch.given.order.tolist() == [[0, 3, 1, 2, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [1, 2, 0, 3, 4]]
+    assert batch.given.order.tolist() == [
+        [0, 3, 1, 2, 4],
+        [0, 1, 2, 3, 4],
+        [0, 1, 2, 3, 4],
+        [1, 2, 0, 3, 4],
+        [0, 1, 2, 3, 4],
+    ]
     grid = codes.view(4, BANDS, 2)
     assert torch.equal(batch.targets[0, :8], grid[[0, 3, 1, 2]].flatten(0, 1))
     assert torch.equal(batch.targets[3, :6], grid[[2, 3, 1]].flatten(0, 1))
     assert (batch.targets[3, 6:] == IGNORED).all()
     assert [int(batch.targets[row, 8, 0]) for row in range(3)] == [IGNORED, IGNORED, 8]
+    assert int(batch.targets[4, 6, 0]) == 8
     assert batch.given.end is not None
-    assert batch.given.end.tolist() == [-1, 4, -1, -1]
+    assert batch.given.end.tolist() == [-1, 4, -1, -1, -1]
 
 
 def test_what_is_not_asked_for_is_learned_and_sampled_alike() -> None:

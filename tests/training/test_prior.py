@@ -14,6 +14,7 @@ from distill.errors import DistillError
 from distill.events import PriorEpochMetrics, PriorTrainingCompleteEvent, TrainingStarted, Warned
 from distill.modelfile.file import read_card, read_contents
 from distill.modelfile.opened import load_model
+from distill.models.canvas import Shape, reaches
 from distill.models.encoding import encode_codes, level_of
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.settings.prior import PriorConfig, PriorSettings
@@ -75,6 +76,19 @@ def test_every_code_of_every_file_is_seen_over_the_epochs() -> None:
         seen = {c for w in windows if w.codes is codes for c in range(w.first, w.first + w.columns)}
         assert seen == set(range(len(codes) // 4))
     assert sum(len(batch.codes) for batch in task.batches(1)) == 6
+
+
+def test_sounds_end_wherever_in_a_window_a_new_one_may_be_asked() -> None:
+    """Guards against a prior that hears of ends behind full windows alone, while new sounds go on from two thirds of one: half of
+    the recordings of over a second had no chance to end where they do."""
+    codes = sequence(11, 1)
+    task = PriorTask(CodeSequences(as_they_are(codes), (sequence(4, 3),)), torch.zeros(2, 9, 4), SETTINGS, print)
+    windows = [w for epoch in range(30) for w in task._train_windows(np.random.default_rng(epoch))]
+    ending = [w.columns for w in windows if w.first + w.columns == 11]
+    asked = {place for reach in reaches(Shape((), (), True), 12, task.window) if reach.first for place in reach.drawn}
+    assert asked <= set(ending)
+    assert min(map(ending.count, asked)) >= 5
+    assert all(w.columns == task.window for w in windows if w.first + w.columns < 11)
 
 
 def test_a_view_that_begins_later_does_not_begin_with_bos() -> None:

@@ -34,6 +34,7 @@ from distill.modelfile.opened import LoadedVQModel
 from distill.models.filling import Filled
 from distill.models.image import as_heard
 from distill.models.prior import CodePrior
+from distill.models.widths import set_apart
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
@@ -176,6 +177,8 @@ def render_loop(
     whole = len(loop.codes) // BANDS * FRAMES_PER_COLUMN
     places = (torch.arange(-margin, frames + margin) + 0.5) * (whole / frames)
     heard = as_heard(wave, None if settings.mono else image_at(loaded, loop.codes, places, goes_round=True))
+    if len(heard) > 1 and loaded.apart is not None:
+        heard = set_apart(heard, loaded.apart)
     made = circular(heard, round(margin * HOP_LENGTH * ratio), length)
     made = made.roll(smooth_turn(made), -1)
     return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()

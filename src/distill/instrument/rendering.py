@@ -20,6 +20,7 @@ from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.image import as_heard
 from distill.models.loudness import GENERATED_LIMITED_DB
+from distill.models.widths import set_apart
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
 
@@ -73,6 +74,8 @@ def to_samples(
     middle = levelled(loaded, codes, middle, loudness, settings, wished)
     middle = below_nyquist(middle, rate)  # a limiter makes higher ones
     heard = as_heard(middle, image)
+    if image is not None and loaded.apart is not None:
+        heard = set_apart(heard, loaded.apart)
     if settings.level == "normalise":
         heard = normalised(heard)
     elif image is not None:

@@ -113,6 +113,17 @@ class NoveltySummary(Frozen):
     """Of the prior that was judged: of another it says nothing."""
 
 
+class SpreadWidths(Frozen):
+    """How far from each other the widths of new sounds are set (`distill.models.widths.Apart`)."""
+
+    centre_db: float = Field(ge=-60.0, le=60.0)
+    times: float = Field(ge=1.0, le=10.0)
+    widest_db: float = Field(ge=-60.0, le=60.0)
+    lost_db: float = Field(ge=0.0, le=200.0)
+    training_date: str
+    """Of the prior whose sounds were measured: of another it says nothing."""
+
+
 class LevelSnapshot(Frozen):
     """How one level of codes was used when the codec was saved."""
 
@@ -189,6 +200,8 @@ class ModelCard(Frozen):
     """Columns after which recordings come round again, those that do (`distill.audio.beat`)."""
     image_size: int | None = Field(None, ge=2, le=4096)
     """How many codes the level of the stereo image has (`distill.models.image`); None: the model is mono."""
+    widths: SpreadWidths | None = None
+    """How wide the prior's sounds are, beside the recordings; None: they are as wide as they are drawn."""
     has_synthesiser: bool = False
     """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
     synthesiser_config: SynthesiserConfig | None = None
@@ -201,6 +214,13 @@ class ModelCard(Frozen):
         if self.novelty is None or self.prior_metadata is None:
             return None
         return self.novelty if self.novelty.training_date == self.prior_metadata.training_date else None
+
+    @property
+    def widths_of_prior(self) -> SpreadWidths | None:
+        """How wide this prior's sounds are; None: it was not measured, or of another one."""
+        if self.widths is None or self.prior_metadata is None:
+            return None
+        return self.widths if self.widths.training_date == self.prior_metadata.training_date else None
 
     @property
     def prior_levels(self) -> int:

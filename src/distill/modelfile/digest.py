@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OF_THE_CARD = (
     "vqvae_config", "spectrogram_config", "prior_config", "synthesiser_config", "image_size", "texture_db", "kinds",
-    "trait_quantiles", "periods",
+    "trait_quantiles", "periods", "widths",
 )  # fmt: skip
 """What of the card decides how codes are drawn and become sound."""
 
@@ -30,6 +30,8 @@ def sound_digest(loaded: "LoadedVQModel") -> str:
     if not loaded.card.periods:  # models that are older than periods stay what they were
         del plain["periods"]
         (plain["prior_config"] or {}).pop("periods", None)
+    if loaded.card.widths_of_prior is None:
+        del plain["widths"]
     plain["highest_rate"] = loaded.card.corpus_manifest.highest_rate
     digest.update(json.dumps(plain, sort_keys=True).encode())
     for name, tensor in _tensors(loaded):

@@ -21,6 +21,7 @@ from distill.models.image import ImageCodebook
 from distill.models.loudness import Loudness
 from distill.models.prior import CodePrior
 from distill.models.synthesiser import SpectrumNetwork
+from distill.models.widths import Apart
 from distill.models.wishes import KindExamples
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -120,6 +121,12 @@ class LoadedVQModel:
     kind_examples: KindExamples | None = None
     codes: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The codes of the recordings by name, as far as the file has them; not checked yet."""
+
+    @property
+    def apart(self) -> Apart | None:
+        """How far from each other the widths of new sounds are set; None: they are as wide as they are drawn."""
+        found = self.card.widths_of_prior
+        return None if found is None else Apart(found.centre_db, found.times, found.widest_db, found.lost_db)
 
     @cached_property
     def digest(self) -> str:

@@ -108,13 +108,13 @@ def reaches(shape: Shape, columns: int, window: int) -> Iterator[Reach]:
     while (column := _next(known, False, column)) < columns:
         end = _next(known[: len(shape.known)], True, column)
         end = columns if end >= len(shape.known) else end
-        hole, kept, limit = end - column, window * 2 // 3, columns
+        hole, kept, limit = end - column, kept_columns(window), columns
         if end == columns or end < window:  # no right side, or all within one window
-            first = 0 if column < window else column - max(kept, window > 1)
+            first = 0 if column < window else column - kept
         elif hole <= kept:
             first = max(0, min(column - max(1, (window - hole) // 2), len(shape.known) - window))
         else:
-            first, limit = max(0, column - max(kept, window > 1)), column + max(1, hole - window // 2)
+            first, limit = max(0, column - kept), column + max(1, hole - window // 2)
         last = min(first + window, limit, end)
         yield Reach(
             first,
@@ -122,6 +122,11 @@ def reaches(shape: Shape, columns: int, window: int) -> Iterator[Reach]:
             [place - first for place in range(column, last)],
         )
         known[column:last] = [True] * (last - column)
+
+
+def kept_columns(window: int) -> int:
+    """How many of the newest columns the next window of a long stretch begins with, so that it goes on from them."""
+    return window * 2 // 3
 
 
 def _next(known: Sequence[bool], wanted: bool, first: int) -> int:

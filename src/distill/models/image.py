@@ -4,8 +4,10 @@
     codes [S] ─▶ level differences and coherences, interpolated ─ with the middle's own samples ─▶ side
 
 A position has two bands of two cells in time, and a vector of their level differences and coherences (parametric stereo:
-Breebaart et al., 2005). The side is predicted from the middle, and what is left of it is the middle decorrelated, in such
-amounts as bring the level difference and the coherence that were coded. Left is middle + side and right middle - side,
+Breebaart et al., 2005). The side is predicted from the middle, and what is left of it is the middle through an all-pass,
+without what of it is in phase with the middle (a tone through an all-pass is the same tone, turned: what is a quarter of a
+turn off makes left and right as loud, and wide), in such amounts as bring the level difference and the coherence that were
+coded. Left is middle + side and right middle - side,
 so their mean is the middle whatever the image.
 """
 
@@ -40,9 +42,9 @@ MOST_VECTORS = 20_000
 RECORDED_ROWS, RECORDED_FRAMES = 40, 2
 """Bands and frames of the cells of a recording, which no prior has to predict."""
 RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP = 0.5, 0.05
-LARGEST_DECORRELATION = 3.0
-FINE_ROWS, SMOOTH_FRAMES = 24, 9
+FINE_ROWS, SMOOTH_FRAMES = 40, 5
 """Bands and frames in which the side is brought to what was coded."""
+LARGEST_GAIN = 3.0
 DELAY_SECONDS = 0.01
 BLOCK_FRAMES, MARGIN_FRAMES = 2048, 32
 LOW_HZ, HIGH_HZ = 20.0, 24_000.0
@@ -166,7 +168,7 @@ def recorded_cells(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floati
     of the middle."""
     values, _, _ = _measured(image_powers(middle, side, RECORDED_ROWS), RECORDED_FRAMES)
     steps = torch.tensor([RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP])[:, None, None]
-    return Cells((values / steps).round() * steps, RECORDED_FRAMES)
+    return Cells(((values / steps).round() * steps).repeat_interleave(RECORDED_FRAMES, dim=-1), 1)  # in steps
 
 
 def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
@@ -215,50 +217,56 @@ def _left_and_right(middle: Tensor, side: Tensor) -> Tensor:
 
 
 def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
-    """The side [N] of a block that begins at a frame."""
+    """The side [N] of a block that begins at a frame.
+
+    What is unlike the middle is made twice: what overlapping frames leave of the first is measured and mended by the second.
+    """
     padded = F.pad(middle, (0, max(0, N_FFT - len(middle))))
-    spectrum = torch.stft(padded, N_FFT, HOP_LENGTH, window=_window(), pad_mode="constant", return_complex=True)
-    level, coherence = _interpolated(cells, first_frame, spectrum.shape[-1])
-    predicted, rest = _shares(level, coherence)
-    other = spectrum * _allpass()[:, None]
+    spectrum = _spectrum(padded)
+    share, rest = _of_bins(cells, first_frame, spectrum.shape[-1])
     rows, of_bin = _rows(FINE_ROWS), _row_of_bin(FINE_ROWS)
-    own, strange = (_smooth(rows @ (each.real.square() + each.imag.square())) for each in (spectrum, other))
-    cross = other * spectrum.conj()
+    power = _power(spectrum)
+    own, wanted = _smooth(rows @ power), _smooth(rows @ (rest.square() * power))
     least = 1e-10 * float(own.max()) + 1e-20
-    common = torch.complex(_smooth(rows @ cross.real), _smooth(rows @ cross.imag)) / (own + least)
-    left_over = (strange - common.abs().square() * own).maximum(0.05 * strange)
-    gain = (own / (left_over + least)).sqrt().clamp_max(LARGEST_DECORRELATION)
-    unlike = gain[of_bin] * (other - common[of_bin] * spectrum)
-    made = predicted * spectrum + rest * unlike
-    return torch.istft(made, N_FFT, HOP_LENGTH, window=_window(), length=len(padded))[: len(middle)]
+    predicted, unlike = share * spectrum, rest * spectrum * _allpass()[:, None]
+    side = torch.zeros(0)
+    for again in (False, True):
+        if again:
+            unlike = _spectrum(side) - predicted
+        common = _smooth(rows @ (unlike.real * spectrum.real + unlike.imag * spectrum.imag)) / (own + least)
+        strange = _smooth(rows @ _power(unlike))
+        left_over = (strange - common.square() * own).maximum(0.05 * strange)
+        gain = (wanted / (left_over + least)).sqrt().clamp_max(LARGEST_GAIN)
+        made = predicted + gain[of_bin] * (unlike - common[of_bin] * spectrum)
+        side = torch.istft(made, N_FFT, HOP_LENGTH, window=_window(), length=len(padded))
+    return side[: len(middle)]
 
 
-def _shares(level: Tensor, coherence: Tensor) -> tuple[Tensor, Tensor]:
-    """Level differences in dB and coherences -> how much of the side is the middle, and how much is unlike it."""
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def _spectrum(samples: Tensor) -> Tensor:
+    """[N] -> [F, T]."""
+    return torch.stft(samples, N_FFT, HOP_LENGTH, window=_window(), pad_mode="constant", return_complex=True)
+
+
+def _shares(level: Tensor, coherence: Tensor) -> Tensor:
+    """Level differences in dB and coherences [...] -> how much of the side is the middle, and how much is unlike it [2, ...]."""
     ratio = 10.0 ** (level / 20.0)
     squares = ratio.square()
     both, common = squares + 1.0, 2.0 * coherence.clamp(-0.98, 1.0) * ratio
     middle = ((both + common) / 4.0).clamp_min(1e-4)
     side = (both - common) / 4.0
     predicted = (squares - 1.0) / (4.0 * middle)
-    return predicted, (side / middle - predicted.square()).clamp_min_(0.0).sqrt_()
+    return torch.stack([predicted, (side / middle - predicted.square()).clamp_min(0.0).sqrt()])
 
 
-def _interpolated(cells: Cells, first_frame: int, frames: int) -> Tensor:
-    """[2, F, frames], linear between the middles of cells, in time and on the mel scale."""
+def _of_bins(cells: Cells, first_frame: int, frames: int) -> Tensor:
+    """How much of the side is the middle and how much is unlike it, [2, F, frames]: of each bin what its row has, between
+    the middles of cells in time."""
     time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
-    return _between(_between(cells.values, time).transpose(1, 2), _places_of_bins(cells.values.shape[1])).transpose(
-        1, 2
-    )
-
-
-@lru_cache(maxsize=4)
-def _places_of_bins(rows: int) -> Tensor:
-    """[F]: where each bin lies between the middles of rows that are equally wide in mel."""
-    hertz = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)
-    low, high = hz_to_mel(LOW_HZ), hz_to_mel(HIGH_HZ)
-    mels = np.array([hz_to_mel(hz) for hz in hertz], dtype=np.float32)
-    return torch.from_numpy((mels - low) / (high - low) * rows - 0.5)
+    return _between(_shares(*cells.values), time)[:, _row_of_bin(cells.values.shape[1])]
 
 
 def _between(values: Tensor, places: Tensor) -> Tensor:

@@ -33,8 +33,9 @@ from distill.studio.looking import scanned
 from distill.studio.opening import Opening, open_for_stage
 from distill.studio.prior_training import resolve_prior
 from distill.studio.stopping import stoppable
+from distill.studio.widening import widths_after_training
 from distill.training.codec.train import CODEC_STAGE, train_codec
-from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
+from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain, recorded_widths
 from distill.training.prior.codes import CodeSequences, checked_codes, extract_code_sequences
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 from distill.training.stage import ModelInTraining
@@ -91,8 +92,10 @@ def train_again(
             training = train_prior_of(begun.file, begun.opened, joined.corpus, fabric, stop, begun.card, novelty)
         with contextlib.closing(training):
             for event in training:
-                if isinstance(event, PriorTrainingCompleteEvent) and novelty and not event.stopped_early:
-                    yield from novelty_of_kept_codes(begun.file)
+                if isinstance(event, PriorTrainingCompleteEvent) and not event.stopped_early:
+                    yield from widths_after_training(begun.file, recorded_widths(joined.corpus))
+                    if novelty:
+                        yield from novelty_of_kept_codes(begun.file)
                 yield event
 
 

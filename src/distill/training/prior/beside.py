@@ -17,6 +17,7 @@ from distill.models.encoding import decode_codes, level_of
 from distill.models.endings import fit_endings
 from distill.models.grain import Difference, DrawnGrain, residual
 from distill.models.loudness import fit_loudness
+from distill.models.widths import lost_db, width_db
 from distill.settings.auto import Resolved
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 from distill.settings.prior import PriorSettings
@@ -48,6 +49,19 @@ def learned_loudness(codec: ConvVQVAE, corpus: Corpus, sequences: CodeSequences)
         samples = torch.from_numpy(np.array(stored[:LOUDNESS_SAMPLES], dtype=np.float32)) * peak
         sounds.append((codes[:, : codec.config.rvq_levels], rms_db(samples), peak_db(samples)))
     return {"has_loudness": True, "loudness_state_dict": dict(fit_loudness(codec, sounds).state_dict())}
+
+
+def recorded_widths(corpus: Corpus) -> list[tuple[float, float]]:
+    """Of each training file that is at hand and has a stereo image side over middle, and what a band loses in the mix, in dB."""
+    found = []
+    for file in corpus.manifest.train:
+        stored = corpus.side(file) if corpus.has(file) else None
+        if stored is not None:
+            planes = [np.array(each[:LOUDNESS_SAMPLES], np.float32) for each in (corpus.audio(file)[0], stored)]
+            middle, side = map(torch.from_numpy, planes)
+            channels = torch.stack([middle + side, middle - side])
+            found.append((width_db(channels), lost_db(channels)))
+    return found
 
 
 def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:

@@ -14,6 +14,7 @@ from torch.optim import AdamW, Optimizer
 
 from distill.events import Event, PriorEpochMetrics, PriorStepMetrics
 from distill.modelfile.card import LossPoint
+from distill.models.canvas import kept_columns
 from distill.models.prior import BOS, IGNORED, MID, CodePrior
 from distill.settings.auto import epoch_windows
 from distill.settings.prior import PriorSettings
@@ -236,11 +237,15 @@ class PriorTask:
                 yield asked(window, view, kind, self.settings, rng)
 
     def _windows_of(self, view: CodeView, rng: np.random.Generator) -> Iterator[Window]:
+        """The last window ends with the file wherever a new sound may be asked whether it is over (`canvas.reaches`): were
+        all windows full, the prior would have learned that nothing is ever over before their end."""
         columns = self._columns(view.codes)
         yield Window(view.codes, 0, min(columns, self.window), BOS if view.from_start else MID)
         for place in range(1, math.ceil(columns / self.window)):
-            moved = place * self.window + int(rng.integers(-self.window + 1, self.window))
-            yield Window(view.codes, min(max(moved, 1), columns - self.window), self.window, MID)
+            first = max(1, place * self.window + int(rng.integers(-self.window + 1, self.window)))
+            if first > columns - self.window:
+                first = columns - int(rng.integers(max(1, kept_columns(self.window)), self.window + 1))
+            yield Window(view.codes, first, min(self.window, columns - first), MID)
 
 
 def train_prior_epoch(run: Run, stop: threading.Event | None = None) -> Generator[Event, None, float]:

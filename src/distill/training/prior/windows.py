@@ -54,7 +54,8 @@ def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
         found = window.codes[window.first * settings.bands : last]
         codes[row, : len(found)] = found
         targets[row, : len(found)] = found
-        if last == len(window.codes) and window.hole is None and not window.end_known:
+        in_time = window.hole is None or window.hole[1] == window.columns
+        if last == len(window.codes) and in_time and not window.end_known:
             targets[row, len(found), 0] = settings.codebook_size
     start = torch.tensor([window.start for window in windows])
     given = _given(windows, columns, settings)

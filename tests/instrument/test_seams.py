@@ -49,13 +49,13 @@ def test_the_image_of_a_loop_glides_over_its_seam(tiny_model: Path) -> None:
     frames = 3 * FRAMES_PER_COLUMN
     made = image_at(stereo, codes, torch.arange(-8, frames + 8) + 0.5, goes_round=True)
     assert made is not None
-    wanted = image.decode(codes[:, levels]).values
-    middles = made.values[..., 8 + CELL_FRAMES // 2 - 1 : -8 : CELL_FRAMES] / 2
-    middles = middles + made.values[..., 8 + CELL_FRAMES // 2 : -8 : CELL_FRAMES] / 2
+    wanted = image.decode(codes[:, levels]).shares
+    middles = made.shares[..., 8 + CELL_FRAMES // 2 - 1 : -8 : CELL_FRAMES] / 2
+    middles = middles + made.shares[..., 8 + CELL_FRAMES // 2 : -8 : CELL_FRAMES] / 2
     largest = float((wanted - wanted.roll(1, -1)).abs().max())
     assert float((middles - wanted).abs().max()) < largest / CELL_FRAMES
-    assert float(made.values.diff(dim=-1).abs().max()) <= 1.01 * largest / CELL_FRAMES
-    torch.testing.assert_close(made.values[..., :8], made.values[..., frames : frames + 8])
+    assert float(made.shares.diff(dim=-1).abs().max()) <= 1.01 * largest / CELL_FRAMES
+    torch.testing.assert_close(made.shares[..., :8], made.shares[..., frames : frames + 8])
     assert image_at(loaded, codes[:, :levels], torch.arange(4)) is None
 
 

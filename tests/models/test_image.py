@@ -35,8 +35,7 @@ NOISE = np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32) *
 
 
 def cells(level: float, coherence: float, columns: int) -> Cells:
-    both = torch.tensor([level, coherence])
-    return Cells(both[:, None, None].expand(2, ROWS, 2 * columns).contiguous(), 8)
+    return Cells.of(*(torch.full((ROWS, 2 * columns), each) for each in (level, coherence)), 8)
 
 
 def test_a_recording_keeps_its_own_image() -> None:
@@ -95,7 +94,7 @@ def test_what_is_made_is_as_wide_as_what_was_recorded(sound: str) -> None:
 def test_the_mix_of_what_is_made_is_the_middle() -> None:
     """Guards against a fold-down that loses or colours anything, at any image."""
     middle = torch.from_numpy(np.concatenate([hit(1, 1.0), NOISE[0]]))
-    made = widened(middle, Cells(torch.stack([torch.full((ROWS, 24), 4.0), torch.full((ROWS, 24), 0.2)]), 8))
+    made = widened(middle, cells(4.0, 0.2, 12))
     torch.testing.assert_close(made.mean(0), middle, atol=1e-7, rtol=0)
     assert float(made.diff(dim=0).abs().max()) > 0.01
 
@@ -116,11 +115,13 @@ def test_codes_come_back_as_the_cells_they_stand_for() -> None:
     vectors = torch.randn(40, IMAGE_DIM, generator=rng).clamp(-1, 1)
     book = ImageCodebook(41)
     book.vectors[1:] = vectors
-    decoded = book.decode(book.encode(vectors, torch.ones(40, dtype=torch.bool))).values
+    decoded = book.decode(book.encode(vectors, torch.ones(40, dtype=torch.bool))).shares
     assert decoded.shape == (2, ROWS, 10)
-    wanted = vectors.view(5, 8, 2, 2, 2)  # column, band, what, row in band, moment
-    assert float(decoded[0, 2 * 3 + 1, 2 * 4]) == pytest.approx(8 * float(wanted[4, 3, 0, 1, 0]))
-    assert float(decoded[1, 2 * 7, 2 * 2 + 1]) == pytest.approx(float(wanted[2, 7, 1, 0, 1]))
+    by_cell = vectors.view(5, 8, 2, 2, 2)  # column, band, what, row in band, moment
+    for column, band, row, moment in ((4, 3, 1, 0), (2, 7, 0, 1)):
+        level, coherence = by_cell[column, band, :, row, moment]
+        wanted = Cells.of(8.0 * level[None, None], coherence[None, None], 1).shares[:, 0, 0]
+        torch.testing.assert_close(decoded[:, 2 * band + row, 2 * column + moment], wanted)
 
 
 def test_a_limited_recording_holds_no_more_than_its_rate_can() -> None:

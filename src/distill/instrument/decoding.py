@@ -49,11 +49,11 @@ def image_at(loaded: LoadedVQModel, codes: Tensor, places: Tensor, goes_round: b
     if loaded.image is None:
         return None
     cells = loaded.image.decode(codes[:, loaded.card.vqvae_config.rvq_levels])
-    count, at = cells.values.shape[-1], places / cells.frames - 0.5
+    count, at = cells.shares.shape[-1], places / cells.frames - 0.5
     under = at.floor().long()
-    share = (at - under).to(cells.values)
+    share = (at - under).to(cells.shares)
     first, second = (each.remainder(count) if goes_round else each.clamp(0, count - 1) for each in (under, under + 1))
-    return Cells(torch.lerp(cells.values[..., first], cells.values[..., second], share), 1)
+    return Cells(torch.lerp(cells.shares[..., first], cells.shares[..., second], share), 1)
 
 
 class DecodedColumns(NamedTuple):

@@ -25,6 +25,7 @@ from distill.audio.bandwidth import below_nyquist
 from distill.audio.loudness import HIGHEST_DB, limited, peak_db
 from distill.audio.master import not_clipped
 from distill.audio.mel import hz_to_mel, mel_to_hz
+from distill.audio.phase import squared, to_samples, to_spectrum
 from distill.models.kmeans import k_means
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 
@@ -53,9 +54,14 @@ LOW_HZ, HIGH_HZ = 20.0, 24_000.0
 class Cells(NamedTuple):
     """An image on a grid of bands and moments."""
 
-    values: Tensor  # [2, rows, C]: level differences in dB, left over right, and coherences
+    shares: Tensor  # [2, rows, C]: how much of the side is the middle, and how much is unlike it
     frames: int
     """Of one cell."""
+
+    @classmethod
+    def of(cls, level_db: Tensor, coherence: Tensor, frames: int) -> "Cells":
+        """Of level differences, left over right, and coherences [rows, C]."""
+        return cls(_shares(level_db, coherence), frames)
 
 
 class ImageCodebook(nn.Module):
@@ -81,7 +87,7 @@ class ImageCodebook(nn.Module):
         """Codes [S] -> cells of 16 bands by 8 frames."""
         shape = (-1, BANDS, 2, ROWS_PER_BAND, CELLS_PER_COLUMN)
         cells = self.vectors[codes].view(shape).permute(2, 1, 3, 0, 4).reshape(2, ROWS, -1)
-        return Cells(cells * torch.tensor([LEVEL_SCALE_DB, 1.0])[:, None, None], CELL_FRAMES)
+        return Cells.of(LEVEL_SCALE_DB * cells[0], cells[1], CELL_FRAMES)
 
     def prior_vectors(self, codebooks: Tensor) -> Tensor:
         """The codec's codebooks [Q, K, D] -> [Q + 1, K, D + IMAGE_DIM]: the image has dimensions of its own, and weighs as
@@ -168,7 +174,8 @@ def recorded_cells(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floati
     of the middle."""
     values, _, _ = _measured(image_powers(middle, side, RECORDED_ROWS), RECORDED_FRAMES)
     steps = torch.tensor([RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP])[:, None, None]
-    return Cells(((values / steps).round() * steps).repeat_interleave(RECORDED_FRAMES, dim=-1), 1)  # in steps
+    level, coherence = ((values / steps).round() * steps).repeat_interleave(RECORDED_FRAMES, dim=-1)  # in steps
+    return Cells.of(level, coherence, 1)
 
 
 def as_heard(middle: Tensor, image: Cells | None) -> Tensor:
@@ -221,34 +228,25 @@ def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
 
     What is unlike the middle is made twice: what overlapping frames leave of the first is measured and mended by the second.
     """
-    padded = F.pad(middle, (0, max(0, N_FFT - len(middle))))
-    spectrum = _spectrum(padded)
+    length = -(-len(middle) // HOP_LENGTH) * HOP_LENGTH
+    spectrum = to_spectrum(F.pad(middle, (0, length - len(middle)))[None], N_FFT)[0]
     share, rest = _of_bins(cells, first_frame, spectrum.shape[-1])
     rows, of_bin = _rows(FINE_ROWS), _row_of_bin(FINE_ROWS)
-    power = _power(spectrum)
+    power = squared(spectrum)
     own, wanted = _smooth(rows @ power), _smooth(rows @ (rest.square() * power))
     least = 1e-10 * float(own.max()) + 1e-20
     predicted, unlike = share * spectrum, rest * spectrum * _allpass()[:, None]
     side = torch.zeros(0)
     for again in (False, True):
         if again:
-            unlike = _spectrum(side) - predicted
+            unlike = to_spectrum(side[None], N_FFT)[0] - predicted
         common = _smooth(rows @ (unlike.real * spectrum.real + unlike.imag * spectrum.imag)) / (own + least)
-        strange = _smooth(rows @ _power(unlike))
+        strange = _smooth(rows @ squared(unlike))
         left_over = (strange - common.square() * own).maximum(0.05 * strange)
         gain = (wanted / (left_over + least)).sqrt().clamp_max(LARGEST_GAIN)
         made = predicted + gain[of_bin] * (unlike - common[of_bin] * spectrum)
-        side = torch.istft(made, N_FFT, HOP_LENGTH, window=_window(), length=len(padded))
+        side = to_samples(made[None], N_FFT, length)[0]
     return side[: len(middle)]
-
-
-def _power(spectrum: Tensor) -> Tensor:
-    return spectrum.real.square() + spectrum.imag.square()
-
-
-def _spectrum(samples: Tensor) -> Tensor:
-    """[N] -> [F, T]."""
-    return torch.stft(samples, N_FFT, HOP_LENGTH, window=_window(), pad_mode="constant", return_complex=True)
 
 
 def _shares(level: Tensor, coherence: Tensor) -> Tensor:
@@ -266,7 +264,7 @@ def _of_bins(cells: Cells, first_frame: int, frames: int) -> Tensor:
     """How much of the side is the middle and how much is unlike it, [2, F, frames]: of each bin what its row has, between
     the middles of cells in time."""
     time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
-    return _between(_shares(*cells.values), time)[:, _row_of_bin(cells.values.shape[1])]
+    return _between(cells.shares, time)[:, _row_of_bin(cells.shares.shape[1])]
 
 
 def _between(values: Tensor, places: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ import scipy.signal
 import torch
 from torch import Tensor
 
+from distill.audio.phase import squared
 from distill.settings.geometry import SAMPLE_RATE
 
 PASSED = 0.95
 """Share of the Nyquist frequency up to which everything passes, as where recordings were resampled."""
 STOPPED_DB = 100.0
+BLOCK = 4096
 UNHEARD_DB = -80.0
 """What lies above is left there where it is this far under the whole: a filter would only blur the beginnings of sounds."""
 
@@ -41,10 +43,12 @@ def low_pass_reach(rate: int) -> int:
 
 def _above_db(samples: Tensor, rate: int) -> float:
     """Energy above half of `rate`, in dB under all of it."""
-    window = torch.hann_window(samples.shape[-1], periodic=False, dtype=torch.float64, device=samples.device)
-    energy = torch.fft.rfft(samples.double() * window).abs().square().reshape(-1, samples.shape[-1] // 2 + 1).sum(0)
-    first = math.floor(energy.numel() * rate / SAMPLE_RATE) + 1
-    return 10.0 * math.log10(max(float(energy[first:].sum()), 1e-30) / max(float(energy.sum()), 1e-30))
+    windowed = samples * torch.hann_window(samples.shape[-1], periodic=False, device=samples.device)
+    length = -(-samples.shape[-1] // BLOCK) * BLOCK  # no prime number, of which a transform takes several times as long
+    spectrum = torch.fft.rfft(windowed, length)
+    high = spectrum[..., math.floor(spectrum.shape[-1] * rate / SAMPLE_RATE) + 1 :]
+    above, energy = squared(high).sum(), windowed.square().sum() * (length / 2)  # of bins and of samples (Parseval)
+    return 10.0 * math.log10(max(float(above), 1e-30) / max(float(energy), 1e-30))
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,7 @@ from distill.audio.bandwidth import below_nyquist
 from distill.audio.loudness import HIGHEST_DB, limited, peak_db
 from distill.audio.master import not_clipped
 from distill.audio.mel import hz_to_mel, mel_to_hz
+from distill.audio.phase import squared, to_samples, to_spectrum
 from distill.models.kmeans import k_means
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 
@@ -41,6 +42,8 @@ RECORDED_ROWS, RECORDED_FRAMES = 40, 2
 """Bands and frames of the cells of a recording, which no prior has to predict."""
 RECORDED_LEVEL_STEP_DB, RECORDED_COHERENCE_STEP = 0.5, 0.05
 LARGEST_DECORRELATION = 3.0
+SHARED_ROWS = 128
+"""Bands in which it is worked out how much of the side is the middle; between them it is taken to be linear."""
 FINE_ROWS, SMOOTH_FRAMES = 24, 9
 """Bands and frames in which the side is brought to what was coded."""
 DELAY_SECONDS = 0.01
@@ -215,22 +218,27 @@ def _left_and_right(middle: Tensor, side: Tensor) -> Tensor:
 
 
 def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
-    """The side [N] of a block that begins at a frame."""
-    padded = F.pad(middle, (0, max(0, N_FFT - len(middle))))
-    spectrum = torch.stft(padded, N_FFT, HOP_LENGTH, window=_window(), pad_mode="constant", return_complex=True)
-    level, coherence = _interpolated(cells, first_frame, spectrum.shape[-1])
-    predicted, rest = _shares(level, coherence)
-    other = spectrum * _allpass()[:, None]
-    rows, of_bin = _rows(FINE_ROWS), _row_of_bin(FINE_ROWS)
-    own, strange = (_smooth(rows @ (each.real.square() + each.imag.square())) for each in (spectrum, other))
-    cross = other * spectrum.conj()
+    """The side [N] of a block that begins at a frame: every bin of the middle's spectrum by a number, which is how much of it is
+    in the side, and as much of what an all-pass makes of it as is unlike it.
+    """
+    length = -(-len(middle) // HOP_LENGTH) * HOP_LENGTH
+    spectrum = to_spectrum(F.pad(middle, (0, length - len(middle)))[None], N_FFT).transpose(1, 2)[0]  # [T, F]
+    time = (torch.arange(first_frame, first_frame + len(spectrum)) + 0.5) / cells.frames - 0.5
+    rows = cells.values.shape[1]
+    mels = (torch.arange(SHARED_ROWS) + 0.5) * (rows / SHARED_ROWS) - 0.5
+    values = _between(_between(cells.values, time).transpose(1, 2), mels)  # [2, T, SHARED_ROWS]
+    predicted, rest = torch.stack(_shares(*values)) @ _between_rows(SHARED_ROWS)
+    energy, of_allpass = _fine_rows()
+    power = squared(spectrum) @ energy  # [T, 3 * fine]: its own, and what the all-pass leaves in common, real and imaginary
+    own, *common = _smooth(power.T).T.chunk(3, dim=1)
     least = 1e-10 * float(own.max()) + 1e-20
-    common = torch.complex(_smooth(rows @ cross.real), _smooth(rows @ cross.imag)) / (own + least)
-    left_over = (strange - common.abs().square() * own).maximum(0.05 * strange)
+    real, imaginary = (each / (own + least) for each in common)
+    left_over = own * (1.0 - real.square() - imaginary.square()).clamp_min(0.05)
     gain = (own / (left_over + least)).sqrt().clamp_max(LARGEST_DECORRELATION)
-    unlike = gain[of_bin] * (other - common[of_bin] * spectrum)
-    made = predicted * spectrum + rest * unlike
-    return torch.istft(made, N_FFT, HOP_LENGTH, window=_window(), length=len(padded))[: len(middle)]
+    strange, *alike = torch.stack([gain, gain * real, gain * imaginary]) @ _rows(FINE_ROWS)  # [T, F] each
+    of_real, of_imaginary = (rest * (strange * part - each) for part, each in zip(of_allpass, alike, strict=True))
+    made = spectrum * torch.complex(predicted + of_real, of_imaginary)
+    return to_samples(made.T[None], N_FFT, length)[0, : len(middle)]
 
 
 def _shares(level: Tensor, coherence: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,21 +252,13 @@ def _shares(level: Tensor, coherence: Tensor) -> tuple[Tensor, Tensor]:
     return predicted, (side / middle - predicted.square()).clamp_min_(0.0).sqrt_()
 
 
-def _interpolated(cells: Cells, first_frame: int, frames: int) -> Tensor:
-    """[2, F, frames], linear between the middles of cells, in time and on the mel scale."""
-    time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
-    return _between(_between(cells.values, time).transpose(1, 2), _places_of_bins(cells.values.shape[1])).transpose(
-        1, 2
-    )
-
-
 @lru_cache(maxsize=4)
-def _places_of_bins(rows: int) -> Tensor:
-    """[F]: where each bin lies between the middles of rows that are equally wide in mel."""
+def _between_rows(rows: int) -> Tensor:
+    """[rows, F]: how much of each row is in each bin, linear between the middles of rows that are equally wide in mel."""
     hertz = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)
     low, high = hz_to_mel(LOW_HZ), hz_to_mel(HIGH_HZ)
     mels = np.array([hz_to_mel(hz) for hz in hertz], dtype=np.float32)
-    return torch.from_numpy((mels - low) / (high - low) * rows - 0.5)
+    return _between(torch.eye(rows), torch.from_numpy((mels - low) / (high - low) * rows - 0.5))
 
 
 def _between(values: Tensor, places: Tensor) -> Tensor:
@@ -292,6 +292,14 @@ def _row_of_bin(rows: int) -> Tensor:
 def _rows(rows: int) -> Tensor:
     """[rows, F]: 1 where a bin is in a row."""
     return (_row_of_bin(rows)[None] == torch.arange(rows)[:, None]).float()
+
+
+@lru_cache(maxsize=1)
+def _fine_rows() -> tuple[Tensor, Tensor]:
+    """[F, 3 * fine], what sums powers over fine rows, as they are and turned by the all-pass; and the all-pass [2, F]."""
+    rows = _rows(FINE_ROWS).T
+    of_allpass = torch.view_as_real(_allpass()).T.contiguous()
+    return torch.cat([rows, *(rows * part[:, None] for part in of_allpass)], dim=1), of_allpass
 
 
 @lru_cache(maxsize=1)

@@ -31,7 +31,7 @@ SMOOTH_SHARE = 0.1
 SILENT_MAGNITUDE = 1e-7
 SPREAD = 0.75
 """A window of half the length has this power of half the magnitude: between noise (0.5) and a partial (1)."""
-PHASE_STEPS = 16
+PHASE_STEPS = 8
 AGREEMENT_STEPS = 2
 
 

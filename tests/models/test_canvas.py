@@ -112,7 +112,7 @@ def test_cached_steps_equal_the_plain_forward_in_any_order(prior: CodePrior, row
     given = told().row(row)._replace(order=ORDER[row : row + 1])
     plain = prior(codes, start, None, given).softmax(-1)
     places = (ORDER[row][:, None] * BANDS + torch.arange(BANDS)).flatten()
-    state, stepper = prior.begin(start, codes[:, places[:prefix]], given), Stepper(prior, 1)
+    state, stepper = prior.begin(start, codes[:, places[:prefix]], given), Stepper(prior)
     for step in range(prefix, BANDS * COLUMNS):
         assert state.place == int(places[step])
         levels = stepper.step(state)

@@ -2,7 +2,8 @@
 
 What depends on the weights alone is worked out once: codebook vectors are folded into the tables of codes, the linear
 layers of a level's output into one that scores the codebook at once, the attention's scale into the queries; and
-matrices are laid out so that a product with few rows reads them in order. The tests hold it against the plain forward.
+matrices are laid out so that a product with few rows reads them in order. What neighbours are worth is summed up as a vector
+before it is scored, since scores are linear in it. The tests hold it against the plain forward.
 """
 
 import copy
@@ -17,10 +18,6 @@ from torch.nn import functional as F
 
 from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead, at_places
 from distill.models.reading import RIGHT
-
-MANY_ROWS = 4
-"""From more rows than this on, every matrix is read fastest with its outputs side by side."""
-
 
 class _Norm(NamedTuple):
     width: tuple[int, ...]
@@ -54,12 +51,12 @@ class _HeadWeights(NamedTuple):
     narrow: Tensor  # [2 H, H]
     narrow_bias: Tensor
     norm_out: _Norm
-    out: Tensor  # [H, V + 2 N]: free and direction as scores of the codes, near, same
-    bias: Tensor  # [V + 2 N]
-    bias_inside: Tensor  # the same where no sound may end: EOS has no chance
+    beside: Tensor  # [H, 2 N]: near, same
+    beside_bias: Tensor  # [2 N]
     agreement: Tensor  # [N]
-    codebook: Tensor  # [D, V], 2 * CLOSENESS times each code's vector
-    squares: Tensor  # [V], -CLOSENESS times the squared norm of each code's vector
+    out: Tensor  # [H + D + 1, V]: free and direction as scores of the codes, then how near a vector is to each
+    bias: Tensor  # [V]
+    bias_inside: Tensor  # the same where no sound may end: EOS has no chance
     grown: tuple[Tensor, ...]
     """What the chosen code of each level up to this one adds to the state of the next, [entries, H] each."""
 
@@ -68,10 +65,8 @@ class Stepper:
     """Draws positions from a prior whose weights do not change meanwhile."""
 
     @torch.no_grad()
-    def __init__(self, prior: CodePrior, batch: int) -> None:
-        """`batch`: how many rows will be stepped together; it decides how matrices are laid out."""
+    def __init__(self, prior: CodePrior) -> None:
         self.prior = prior
-        self.batch = batch
         config = prior.config
         width, dim = config.hidden_size, config.codebook_dim
         by_vector = prior.source_vector.weight.view(width, 1 + config.neighbours, dim)
@@ -81,7 +76,9 @@ class Stepper:
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
         if config.both_sides:  # in the order of time nothing lies between, and nothing on the right
             self.place = self.place + prior.left_gap.weight[0] + prior.right_gap.weight[0]
-        self.vectors, self.vectors_of = prior.vectors.flatten(0, 1), prior.vectors.unbind(0)
+        # One dimension more counts vectors: in what neighbours hold it is 1, in what is taken off it is 0.
+        counted = F.pad(prior.vectors, (0, 1), value=1.0 / config.rvq_levels)
+        self.vectors, self.vectors_of = counted.flatten(0, 1), F.pad(prior.vectors, (0, 1)).unbind(0)
         self.norm = _Norm.of(prior.norm)
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
         self.heads = [self._head(level, head) for level, head in enumerate(prior.heads) if isinstance(head, LevelHead)]
@@ -103,7 +100,7 @@ class Stepper:
         known = (neighbours < config.codebook_size).to(z.dtype)
         copied = neighbours.clamp(max=config.codebook_size - 1)
         codes_of = (neighbours + prior.level_offset).view(-1, config.rvq_levels)
-        residual = F.embedding_bag(codes_of, self.vectors, mode="sum").view(len(z), neighbour_count, -1)
+        residual = _summed(codes_of, self.vectors).view(len(z), neighbour_count, -1)
         agree: Tensor | None = None
         chosen: list[Tensor] = []
         for level, weights in enumerate(self.heads):
@@ -135,7 +132,7 @@ class Stepper:
         prior, at, place, batch = self.prior, state.length, state.place, len(sources)
         heads, bands = prior.config.num_heads, prior.config.bands
         slots = (sources + prior.source_slot).view(batch, -1)
-        x = F.embedding_bag(slots, self.source, mode="sum") + self.place[place] + state.added[:, place // bands]
+        x = _summed(slots, self.source) + self.place[place] + state.added[:, place // bands]
         if prior.config.both_sides:
             left, right = state.gaps[at]
             if left:
@@ -149,9 +146,9 @@ class Stepper:
             cache.both[:, :, :, at] = qkv[:, 1:].transpose(0, 1)
             scores = torch.bmm(qkv[:, 0].reshape(batch * heads, 1, -1), cache.keys[:, : at + 1].transpose(1, 2))
             seen = torch.bmm(scores.softmax(-1), cache.values[:, : at + 1])
-            x = torch.addmm(x, seen.view(batch, -1), block.attention_out)
-            wide = F.gelu(torch.addmm(block.feed_in_bias, block.feed_norm(x), block.feed_in))
-            x = torch.addmm(x, wide, block.feed_out).add_(block.feed_out_bias)
+            x = _plus_product(x, seen.view(batch, -1), block.attention_out)
+            wide = F.gelu(_plus_product(block.feed_in_bias, block.feed_norm(x), block.feed_in))
+            x = _plus_product(x, wide, block.feed_out).add_(block.feed_out_bias)
         return self.norm(x)
 
     def _logits(
@@ -165,35 +162,26 @@ class Stepper:
         copied: Tensor,
     ) -> Tensor:
         """As `LevelHead.forward`, of one position: [B, H] -> [B, V]."""
-        batch, places, dim = residual.shape
-        wide = F.gelu(torch.addmm(weights.wide_bias, weights.norm_in(z), weights.wide))
-        y = torch.addmm(z, wide, weights.narrow).add_(weights.narrow_bias)
-        out = torch.addmm(bias, weights.norm_out(y), weights.out)
-        free = out[:, : -2 * places]
-        near, same = out[:, -2 * places : -places], out[:, -places:]
+        wide = F.gelu(_plus_product(weights.wide_bias, weights.norm_in(z), weights.wide))
+        y = weights.norm_out(_plus_product(z, wide, weights.narrow).add_(weights.narrow_bias))
+        near, same = _plus_product(weights.beside_bias, y, weights.beside).chunk(2, dim=1)
         if agree is not None:
             same = torch.addcmul(same, agree, weights.agreement)
-        close = torch.addmm(weights.squares, residual.view(-1, dim), weights.codebook).view(batch, places, -1)
-        logits = torch.baddbmm(free[:, None], (near * known)[:, None], close)[:, 0]
+        pulled = torch.bmm((near * known)[:, None], residual)[:, 0]  # [B, D + 1]
+        logits = _plus_product(bias, torch.cat([y, pulled], dim=1), weights.out)
         return logits.scatter_add_(-1, copied, same * known)
-
-    def _laid_out(self, layer: nn.Linear | Tensor) -> Tensor:
-        """A weight [out, in] as [in, out], with the side in memory that few rows are multiplied with fastest."""
-        weight = layer if isinstance(layer, Tensor) else layer.weight
-        outputs_together = weight.shape[0] >= weight.shape[1] or self.batch > MANY_ROWS
-        return weight.T.contiguous() if outputs_together else weight.T
 
     def _block(self, block: Block) -> _BlockWeights:
         qkv = block.qkv.weight.clone()
         qkv[: qkv.shape[1]] *= 1.0 / math.sqrt(qkv.shape[1] // block.heads)
         return _BlockWeights(
             _Norm.of(block.attention_norm),
-            self._laid_out(qkv),
-            self._laid_out(block.attention_out),
+            _laid_out(qkv),
+            _laid_out(block.attention_out.weight),
             _Norm.of(block.feed_norm),
-            self._laid_out(block.feed_in),
+            _laid_out(block.feed_in.weight),
             block.feed_in.bias,
-            self._laid_out(block.feed_out),
+            _laid_out(block.feed_out.weight),
             block.feed_out.bias,
         )
 
@@ -201,30 +189,47 @@ class Stepper:
         prior = self.prior
         codebook = prior.vectors[level, : prior.vocabulary]
         free = head.free.weight + VECTOR_GAIN * codebook @ head.direction.weight
-        out = torch.cat([free, head.near.weight, head.same.weight])
-        bias = torch.cat([head.free.bias, head.near.bias, head.same.bias])
-        bias_inside = bias.clone()
+        # [V, D + 1], without the part of a distance that is equal for every code
+        nearness = CLOSENESS * torch.cat([2.0 * codebook, -codebook.square().sum(-1, keepdim=True)], dim=1)
+        bias_inside = head.free.bias.clone()
         bias_inside[prior.eos] = float("-inf")
         grown: list[Tensor] = []
         if level < len(prior.chosen_vector):  # nothing follows the last level
             by_vector = prior.chosen_vector[level]
             grown = [VECTOR_GAIN * by_vector(prior.vectors[below]) for below in range(level + 1)]
-            grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, out.shape[1])[level]
+            grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, free.shape[1])[level]
         return _HeadWeights(
             _Norm.of(head.norm_in),
-            self._laid_out(head.wide),
+            _laid_out(head.wide.weight),
             head.wide.bias,
-            self._laid_out(head.narrow),
+            _laid_out(head.narrow.weight),
             head.narrow.bias,
             _Norm.of(head.norm_out),
-            self._laid_out(out),
-            bias,
-            bias_inside,
+            _laid_out(torch.cat([head.near.weight, head.same.weight])),
+            torch.cat([head.near.bias, head.same.bias]),
             head.agreement,
-            2.0 * CLOSENESS * codebook.T.contiguous(),
-            -CLOSENESS * codebook.square().sum(-1),
+            _laid_out(torch.cat([free, nearness], dim=1)),
+            head.free.bias,
+            bias_inside,
             tuple(grown),
         )
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    """A weight [out, in] as [in, out], outputs side by side in memory: so few rows are multiplied with it fastest."""
+    return weight.T.contiguous()
+
+
+def _plus_product(plus: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """plus [B or 1, out] + rows [B, in] @ weight [in, out]: what is quickest for as many rows."""
+    return torch.mm(rows, weight).add_(plus) if len(rows) == 1 else torch.addmm(plus, rows, weight)
+
+
+def _summed(numbers: Tensor, table: Tensor) -> Tensor:
+    """Rows [B, n] of a table [entries, H], each n summed up -> [B, H]; one by one where they are few."""
+    if len(numbers) == 1:
+        return table.index_select(0, numbers[0]).sum(0, keepdim=True)
+    return F.embedding_bag(numbers, table, mode="sum")
 
 
 class ExactPrior:
@@ -232,7 +237,7 @@ class ExactPrior:
 
     def __init__(self, prior: CodePrior) -> None:
         self.prior = copy.deepcopy(prior).to("cpu", torch.float64)
-        self.stepper = Stepper(self.prior, 1)
+        self.stepper = Stepper(self.prior)
 
     @torch.no_grad()
     def logits(self, state: Continuation, row: int, level: int) -> Tensor:

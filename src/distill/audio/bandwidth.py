@@ -15,7 +15,8 @@ from distill.settings.geometry import SAMPLE_RATE
 PASSED = 0.95
 """Share of the Nyquist frequency up to which everything passes, as where recordings were resampled."""
 STOPPED_DB = 100.0
-BLOCK = 4096
+FRAME = 8192
+"""Samples that are looked at together to see what lies above: one long transform takes several times as long."""
 UNHEARD_DB = -80.0
 """What lies above is left there where it is this far under the whole: a filter would only blur the beginnings of sounds."""
 
@@ -42,13 +43,12 @@ def low_pass_reach(rate: int) -> int:
 
 
 def _above_db(samples: Tensor, rate: int) -> float:
-    """Energy above half of `rate`, in dB under all of it."""
-    windowed = samples * torch.hann_window(samples.shape[-1], periodic=False, device=samples.device)
-    length = -(-samples.shape[-1] // BLOCK) * BLOCK  # no prime number, of which a transform takes several times as long
-    spectrum = torch.fft.rfft(windowed, length)
-    high = spectrum[..., math.floor(spectrum.shape[-1] * rate / SAMPLE_RATE) + 1 :]
-    above, energy = squared(high).sum(), windowed.square().sum() * (length / 2)  # of bins and of samples (Parseval)
-    return 10.0 * math.log10(max(float(above), 1e-30) / max(float(energy), 1e-30))
+    """Energy above half of `rate`, in dB under all of it: of frames that overlap by half, none of which begins before the sound."""
+    size = min(FRAME, samples.shape[-1])
+    frames = torch.cat([samples.unfold(-1, size, -(-size // 2)), samples[..., None, -size:]], dim=-2)
+    energy = squared(torch.fft.rfft(frames * torch.hann_window(size, device=samples.device)))
+    above = energy[..., math.floor(energy.shape[-1] * rate / SAMPLE_RATE) + 1 :]
+    return 10.0 * math.log10(max(float(above.sum()), 1e-30) / max(float(energy.sum()), 1e-30))
 
 
 @lru_cache(maxsize=8)

@@ -30,6 +30,7 @@ from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.instrument.wishes import IN_TIME
 from distill.modelfile.opened import LoadedVQModel, load_model
+from distill.models import synthesiser
 from distill.models.loudness import Wanted
 from distill.models.prior import CodePrior, Given
 from distill.models.reading import order_around
@@ -182,10 +183,13 @@ def test_a_kind_that_is_not_asked_for_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "seed"), [(0.6, 0), (2.5, 3)])
-def test_the_player_makes_the_programs_sound(seconds: float, seed: int, exported: Path, loaded: LoadedVQModel) -> None:
+def test_the_player_makes_the_programs_sound(
+    seconds: float, seed: int, exported: Path, loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Guards against a player that plays something: from the same randomness the same codes, beyond the prior's window too, and
     from these the same samples."""
     settings = generation_settings(seconds=seconds, seed=seed, ending="natural")
+    monkeypatch.setattr(synthesiser, "multiplies_bfloat16", lambda _device: False)  # the player's graphs are in float32
     player, synthesise = Player(exported), choose_synthesiser(loaded, "auto", torch.device("cpu"))
     generator, rng = clip_generator(seed), TorchRandom(seed)
     assert loaded.prior is not None

@@ -14,6 +14,7 @@ from distill.audio.image_distance import image_errors
 from distill.evaluation.scores import EvaluationCompleteEvent
 from distill.events import PreviewWritten, SoundWritten
 from distill.modelfile.opened import load_model
+from distill.models import image as image_module
 from distill.models.image import (
     IMAGE_DIM,
     ROWS,
@@ -70,6 +71,44 @@ def test_what_is_asked_for_is_made_and_measured(level: float, coherence: float) 
     assert float(inner[:, :, 0].mean()) * 8 == pytest.approx(level, abs=0.5)
     assert float((inner[:, :, 0] * 8 - level).abs().mean()) < 1.0
     assert float(inner[:, :, 1].mean()) == pytest.approx(coherence, abs=0.1)
+
+
+def plain_side(middle: torch.Tensor, image: Cells) -> torch.Tensor:
+    """The side as it is meant, bin by bin in complex numbers, in float64: what is predicted, and what an all-pass makes of the
+    middle less what that has in common with it, as strong as the middle. For images that are alike in all bands."""
+    window, rows = torch.hann_window(2048, dtype=torch.float64), image_module._rows(24).double()
+    spectrum = torch.stft(middle.double(), 2048, 512, window=window, pad_mode="constant", return_complex=True)
+    time = ((torch.arange(spectrum.shape[1]) + 0.5) / image.frames - 0.5).clamp(0, image.values.shape[-1] - 1)
+    under = time.floor().long()
+    after = (under + 1).clamp_max(image.values.shape[-1] - 1)
+    level, coherence = torch.lerp(image.values[:, 0, under], image.values[:, 0, after], time - under).double()
+    ratio = 10.0 ** (level / 20.0)
+    common = 2.0 * coherence.clamp(-0.98, 1.0) * ratio
+    parts = ratio.square() + 1.0 + common
+    predicted = (ratio.square() - 1.0) / parts
+    rest = ((ratio.square() + 1.0 - common) / parts - predicted.square()).clamp_min(0.0).sqrt()
+    other = spectrum * image_module._allpass()[:, None]
+
+    def smooth(cells: torch.Tensor) -> torch.Tensor:
+        around = [(max(0, n - 4), n + 5) for n in range(cells.shape[1])]
+        return torch.stack([cells[:, first:last].mean(1) for first, last in around], dim=1)
+
+    own, strange = smooth(rows @ spectrum.abs().square()), smooth(rows @ other.abs().square())
+    cross = other * spectrum.conj()
+    alike = torch.complex(smooth(rows @ cross.real), smooth(rows @ cross.imag)) / own
+    left_over = (strange - alike.abs().square() * own).maximum(0.05 * strange)
+    gain, of_bin = (own / left_over).sqrt().clamp_max(3.0), rows.argmax(0)
+    made = spectrum * predicted + rest * gain[of_bin] * (other - alike[of_bin] * spectrum)
+    return torch.istft(made, 2048, 512, window=window, length=len(middle))
+
+
+def test_the_quick_side_is_the_plain_one() -> None:
+    """Guards against bins, frames or parts of a complex number that are mixed up where the side is made by real numbers alone."""
+    middle = torch.from_numpy(np.concatenate([hit(1, 0.4), NOISE[0][:19_200]]))[: 70 * 512]
+    values = torch.tensor([[3.0, -9.0, 6.0, 1.0, 12.0], [0.9, 0.2, 0.6, -0.3, 0.1]])[:, None].expand(2, ROWS, 5)
+    image = Cells(values.contiguous(), 16)
+    left, right = widened(middle, image)
+    torch.testing.assert_close(((left - right) / 2).double(), plain_side(middle, image), atol=2e-5, rtol=0)
 
 
 def test_the_mix_of_what_is_made_is_the_middle() -> None:

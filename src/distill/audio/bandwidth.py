@@ -43,7 +43,7 @@ def low_pass_reach(rate: int) -> int:
 
 
 def _above_db(samples: Tensor, rate: int) -> float:
-    """Energy above half of `rate`, in dB under all of it: of frames that overlap by half, none of which begins before the sound."""
+    """Energy above half of `rate`, in dB under all of it: of frames that overlap by half, none of which lies beyond the sound."""
     size = min(FRAME, samples.shape[-1])
     frames = torch.cat([samples.unfold(-1, size, -(-size // 2)), samples[..., None, -size:]], dim=-2)
     energy = squared(torch.fft.rfft(frames * torch.hann_window(size, device=samples.device)))

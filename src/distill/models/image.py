@@ -229,7 +229,9 @@ def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
     values = _between(_between(cells.values, time).transpose(1, 2), mels)  # [2, T, SHARED_ROWS]
     predicted, rest = torch.stack(_shares(*values)) @ _between_rows(SHARED_ROWS)
     energy, of_allpass = _fine_rows()
-    power = squared(spectrum) @ energy  # [T, 3 * fine]: its own, and what the all-pass leaves in common, real and imaginary
+    power = (
+        squared(spectrum) @ energy
+    )  # [T, 3 * fine]: its own, and what the all-pass leaves in common, real and imaginary
     own, *common = _smooth(power.T).T.chunk(3, dim=1)
     least = 1e-10 * float(own.max()) + 1e-20
     real, imaginary = (each / (own + least) for each in common)

@@ -6,7 +6,7 @@ computes then, one of numpy about a third of that. The tests hold it against the
 
 import math
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from distill.models.prior import CodePrior, Continuation
 from distill.models.reading import RIGHT
 
 Array = npt.NDArray[Any]
+WIDEST = 320
+"""Of wider priors numpy multiplies in threads of its own, which would wait for those that make the sound."""
 
 
 class OneRow:
@@ -111,7 +113,7 @@ def _logits(
 
 def _normed(norm: Any, x: Array) -> Array:
     """A layer norm of [H]."""
-    centred = x - x.sum() / len(x)
+    centred: Array = x - x.sum() / len(x)
     centred *= 1.0 / math.sqrt(centred @ centred / len(x) + norm.eps)
     centred *= norm.gain
     centred += norm.offset

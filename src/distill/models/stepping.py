@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.models.one_row import OneRow
+from distill.models.one_row import WIDEST, OneRow
 from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead, at_places
 from distill.models.reading import RIGHT
+
 
 class _Norm(NamedTuple):
     width: tuple[int, ...]
@@ -105,7 +106,7 @@ class Stepper:
         known = (neighbours < config.codebook_size).to(z.dtype)
         copied = neighbours.clamp(max=config.codebook_size - 1)
         codes_of = (neighbours + prior.level_offset).view(-1, config.rvq_levels)
-        residual = _summed(codes_of, self.vectors).view(len(z), neighbour_count, -1)
+        residual = F.embedding_bag(codes_of, self.vectors, mode="sum").view(len(z), neighbour_count, -1)
         agree: Tensor | None = None
         chosen: list[Tensor] = []
         for level, weights in enumerate(self.heads):
@@ -129,8 +130,9 @@ class Stepper:
 
     @cached_property
     def one_row(self) -> OneRow | None:
-        """The same for one row, where that is quicker: on the processor, in float32."""
-        return OneRow(self) if self.source.device.type == "cpu" and self.source.dtype == torch.float32 else None
+        """The same for one row, where that is quicker: on the processor, in float32, and not too wide."""
+        quicker = self.source.device.type == "cpu" and self.source.dtype == torch.float32
+        return OneRow(self) if quicker and self.prior.config.hidden_size <= WIDEST else None
 
     @cached_property
     def exact(self) -> "ExactPrior":
@@ -142,7 +144,7 @@ class Stepper:
         prior, at, place, batch = self.prior, state.length, state.place, len(sources)
         heads, bands = prior.config.num_heads, prior.config.bands
         slots = (sources + prior.source_slot).view(batch, -1)
-        x = _summed(slots, self.source) + self.place[place] + state.added[:, place // bands]
+        x = F.embedding_bag(slots, self.source, mode="sum") + self.place[place] + state.added[:, place // bands]
         if prior.config.both_sides:
             left, right = state.gaps[at]
             if left:
@@ -156,9 +158,9 @@ class Stepper:
             cache.both[:, :, :, at] = qkv[:, 1:].transpose(0, 1)
             scores = torch.bmm(qkv[:, 0].reshape(batch * heads, 1, -1), cache.keys[:, : at + 1].transpose(1, 2))
             seen = torch.bmm(scores.softmax(-1), cache.values[:, : at + 1])
-            x = _plus_product(x, seen.view(batch, -1), block.attention_out)
-            wide = F.gelu(_plus_product(block.feed_in_bias, block.feed_norm(x), block.feed_in))
-            x = _plus_product(x, wide, block.feed_out).add_(block.feed_out_bias)
+            x = torch.addmm(x, seen.view(batch, -1), block.attention_out)
+            wide = F.gelu(torch.addmm(block.feed_in_bias, block.feed_norm(x), block.feed_in))
+            x = torch.addmm(x, wide, block.feed_out).add_(block.feed_out_bias)
         return self.norm(x)
 
     def _logits(
@@ -172,13 +174,13 @@ class Stepper:
         copied: Tensor,
     ) -> Tensor:
         """As `LevelHead.forward`, of one position: [B, H] -> [B, V]."""
-        wide = F.gelu(_plus_product(weights.wide_bias, weights.norm_in(z), weights.wide))
-        y = weights.norm_out(_plus_product(z, wide, weights.narrow).add_(weights.narrow_bias))
-        near, same = _plus_product(weights.beside_bias, y, weights.beside).chunk(2, dim=1)
+        wide = F.gelu(torch.addmm(weights.wide_bias, weights.norm_in(z), weights.wide))
+        y = weights.norm_out(torch.addmm(z, wide, weights.narrow).add_(weights.narrow_bias))
+        near, same = torch.addmm(weights.beside_bias, y, weights.beside).chunk(2, dim=1)
         if agree is not None:
             same = torch.addcmul(same, agree, weights.agreement)
         pulled = torch.bmm((near * known)[:, None], residual)[:, 0]  # [B, D + 1]
-        logits = _plus_product(bias, torch.cat([y, pulled], dim=1), weights.out)
+        logits = torch.addmm(bias, torch.cat([y, pulled], dim=1), weights.out)
         return logits.scatter_add_(-1, copied, same * known)
 
     def _block(self, block: Block) -> _BlockWeights:
@@ -228,18 +230,6 @@ class Stepper:
 def _laid_out(weight: Tensor) -> Tensor:
     """A weight [out, in] as [in, out], outputs side by side in memory: so few rows are multiplied with it fastest."""
     return weight.T.contiguous()
-
-
-def _plus_product(plus: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """plus [B or 1, out] + rows [B, in] @ weight [in, out]: what is quickest for as many rows."""
-    return torch.mm(rows, weight).add_(plus) if len(rows) == 1 else torch.addmm(plus, rows, weight)
-
-
-def _summed(numbers: Tensor, table: Tensor) -> Tensor:
-    """Rows [B, n] of a table [entries, H], each n summed up -> [B, H]; one by one where they are few."""
-    if len(numbers) == 1:
-        return table.index_select(0, numbers[0]).sum(0, keepdim=True)
-    return F.embedding_bag(numbers, table, mode="sum")
 
 
 class ExactPrior:

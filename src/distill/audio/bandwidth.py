@@ -31,9 +31,9 @@ def below_nyquist(samples: Tensor, rate: int) -> Tensor:
 def low_passed(samples: Tensor, rate: int) -> Tensor:
     """As `below_nyquist`, whatever there is above: every sample depends on `low_pass_reach` of them on either side."""
     taps = _low_pass(rate).reshape((1,) * (samples.ndim - 1) + (-1,))
-    passed = scipy.signal.oaconvolve(samples.cpu().double().numpy(), taps, axes=-1)
+    passed = scipy.signal.oaconvolve(samples.float().cpu().numpy(), taps, axes=-1)
     late = taps.shape[-1] // 2
-    kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]], dtype=np.float32)
+    kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]])
     return torch.from_numpy(kept).to(samples.device)
 
 
@@ -52,12 +52,12 @@ def _above_db(samples: Tensor, rate: int) -> float:
 
 
 @lru_cache(maxsize=8)
-def _low_pass(rate: int) -> npt.NDArray[np.float64]:
+def _low_pass(rate: int) -> npt.NDArray[np.float32]:
     nyquist = rate / 2
     width = (1.0 - PASSED) * nyquist
     count, beta = scipy.signal.kaiserord(STOPPED_DB, width / (SAMPLE_RATE / 2))
     middle = (1.0 + PASSED) / 2 * nyquist
-    taps: npt.NDArray[np.float64] = scipy.signal.firwin(
+    taps: npt.NDArray[np.floating] = scipy.signal.firwin(
         2 * math.ceil(count / 2) + 1, middle, window=("kaiser", beta), fs=SAMPLE_RATE
     )
-    return taps
+    return taps.astype(np.float32)

@@ -3,7 +3,7 @@
 and how fast new sounds are.
 
     python benchmarks/instrument.py MODEL [--files DIR]
-                                    [--only vary|like|replace|continue|loop|speed|long|pick|map|morph|curves|pitches]
+                                    [--only vary|like|replace|continue|loop|speed|decode|long|pick|map|morph|curves|pitches]
                                     [--sounds N] [--seed N] [--json] [--save NAME]
 
 Of held-out recordings of the model's own corpus (at most `--sounds`, 10, spread over them), or of those in a folder.
@@ -22,6 +22,8 @@ loop        Of 24 loops, for level and spectrum, the share of changes within a l
             attack is then at the seam.
 speed       Times real time, medians of five, by the clock and by processor time, which other programs lengthen less: 16 sounds of
             a second on all cores, all in; ten seconds as one stream, and seconds until its first block. With the machine's load.
+decode      Times real time, one thread, processor time, medians of five: samples of the codes of held-out recordings of the
+            model's own corpus (at most 40, of any length), as long as they are, and each repeated or cut to a second.
 long        Ten minutes as one stream: resident memory (the median of each minute), how far it strays from the first minute's, and
             processor time of each, the second half against the first.
             loop, speed and long need no recordings.
@@ -66,15 +68,17 @@ from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import mel_statistics, side_by_side
 from distill.audio.reading import read_planes
 from distill.audio.writing import write_audio
+from distill.compute.threads import threads
 from distill.instrument.joining import FADE, joined
-from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
+from distill.settings.geometry import BANDS, COLUMN_SECONDS, SAMPLE_RATE, SpectrogramConfig, columns
 from running import add_answer_options, give_answer, rounded
 
 AUDIBLE_DB = 60.0
 AMOUNTS, STRENGTHS = (0.1, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
-LONGEST_SECONDS, WHOLE_SECONDS = 4.0, 60.0
+SHORTEST_SECONDS, LONGEST_SECONDS, WHOLE_SECONDS = 1 / 3, 4.0, 60.0
 RUNS, BATCH, STREAM_SECONDS, LONG_MINUTES = 5, 16, 10.0, 10
 PICKED, PICKED_OF = 12, 100
+DECODED = 40
 LOOPS = 24
 MIDDLES = 50
 
@@ -248,6 +252,24 @@ def fast(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[st
     }
 
 
+def decoded(model: distill.Model, _sounds: Sequence[Samples], seed: int) -> dict[str, Any]:
+    own = [model.encode(each, SAMPLE_RATE) for each in recordings(model, None, DECODED, shortest=0.02)]
+    positions = BANDS * columns(SpectrogramConfig().frames(SAMPLE_RATE))
+    lengths = {"own_lengths": own, "a_second": [np.resize(codes, (positions, codes.shape[1])) for codes in own]}
+    times: dict[str, list[float]] = {name: [] for name in lengths}
+    with threads(1):
+        for turn in range(RUNS + 1):  # the first of all is not counted
+            for name, every in lengths.items():
+                clocks = Clocks()
+                made = sum(model.decode(codes, seed=seed + turn).samples.shape[1] for codes in every)
+                times[name].append(clocks.times(made / SAMPLE_RATE)["processor"])
+    return {
+        "sounds": len(own),
+        "mean_seconds": sum(map(len, own)) / len(own) / BANDS * COLUMN_SECONDS,
+        **{name: statistics.median(each[1:]) for name, each in times.items()},
+    }
+
+
 def resident_mb() -> float:
     """Resident memory of this process; Linux alone says it."""
     of_process = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -324,25 +346,31 @@ def _apart(points: npt.NDArray[np.float64]) -> float:
 
 
 MEASURES: dict[str, Callable[[distill.Model, Sequence[Samples], int], dict[str, Any]]] = {
-    "vary": varied, "like": alike, "replace": replaced, "continue": continued, "loop": looped, "speed": fast, "long": long_one,
+    "vary": varied, "like": alike, "replace": replaced, "continue": continued, "loop": looped, "speed": fast,
+    "decode": decoded, "long": long_one,
     "pick": picked, "map": mapped, "morph": morphed, "curves": curved,
     "pitches": pitched,
 }  # fmt: skip
-NEED_NONE = ("loop", "speed", "long", "curves", "pitches")
-"""Measures that no recordings belong to."""
+NEED_NONE = ("loop", "speed", "decode", "long", "curves", "pitches")
+"""Measures that no recordings belong to, or their own."""
 
 
 def recordings(
-    model: distill.Model, folder: Path | None, count: int, seconds: float = LONGEST_SECONDS
+    model: distill.Model,
+    folder: Path | None,
+    count: int,
+    seconds: float = LONGEST_SECONDS,
+    shortest: float = SHORTEST_SECONDS,
 ) -> list[Samples]:
-    """Held-out recordings of a model's corpus, or those of a folder: their middle channels [N], at most so many seconds."""
+    """Held-out recordings of a model's corpus, or those of a folder: their middle channels [N], at most so many seconds; none
+    that is shorter than `shortest`."""
     manifest = model.card.corpus_manifest
     paths = [Path(manifest.folder) / file.source for file in manifest.files if file.split == "val"]
     if folder is not None:
         paths = sorted(each for each in folder.iterdir() if each.is_file())
     paths = paths[:: max(1, len(paths) // count)][:count]
     read = (read_planes(path)[0][0, : round(seconds * SAMPLE_RATE)] for path in paths)
-    return [each for each in read if len(each) > SAMPLE_RATE // 3]
+    return [each for each in read if len(each) > shortest * SAMPLE_RATE]
 
 
 def main() -> None:

@@ -330,7 +330,7 @@ def sample_with_cache(prior: CodePrior, batch: int, stepper: Stepper) -> Tensor:
 @torch.inference_mode()
 def cached_logits(prior: CodePrior, codes: Tensor) -> list[Tensor]:
     """Logits [B, V] of every code in flattened order, by the cache, the codes [B, S, Q] being given."""
-    state, stepper = prior.begin(torch.full((len(codes),), BOS), codes[:, :0]), Stepper(prior, len(codes))
+    state, stepper = prior.begin(torch.full((len(codes),), BOS), codes[:, :0]), Stepper(prior)
     found = []
     for position in range(codes.shape[1]):
         levels = stepper.step(state)
@@ -346,7 +346,7 @@ def sampling_speed(codes: Codes, batch: int) -> dict[str, Any]:
     """Cached sampling against none; the two take turns."""
     torch.manual_seed(0)
     prior = CodePrior(settings_for(codes, **EQUAL_SIZE).architecture(), codes.codebooks).eval()
-    stepper = Stepper(prior, batch)
+    stepper = Stepper(prior)
     logits: list[Tensor] = []
     plain = sample_again_and_again(prior, batch, logits)
     cached = cached_logits(prior, plain)

@@ -54,3 +54,9 @@ def test_silence_stays_silent_and_the_loudest_is_full_scale() -> None:
     assert torch.equal(normalised(silence), silence)
     assert float(normalised(0.01 * clicks()).abs().max()) == pytest.approx(PEAK, rel=1e-5)
     assert bool(as_loud(clicks(), 1e30).isfinite().all())
+
+
+def test_a_limited_sound_is_brought_as_near_as_it_goes() -> None:
+    """Guards against one approach alone: noise that a limiter made 0.4 dB softer stayed so."""
+    noise = 0.1 * torch.randn(24_000, generator=torch.Generator().manual_seed(0))
+    assert rms_db(as_loud(noise, -10.0)) == pytest.approx(-10.0, abs=0.02)

@@ -30,6 +30,7 @@ from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.instrument.wishes import IN_TIME
 from distill.modelfile.opened import LoadedVQModel, load_model
+from distill.models import synthesiser
 from distill.models.loudness import Wanted
 from distill.models.prior import CodePrior, Given
 from distill.models.reading import order_around
@@ -148,7 +149,7 @@ def test_positions_and_levels_are_those_of_the_prior() -> None:
         expected = prior(codes, start, given=given)
         reading = prior._reading(given, 6, codes.device)
         around = prior._surroundings(codes, reading, None)
-        trunk, keys = PriorGraph(prior, Stepper(prior, 2)), torch.zeros(2, 2, 2, 0, 16)
+        trunk, keys = PriorGraph(prior, Stepper(prior)), torch.zeros(2, 2, 2, 0, 16)
         values, states = keys, []
         for some in (slice(0, 24), slice(24, 49)):
             column = reading.places[0, some] // 8
@@ -168,7 +169,7 @@ def test_positions_and_levels_are_those_of_the_prior() -> None:
 def test_a_kind_that_is_not_asked_for_changes_nothing() -> None:
     """Guards against the kind 0 being one of the kinds: then a host could not leave it open."""
     prior = CodePrior(PriorConfig(hidden_size=16, num_layers=1, num_heads=2, both_sides=True, kinds=2)).eval()
-    graph, cache = PriorGraph(prior, Stepper(prior, 1)), torch.zeros(1, 1, 2, 0, 8)
+    graph, cache = PriorGraph(prior, Stepper(prior)), torch.zeros(1, 1, 2, 0, 8)
     sources, nothing = torch.full((1, 1, 6, 3), prior.outside), torch.zeros(1, dtype=torch.long)
     state = prior.begin(nothing, torch.zeros(1, 0, 3, dtype=torch.long))
     with torch.no_grad():
@@ -182,10 +183,13 @@ def test_a_kind_that_is_not_asked_for_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "seed"), [(0.6, 0), (2.5, 3)])
-def test_the_player_makes_the_programs_sound(seconds: float, seed: int, exported: Path, loaded: LoadedVQModel) -> None:
+def test_the_player_makes_the_programs_sound(
+    seconds: float, seed: int, exported: Path, loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Guards against a player that plays something: from the same randomness the same codes, beyond the prior's window too, and
     from these the same samples."""
     settings = generation_settings(seconds=seconds, seed=seed, ending="natural")
+    monkeypatch.setattr(synthesiser, "multiplies_bfloat16", lambda _device: False)  # the player's graphs are in float32
     player, synthesise = Player(exported), choose_synthesiser(loaded, "auto", torch.device("cpu"))
     generator, rng = clip_generator(seed), TorchRandom(seed)
     assert loaded.prior is not None

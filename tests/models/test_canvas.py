@@ -106,13 +106,15 @@ def test_a_wish_for_nothing_changes_nothing(prior: CodePrior) -> None:
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 @pytest.mark.parametrize("prefix", [0, 1, 9])
-def test_cached_steps_equal_the_plain_forward_in_any_order(prior: CodePrior, row: int, prefix: int) -> None:
-    """Guards against a cache, gaps, ends or wishes that the stepper reads from other places than the network learned them."""
-    codes, start = draw_codes(3)[row : row + 1], torch.tensor([MID])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_cached_steps_equal_the_plain_forward_in_any_order(prior: CodePrior, row: int, prefix: int, rows: int) -> None:
+    """Guards against a cache, gaps, ends or wishes that the stepper reads from other places than the network learned them; one
+    row by itself goes through numpy."""
+    codes, start = draw_codes(3)[row : row + 1].expand(rows, -1, -1), torch.tensor([MID] * rows)
     given = told().row(row)._replace(order=ORDER[row : row + 1])
     plain = prior(codes, start, None, given).softmax(-1)
     places = (ORDER[row][:, None] * BANDS + torch.arange(BANDS)).flatten()
-    state, stepper = prior.begin(start, codes[:, places[:prefix]], given), Stepper(prior, 1)
+    state, stepper = prior.begin(start, codes[:, places[:prefix]], given), Stepper(prior)
     for step in range(prefix, BANDS * COLUMNS):
         assert state.place == int(places[step])
         levels = stepper.step(state)

@@ -64,7 +64,7 @@ def test_cached_steps_equal_the_plain_forward(prior: CodePrior, prefix: int, bat
     """Guards against a cache that is off by one, wrong places after a prefix, and tables folded wrongly."""
     codes, start = draw_codes(batch, SMALL.seq_len), torch.tensor([BOS, MID] * 3)[:batch]
     plain = prior(codes, start).softmax(-1)
-    state, stepper = prior.begin(start, codes[:, :prefix]), Stepper(prior, batch)
+    state, stepper = prior.begin(start, codes[:, :prefix]), Stepper(prior)
     for position in range(prefix, SMALL.seq_len):
         levels = stepper.step(state)
         logits = next(levels)

@@ -151,7 +151,7 @@ def test_exact_logits_are_a_rows_own(prior: CodePrior) -> None:
     """The slow oracle is the plain forward; to the last bit they are the same whatever stands beside the row."""
     prefix, start = torch.randint(0, 11, (3, 8, 3), generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 1])
     together, alone = prior.begin(start, prefix), prior.begin(start[1:2], prefix[1:2])
-    stepper = Stepper(prior, 3)
+    stepper = Stepper(prior)
     steps = [stepper.step(together), stepper.step(alone)]
     chosen = torch.tensor([3, 4, 5])
     for step in steps:

@@ -7,6 +7,7 @@ from distill.audio import griffin_lim
 from distill.audio.distance import multi_resolution_stft_distance
 from distill.audio.griffin_lim import GriffinLim, Synthesiser
 from distill.audio.mel import log_mel
+from distill.models import synthesiser
 from distill.models.sampling import clip_generator
 from distill.models.synthesiser import NeuralSynthesiser, SpectrumNetwork, band_means, shipped_network
 from distill.settings.geometry import SpectrogramConfig
@@ -112,3 +113,21 @@ def test_band_means_know_a_flat_spectrum() -> None:
 
     flat = mel_filters(CONFIG) @ torch.ones(1025)
     torch.testing.assert_close(band_means(CONFIG) @ flat, torch.ones(1025), atol=1e-4, rtol=1e-4)
+
+
+def test_bfloat16_says_the_same_magnitudes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against matrices in bfloat16 that change what is heard, that reach the network which was given, or that are taken
+    where they are slower."""
+    network = shipped_network(CONFIG)
+    assert network is not None
+    mel, found = log_mel(noisy_tone(0.3), CONFIG), {}
+    for lean in (False, True):
+        monkeypatch.setattr(synthesiser, "multiplies_bfloat16", lambda _device, lean=lean: lean)
+        made = NeuralSynthesiser(network).network
+        assert made.input.weight.dtype == (torch.bfloat16 if lean else torch.float32)
+        with torch.no_grad():
+            found[lean] = made(mel[None], mel.max()[None])
+    assert network.input.weight.dtype == torch.float32
+    for exact, quick in zip(found[False], found[True], strict=True):
+        assert quick.dtype == torch.float32
+        assert float((exact - quick).abs().mean()) < 0.01

@@ -9,11 +9,14 @@ import scipy.signal
 import torch
 from torch import Tensor
 
+from distill.audio.phase import squared
 from distill.settings.geometry import SAMPLE_RATE
 
 PASSED = 0.95
 """Share of the Nyquist frequency up to which everything passes, as where recordings were resampled."""
 STOPPED_DB = 100.0
+FRAME = 8192
+"""Samples that are looked at together to see what lies above: one long transform takes several times as long."""
 UNHEARD_DB = -80.0
 """What lies above is left there where it is this far under the whole: a filter would only blur the beginnings of sounds."""
 
@@ -28,9 +31,9 @@ def below_nyquist(samples: Tensor, rate: int) -> Tensor:
 def low_passed(samples: Tensor, rate: int) -> Tensor:
     """As `below_nyquist`, whatever there is above: every sample depends on `low_pass_reach` of them on either side."""
     taps = _low_pass(rate).reshape((1,) * (samples.ndim - 1) + (-1,))
-    passed = scipy.signal.oaconvolve(samples.cpu().double().numpy(), taps, axes=-1)
+    passed = scipy.signal.oaconvolve(samples.float().cpu().numpy(), taps, axes=-1)
     late = taps.shape[-1] // 2
-    kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]], dtype=np.float32)
+    kept = np.ascontiguousarray(passed[..., late : late + samples.shape[-1]])
     return torch.from_numpy(kept).to(samples.device)
 
 
@@ -40,20 +43,21 @@ def low_pass_reach(rate: int) -> int:
 
 
 def _above_db(samples: Tensor, rate: int) -> float:
-    """Energy above half of `rate`, in dB under all of it."""
-    window = torch.hann_window(samples.shape[-1], periodic=False, dtype=torch.float64, device=samples.device)
-    energy = torch.fft.rfft(samples.double() * window).abs().square().reshape(-1, samples.shape[-1] // 2 + 1).sum(0)
-    first = math.floor(energy.numel() * rate / SAMPLE_RATE) + 1
-    return 10.0 * math.log10(max(float(energy[first:].sum()), 1e-30) / max(float(energy.sum()), 1e-30))
+    """Energy above half of `rate`, in dB under all of it: of frames that overlap by half, none of which lies beyond the sound."""
+    size = min(FRAME, samples.shape[-1])
+    frames = torch.cat([samples.unfold(-1, size, -(-size // 2)), samples[..., None, -size:]], dim=-2)
+    energy = squared(torch.fft.rfft(frames * torch.hann_window(size, device=samples.device)))
+    above = energy[..., math.floor(energy.shape[-1] * rate / SAMPLE_RATE) + 1 :]
+    return 10.0 * math.log10(max(float(above.sum()), 1e-30) / max(float(energy.sum()), 1e-30))
 
 
 @lru_cache(maxsize=8)
-def _low_pass(rate: int) -> npt.NDArray[np.float64]:
+def _low_pass(rate: int) -> npt.NDArray[np.float32]:
     nyquist = rate / 2
     width = (1.0 - PASSED) * nyquist
     count, beta = scipy.signal.kaiserord(STOPPED_DB, width / (SAMPLE_RATE / 2))
     middle = (1.0 + PASSED) / 2 * nyquist
-    taps: npt.NDArray[np.float64] = scipy.signal.firwin(
+    taps: npt.NDArray[np.floating] = scipy.signal.firwin(
         2 * math.ceil(count / 2) + 1, middle, window=("kaiser", beta), fs=SAMPLE_RATE
     )
-    return taps
+    return taps.astype(np.float32)

@@ -22,7 +22,8 @@ LIMITED_DB = 12.0
 """How far peaks are turned down at most."""
 REACH_SAMPLES = round(0.001 * SAMPLE_RATE)
 """How long before and after a peak the limiter acts. Longer takes more of the sound with it, and is heard more."""
-APPROACHES = 5
+APPROACHES, NEAR_DB = 5, 0.01
+"""So often a limited sound is made louder again at most, and so near to what is wanted is near enough."""
 
 
 def rms_db(samples: Tensor) -> float:
@@ -60,7 +61,10 @@ def as_loud(samples: Tensor, loudness_db: float, ceiling_db: float = HIGHEST_DB,
     for _ in range(APPROACHES):
         gain_db = min(gain_db, room_db + most_db)
         made = limited(_turned(samples, gain_db), ceiling_db)
-        gain_db += loudness_db - rms_db(made)
+        missing_db = loudness_db - rms_db(made)
+        if abs(missing_db) < NEAR_DB or (gain_db == room_db + most_db and missing_db >= 0.0):
+            break
+        gain_db += missing_db
     return made
 
 

@@ -8,12 +8,16 @@ side, as the transforms want them; work on spectra that lie the other way round 
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 MOMENTUM = 0.99
-UNSET = -(10**6)
+FAR = 10**6
+"""Farther than any bin."""
+GAUSSIAN = 0.0408
+"""The variance of the Gaussian that is most like a Hann window, in squares of that window."""
 ENVELOPE = 1.5
 """What the squares of Hann windows that are a quarter of themselves apart sum up to."""
 
@@ -61,8 +65,8 @@ def vocoder_phase(magnitude: Tensor, generator: torch.Generator, known: Tensor |
     """The phase of a peak-locked phase vocoder (Laroche & Dolson, 1999), run on magnitudes alone.
 
     Every peak of a frame is taken for a partial at the frequency that a parabola through its logarithms gives; it goes
-    on from the phase that its bin had a frame before. The bins around a peak alternate, as they do around the main
-    lobe of a centred window. The first frame is random.
+    on from the phase that its bin had a frame before. From a peak to the bins around it, and in the first frame from bin to
+    bin, the phase turns as the change of the level over time says (`_across`), so that attacks stay together.
 
     Args:
         magnitude: [B, F, T], frames a quarter of a window apart.
@@ -79,25 +83,43 @@ def vocoder_phase(magnitude: Tensor, generator: torch.Generator, known: Tensor |
     peak = (level > below) & (level >= above)
     bend = (below - 2.0 * level + above).clamp_max(-1e-6)
     place = torch.arange(bins, dtype=torch.int32, device=device)  # half as much to go through as with 64 bits
-    frequency = place + torch.where(peak, (0.5 * (below - above) / bend).clamp(-0.5, 0.5), 0.0)
-    under = torch.where(peak, place, UNSET).cummax(2).values
-    over = -torch.where(peak, -place, UNSET).flip(2).cummax(2).values.flip(2)
-    owner = torch.where(place - under <= over - place, under, over).clamp_(0, bins - 1)
-    odd = (place - owner) & 1
-    owner = owner.long()
+    frequency = place + peak * (0.5 * (below - above) / bend).clamp(-0.5, 0.5)
+    under = (peak * (FAR + place)).cummax(2).values - FAR
+    over = FAR - (peak * (FAR - place)).flip(2).cummax(2).values.flip(2)
+    owner = torch.where(place - under <= over - place, under, over).clamp_(0, bins - 1).long()
+    across = _across(level)
+    turns = (across + (math.pi / 2 * frequency - across).gather(2, owner)) / (2 * math.pi)
     # Reduced once, so that sums over a block of frames stay small enough for float32.
-    offset = torch.remainder(math.pi / 2 * frequency.gather(2, owner) + math.pi * odd, 2 * math.pi)
-    decided = [] if known is None else list(known[:, :, :frames].unbind(2))
-    last = decided[-1] if decided else (torch.rand(batch, bins, generator=generator) * (2 * math.pi)).to(device)
-    steps = list(zip(owner.unbind(1), offset.unbind(1), strict=True))
-    for peaks, further in steps[len(decided) :]:
-        last = last.gather(1, peaks) + further
-        decided.append(last)
-    return torch.stack(decided, dim=2)
+    further = turns.frac_().mul_(2 * math.pi)
+    if known is None:
+        known = across[:, 0, :, None] + (torch.rand(batch, 1, 1, generator=generator) * (2 * math.pi)).to(device)
+    # Frame after frame in numpy, which takes a fourth of the time for so little at once.
+    peaks = (owner + bins * torch.arange(batch, device=device)[:, None, None]).transpose(0, 1).flatten(1).cpu().numpy()
+    steps, decided = (each.flatten(1).cpu().numpy() for each in (further.transpose(0, 1), known.permute(2, 0, 1)))
+    phase = np.concatenate([decided[:frames], np.empty_like(steps[len(decided) :])])  # [T, B * F]
+    for frame in range(len(decided), frames):
+        np.add(phase[frame - 1].take(peaks[frame]), steps[frame], out=phase[frame])
+    return torch.from_numpy(phase).view(frames, batch, bins).permute(1, 2, 0).to(device)
+
+
+def _across(level: Tensor) -> Tensor:
+    """Natural logarithms of magnitudes [B, T, F] -> radians [B, T, F]: how the phase turns from the lowest bin up.
+
+    Where a cell grows, what is in it lies later than the middle of the window, which turns its phase on from bin to bin: by
+    as much as it would with a Gaussian window, of which one says all of the other (Prusa, Balazs & Soendergaard, 2017).
+    """
+    around = torch.cat([level[:, :1], level, level[:, -1:]], 1)
+    growth = around[:, 2:] - around[:, :-2]  # over half a window
+    growth[:, 0] *= 2.0  # over a quarter of one
+    late = (2.0 * GAUSSIAN * growth).clamp_(-0.5, 0.5)  # in windows, after the middle
+    turns = 0.5 + 0.5 * (late + torch.cat([late[..., :1], late[..., :-1]], 2))
+    return turns.cumsum(2).frac_().mul_(-2 * math.pi)
 
 
 def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known: Tensor | None = None) -> Tensor:
     """Accelerated alternating projections (Perraudin, Balazs & Soendergaard, 2013).
+
+    Since a spectrum of samples is linear in them, what is added for the acceleration is added to the samples.
 
     Args:
         magnitude: [B, F, T + 1], with its first `phase`.
@@ -107,18 +129,16 @@ def griffin_lim(magnitude: Tensor, phase: Tensor, steps: int, length: int, known
         Samples [B, length].
     """
     n_fft = 2 * (magnitude.shape[1] - 1)
-    spectrum = torch.polar(magnitude.contiguous(), phase.contiguous())
     magnitude = magnitude.transpose(1, 2).contiguous().transpose(1, 2)
-    before = torch.zeros_like(magnitude, dtype=spectrum.dtype)
-    gain = torch.zeros_like(before)
+    spectrum = torch.polar(magnitude, phase.transpose(1, 2).contiguous().transpose(1, 2))
+    gain = torch.zeros_like(spectrum)
+    before: Tensor | None = None
     for _ in range(steps):
         samples = keep(to_samples(spectrum, n_fft, length), known)
-        now = to_spectrum(samples, n_fft)
-        ahead = torch.sub(*map(torch.view_as_real, (now, before)), alpha=MOMENTUM / (1.0 + MOMENTUM))
-        spectrum = torch.view_as_complex(ahead)
+        ahead = samples if before is None else torch.lerp(before, samples, 1.0 + MOMENTUM)
+        spectrum, before = to_spectrum(ahead, n_fft), samples
         torch.mul(squared(spectrum).clamp_min_(1e-32).rsqrt_(), magnitude, out=gain.real)
         spectrum.mul_(gain)  # complex by complex: twice as fast as by a real number
-        before = now
     return to_samples(spectrum, n_fft, length)
 
 

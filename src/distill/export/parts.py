@@ -47,7 +47,7 @@ def parts_of(loaded: LoadedVQModel, network: SpectrumNetwork | None) -> list[Par
     if loaded.endings is not None:
         parts.append(_ending(loaded.card.spectrogram_config.n_mels, loaded.endings))
     if loaded.prior is not None:
-        stepper = Stepper(loaded.prior, 1)
+        stepper = Stepper(loaded.prior)
         parts.append(_prior(loaded.prior, stepper))
         parts += [_level(stepper, level) for level in range(loaded.prior.config.rvq_levels)]
     if network is not None:

@@ -99,7 +99,7 @@ class Player:
             length = max(math.ceil(frames * hop), card["audio"]["least_samples"])
             mel = mel[:, : -(-length // hop)]
         length = min(length, round(seconds * rate))
-        samples = self.waveform(mel, rng.random(card["mel"]["n_fft"] // 2 + 1, np.float32) * 2 * np.pi)[:length]
+        samples = self.waveform(mel, rng.random(1, np.float32) * 2 * np.pi)[:length]
         samples = band_limited(samples, card["audio"]["highest_rate"], rate)
         if expected:
             samples = band_limited(self.levelled(samples, expected[0], point), card["audio"]["highest_rate"], rate)
@@ -126,13 +126,13 @@ class Player:
             gain += wanted - level_of(made)
         return made
 
-    def waveform(self, mel: Any, before: Any) -> Any:
-        """Log-mel [M, T] in dB and the phase [F] before its first frame -> samples [T * hop]."""
+    def waveform(self, mel: Any, begun: Any) -> Any:
+        """Log-mel [M, T] in dB and a phase [1] to begin with -> samples [T * hop]."""
         how, length = self.card["synthesiser"], mel.shape[1] * self.card["mel"]["hop"]
         logs = self.run("synthesiser", mel=mel, loudest_db=mel.max())
         logs = [np.pad(log, ((0, 0), (0, 1)), constant_values=how["silent_ln"]) for log in logs]
         magnitude, last, ratio = np.exp(logs[0]), 0.0, how["momentum"] / (1.0 + how["momentum"])
-        spectrum = magnitude * np.exp(1j * vocoder_phase(magnitude, before))
+        spectrum = magnitude * np.exp(1j * vocoder_phase(magnitude, begun))
         for _ in range(how["phase_steps"]):  # Griffin-Lim with momentum
             now = to_spectrum(to_samples(spectrum, length), 2 * len(magnitude) - 2)
             ahead, last = now - ratio * last, now
@@ -180,9 +180,9 @@ def hann(n_fft: int) -> Any:
     return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
 
 
-def vocoder_phase(magnitude: Any, before: Any) -> Any:
-    """Magnitudes [F, T] and the phase [F] before the first frame -> phase [F, T]: every peak goes on at its own frequency,
-    and the bins around it alternate."""
+def vocoder_phase(magnitude: Any, begun: Any) -> Any:
+    """Magnitudes [F, T] and the phase [1] of the lowest bin in the first frame -> phase [F, T]: every peak goes on at its own
+    frequency; to the bins around it, and in the first frame, the phase turns as levels grow over time."""
     bins, level = np.arange(len(magnitude)), np.log(np.maximum(magnitude.T, 1e-9))  # [T, F]
     padded = np.pad(level, ((0, 0), (1, 1)), constant_values=-30.0)
     under, over = padded[:, :-2], padded[:, 2:]
@@ -191,11 +191,15 @@ def vocoder_phase(magnitude: Any, before: Any) -> Any:
     under = np.maximum.accumulate(np.where(peak, bins, -(10**6)), axis=1)
     over = np.minimum.accumulate(np.where(peak, bins, 10**6)[:, ::-1], axis=1)[:, ::-1]
     owner = np.clip(np.where(bins - under <= over - bins, under, over), 0, len(bins) - 1)
-    step = np.pi / 2 * np.take_along_axis(frequency, owner, axis=1) + np.pi * ((bins - owner) % 2)
-    phases = [before]
-    for peaks, further in zip(owner, step, strict=True):
+    around = np.pad(level, ((1, 1), (0, 0)), mode="edge")
+    growth = (around[2:] - around[:-2]) * np.where(np.arange(len(level)) > 0, 1.0, 2.0)[:, None]
+    late = np.clip(0.0816 * growth, -0.5, 0.5)  # windows that what is in a bin lies after the middle of the frame
+    across = -np.pi * np.cumsum(1.0 + late + np.concatenate([late[:, :1], late[:, :-1]], axis=1), axis=1)
+    step = across + np.take_along_axis(np.pi / 2 * frequency - across, owner, axis=1)
+    phases = [across[0] + begun]
+    for peaks, further in zip(owner[1:], step[1:], strict=True):
         phases.append(np.mod(phases[-1][peaks] + further, 2 * np.pi))
-    return np.stack(phases[1:], axis=1)
+    return np.stack(phases, axis=1)
 
 
 def band_limited(samples: Any, highest_rate: int, rate: int) -> Any:

@@ -118,7 +118,7 @@ def _sampled(
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     finished = [Sampled(nothing, ended=False, log_likelihood=nothing.float())] * len(generators)
     unfinished = list(range(len(generators)))
-    stepper = Stepper(prior, len(generators))
+    stepper = Stepper(prior)
     limited = sounds_under_limit(loaded, settings, len(generators)) if under_limit is None else under_limit
     ends: Ends = "never" if wishes.keeps_on(filling) else "may" if filling else "asked"
     if wishes.samples is not None:

@@ -16,6 +16,7 @@ give for the whole sound at once. What can only be known of a whole sound is dec
 import math
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,9 @@ Block = np.ndarray[Any, np.dtype[np.float32]]
 COLUMN = FRAMES_PER_COLUMN * HOP_LENGTH
 DRAWN_AHEAD = 2 * AT_ONCE_COLUMNS
 """Columns that are drawn at most before they are decoded."""
+SEEN_COLUMNS = 16
+"""Columns behind the end of a sound that its samples may depend on, and some more: eight that the decoder sees, and a second
+for grain, synthesis, image, low-pass and limiter."""
 RAISED_DB = 24.0
 """How much "normalise" makes a long sound louder at most."""
 
@@ -135,9 +139,10 @@ class LongSound:
         told = None if wanted is None else columns(self.loaded.card.spectrogram_config.frames(wanted))
         course = Course(self.settings.ending != "natural" and told is None, told)
         limited = sounds_under_limit(self.loaded, self.settings, 1)
-        drawing = ahead(
-            columns_drawn(self.loaded.prior, self.generator, self.settings, self.wishes, course, limited), DRAWN_AHEAD
-        )
+        drawn = columns_drawn(self.loaded.prior, self.generator, self.settings, self.wishes, course, limited)
+        if self.samples is not None:
+            drawn = islice(drawn, columns(self.loaded.card.spectrogram_config.frames(self.samples)) + SEEN_COLUMNS)
+        drawing = ahead(drawn, DRAWN_AHEAD)
         while True:
             begun = time.monotonic()
             column = next(drawing, None)

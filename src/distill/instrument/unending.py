@@ -45,7 +45,7 @@ def columns_drawn(
 ) -> Iterator[Tensor]:
     """Columns of codes [bands, Q] one after another, on the processor; ends only where the sound is over for good."""
     bands, window = prior.config.bands, prior.window
-    stepper = Stepper(prior, 1)
+    stepper = Stepper(prior)
     by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
     heard, done = nothing, 0

@@ -128,7 +128,7 @@ def fill(
     """
     prior.eval()
     by_level = list(settings) if isinstance(settings, Sequence) else [settings] * prior.config.rvq_levels
-    stepper = stepper or Stepper(prior, len(canvases))
+    stepper = stepper or Stepper(prior)
     found: dict[int, Filled] = {}
     so_far = [canvas.codes[:0].to(prior.vectors.device) for canvas in canvases]
     for (shape, guided, _), numbers in by_shape(canvases).items():

@@ -2,7 +2,8 @@
 
 What depends on the weights alone is worked out once: codebook vectors are folded into the tables of codes, the linear
 layers of a level's output into one that scores the codebook at once, the attention's scale into the queries; and
-matrices are laid out so that a product with few rows reads them in order. The tests hold it against the plain forward.
+matrices are laid out so that a product with few rows reads them in order. What neighbours are worth is summed up as a vector
+before it is scored, since scores are linear in it. The tests hold it against the plain forward.
 """
 
 import copy
@@ -15,11 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.models.one_row import WIDEST, OneRow
 from distill.models.prior import CLOSENESS, VECTOR_GAIN, Block, CodePrior, Continuation, LevelHead, at_places
 from distill.models.reading import RIGHT
-
-MANY_ROWS = 4
-"""From more rows than this on, every matrix is read fastest with its outputs side by side."""
 
 
 class _Norm(NamedTuple):
@@ -54,12 +53,12 @@ class _HeadWeights(NamedTuple):
     narrow: Tensor  # [2 H, H]
     narrow_bias: Tensor
     norm_out: _Norm
-    out: Tensor  # [H, V + 2 N]: free and direction as scores of the codes, near, same
-    bias: Tensor  # [V + 2 N]
-    bias_inside: Tensor  # the same where no sound may end: EOS has no chance
+    beside: Tensor  # [H, 2 N]: near, same
+    beside_bias: Tensor  # [2 N]
     agreement: Tensor  # [N]
-    codebook: Tensor  # [D, V], 2 * CLOSENESS times each code's vector
-    squares: Tensor  # [V], -CLOSENESS times the squared norm of each code's vector
+    out: Tensor  # [H + D + 1, V]: free and direction as scores of the codes, then how near a vector is to each
+    bias: Tensor  # [V]
+    bias_inside: Tensor  # the same where no sound may end: EOS has no chance
     grown: tuple[Tensor, ...]
     """What the chosen code of each level up to this one adds to the state of the next, [entries, H] each."""
 
@@ -68,10 +67,8 @@ class Stepper:
     """Draws positions from a prior whose weights do not change meanwhile."""
 
     @torch.no_grad()
-    def __init__(self, prior: CodePrior, batch: int) -> None:
-        """`batch`: how many rows will be stepped together; it decides how matrices are laid out."""
+    def __init__(self, prior: CodePrior) -> None:
         self.prior = prior
-        self.batch = batch
         config = prior.config
         width, dim = config.hidden_size, config.codebook_dim
         by_vector = prior.source_vector.weight.view(width, 1 + config.neighbours, dim)
@@ -81,14 +78,20 @@ class Stepper:
         self.place = prior.column(position // config.bands) + prior.band(position % config.bands)  # [S + 1, H]
         if config.both_sides:  # in the order of time nothing lies between, and nothing on the right
             self.place = self.place + prior.left_gap.weight[0] + prior.right_gap.weight[0]
-        self.vectors, self.vectors_of = prior.vectors.flatten(0, 1), prior.vectors.unbind(0)
+        # One dimension more counts vectors: in what neighbours hold it is 1, in what is taken off it is 0.
+        counted = F.pad(prior.vectors, (0, 1), value=1.0 / config.rvq_levels)
+        self.vectors, self.vectors_of = counted.flatten(0, 1), F.pad(prior.vectors, (0, 1)).unbind(0)
         self.norm = _Norm.of(prior.norm)
         self.blocks = [self._block(block) for block in prior.blocks if isinstance(block, Block)]
         self.heads = [self._head(level, head) for level, head in enumerate(prior.heads) if isinstance(head, LevelHead)]
 
-    @torch.no_grad()
     def step(self, state: Continuation) -> Generator[Tensor, Tensor, None]:
         """The next place, level by level: yields logits [B, V], is sent the chosen codes [B] of that level."""
+        return self._step(state) if self.one_row is None or len(state.codes) > 1 else self.one_row.step(state)
+
+    @torch.no_grad()
+    def _step(self, state: Continuation) -> Generator[Tensor, Tensor, None]:
+        """`step` of any number of rows."""
         prior, at, config = self.prior, state.length, self.prior.config
         place, neighbour_count = state.places[at], config.neighbours
         index = state.index[at]
@@ -124,6 +127,12 @@ class Stepper:
                 z = z + table.index_select(0, each)
         state.length = at + 1
         yield logits
+
+    @cached_property
+    def one_row(self) -> OneRow | None:
+        """The same for one row, where that is quicker: on the processor, in float32, and not too wide."""
+        quicker = self.source.device.type == "cpu" and self.source.dtype == torch.float32
+        return OneRow(self) if quicker and self.prior.config.hidden_size <= WIDEST else None
 
     @cached_property
     def exact(self) -> "ExactPrior":
@@ -165,35 +174,26 @@ class Stepper:
         copied: Tensor,
     ) -> Tensor:
         """As `LevelHead.forward`, of one position: [B, H] -> [B, V]."""
-        batch, places, dim = residual.shape
         wide = F.gelu(torch.addmm(weights.wide_bias, weights.norm_in(z), weights.wide))
-        y = torch.addmm(z, wide, weights.narrow).add_(weights.narrow_bias)
-        out = torch.addmm(bias, weights.norm_out(y), weights.out)
-        free = out[:, : -2 * places]
-        near, same = out[:, -2 * places : -places], out[:, -places:]
+        y = weights.norm_out(torch.addmm(z, wide, weights.narrow).add_(weights.narrow_bias))
+        near, same = torch.addmm(weights.beside_bias, y, weights.beside).chunk(2, dim=1)
         if agree is not None:
             same = torch.addcmul(same, agree, weights.agreement)
-        close = torch.addmm(weights.squares, residual.view(-1, dim), weights.codebook).view(batch, places, -1)
-        logits = torch.baddbmm(free[:, None], (near * known)[:, None], close)[:, 0]
+        pulled = torch.bmm((near * known)[:, None], residual)[:, 0]  # [B, D + 1]
+        logits = torch.addmm(bias, torch.cat([y, pulled], dim=1), weights.out)
         return logits.scatter_add_(-1, copied, same * known)
-
-    def _laid_out(self, layer: nn.Linear | Tensor) -> Tensor:
-        """A weight [out, in] as [in, out], with the side in memory that few rows are multiplied with fastest."""
-        weight = layer if isinstance(layer, Tensor) else layer.weight
-        outputs_together = weight.shape[0] >= weight.shape[1] or self.batch > MANY_ROWS
-        return weight.T.contiguous() if outputs_together else weight.T
 
     def _block(self, block: Block) -> _BlockWeights:
         qkv = block.qkv.weight.clone()
         qkv[: qkv.shape[1]] *= 1.0 / math.sqrt(qkv.shape[1] // block.heads)
         return _BlockWeights(
             _Norm.of(block.attention_norm),
-            self._laid_out(qkv),
-            self._laid_out(block.attention_out),
+            _laid_out(qkv),
+            _laid_out(block.attention_out.weight),
             _Norm.of(block.feed_norm),
-            self._laid_out(block.feed_in),
+            _laid_out(block.feed_in.weight),
             block.feed_in.bias,
-            self._laid_out(block.feed_out),
+            _laid_out(block.feed_out.weight),
             block.feed_out.bias,
         )
 
@@ -201,30 +201,35 @@ class Stepper:
         prior = self.prior
         codebook = prior.vectors[level, : prior.vocabulary]
         free = head.free.weight + VECTOR_GAIN * codebook @ head.direction.weight
-        out = torch.cat([free, head.near.weight, head.same.weight])
-        bias = torch.cat([head.free.bias, head.near.bias, head.same.bias])
-        bias_inside = bias.clone()
+        # [V, D + 1], without the part of a distance that is equal for every code
+        nearness = CLOSENESS * torch.cat([2.0 * codebook, -codebook.square().sum(-1, keepdim=True)], dim=1)
+        bias_inside = head.free.bias.clone()
         bias_inside[prior.eos] = float("-inf")
         grown: list[Tensor] = []
         if level < len(prior.chosen_vector):  # nothing follows the last level
             by_vector = prior.chosen_vector[level]
             grown = [VECTOR_GAIN * by_vector(prior.vectors[below]) for below in range(level + 1)]
-            grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, out.shape[1])[level]
+            grown[level] = grown[level] + prior.chosen_code.weight.view(len(prior.heads), -1, free.shape[1])[level]
         return _HeadWeights(
             _Norm.of(head.norm_in),
-            self._laid_out(head.wide),
+            _laid_out(head.wide.weight),
             head.wide.bias,
-            self._laid_out(head.narrow),
+            _laid_out(head.narrow.weight),
             head.narrow.bias,
             _Norm.of(head.norm_out),
-            self._laid_out(out),
-            bias,
-            bias_inside,
+            _laid_out(torch.cat([head.near.weight, head.same.weight])),
+            torch.cat([head.near.bias, head.same.bias]),
             head.agreement,
-            2.0 * CLOSENESS * codebook.T.contiguous(),
-            -CLOSENESS * codebook.square().sum(-1),
+            _laid_out(torch.cat([free, nearness], dim=1)),
+            head.free.bias,
+            bias_inside,
             tuple(grown),
         )
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    """A weight [out, in] as [in, out], outputs side by side in memory: so few rows are multiplied with it fastest."""
+    return weight.T.contiguous()
 
 
 class ExactPrior:
@@ -232,7 +237,7 @@ class ExactPrior:
 
     def __init__(self, prior: CodePrior) -> None:
         self.prior = copy.deepcopy(prior).to("cpu", torch.float64)
-        self.stepper = Stepper(self.prior, 1)
+        self.stepper = Stepper(self.prior)
 
     @torch.no_grad()
     def logits(self, state: Continuation, row: int, level: int) -> Tensor:

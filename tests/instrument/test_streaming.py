@@ -21,7 +21,7 @@ from distill.audio.master import PEAK
 from distill.errors import DistillError
 from distill.events import SoundWritten
 from distill.files import _StreamToDisk
-from distill.instrument import making, pipelining
+from distill.instrument import making
 from distill.instrument.decoding import decoded_as_drawn, decoded_mel
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.streaming import LongSound, locally
@@ -178,21 +178,6 @@ def test_a_long_sound_is_the_beginning_of_a_longer_one(loaded: LoadedVQModel) ->
     assert short[0, -1] == 0.0
     assert short[0, 0] == 0.0
     assert blocks[0].shape[1] > 0.25 * 48_000
-
-
-def test_drawing_ahead_changes_nothing(loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against codes that come from another place of the generator, or in another order, where a second thread draws
-    them; the oracle draws in turn. And against a thread that goes on drawing for a player that has stopped."""
-    settings = GenerationSettings(seconds=6.0, seed=5)
-    made = []
-    for count in (1, 2):
-        monkeypatch.setattr(pipelining, "process_threads", lambda count=count: count)
-        made.append(whole(LongSound(loaded, settings, 5, quick(loaded))))
-    assert np.array_equal(*made)
-    endless = iter(LongSound(loaded, settings, 5, quick(loaded), endless=True))
-    next(endless)
-    del endless
-    assert "ahead" not in [each.name for each in threading.enumerate()]
 
 
 def test_sounds_of_the_next_batch_are_drawn_meanwhile(loaded: LoadedVQModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,55 +4,14 @@ A second core halves the time where neither step waits for the other within itse
 order. Where the process has one thread, everything is done in turn.
 """
 
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
-from distill.compute.threads import process_threads, threads
-
 Piece = TypeVar("Piece")
 Other = TypeVar("Other")
 Done = TypeVar("Done")
-
-
-def ahead(made: Iterator[Piece], most: int) -> Iterator[Piece]:
-    """What an iterator gives, made in a thread of its own up to `most` pieces before they are asked for.
-
-    Closed, or forgotten, it ends the thread after the piece that is under way. Errors are raised where the piece is missing.
-    """
-    if process_threads() == 1:
-        yield from made
-        return
-    ready: queue.SimpleQueue[tuple[Piece] | BaseException | None] = queue.SimpleQueue()
-    room, over = threading.Semaphore(most), threading.Event()
-
-    def make() -> None:
-        try:
-            with threads(1), torch.no_grad():
-                while room.acquire() and not over.is_set():
-                    ready.put((next(made),))
-        except StopIteration:
-            ready.put(None)
-        except BaseException as error:  # raised again by who waits for the piece
-            ready.put(error)
-
-    maker = threading.Thread(target=make, name="ahead", daemon=True)
-    maker.start()
-    try:
-        while (piece := ready.get()) is not None:
-            if isinstance(piece, BaseException):
-                raise piece
-            room.release()
-            yield piece[0]
-    finally:
-        over.set()
-        room.release()
-        maker.join()
 
 
 def worked_on(

@@ -31,10 +31,9 @@ from distill.audio.wished import Quantiles
 from distill.compute.threads import threads
 from distill.errors import DistillError
 from distill.events import Progress
-from distill.instrument.decoding import AT_ONCE_COLUMNS, decoded_as_drawn, grained
+from distill.instrument.decoding import decoded_as_drawn, grained
 from distill.instrument.envelopes import faded
 from distill.instrument.limiting import sounds_under_limit
-from distill.instrument.pipelining import ahead
 from distill.instrument.unending import Course, columns_drawn
 from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
@@ -46,8 +45,6 @@ from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMP
 
 Block = np.ndarray[Any, np.dtype[np.float32]]
 COLUMN = FRAMES_PER_COLUMN * HOP_LENGTH
-DRAWN_AHEAD = 2 * AT_ONCE_COLUMNS
-"""Columns that are drawn at most before they are decoded."""
 SEEN_COLUMNS = 16
 """Columns behind the end of a sound that its samples may depend on, and some more: eight that the decoder sees, and a second
 for grain, synthesis, image, low-pass and limiter."""
@@ -95,7 +92,7 @@ class LongSound:
             self.samples = min(self.samples, self.wishes.samples)
         self.channels = 2 if loaded.image is not None and not settings.mono else 1
         self.sampling_seconds = 0.0
-        """How long its codes have been waited for so far."""
+        """How long drawing its codes has taken so far."""
         self._image: Tensor | None = None
         self._image_first = 0
 
@@ -133,7 +130,7 @@ class LongSound:
             yield Progress("making seconds", round(done / SAMPLE_RATE), math.ceil(seconds)), block
 
     def _columns(self) -> Iterator[Tensor]:
-        """Columns of codes, drawn while what came before them is made into sound, and how long they are waited for."""
+        """Columns of codes, drawn as they are needed; a thread of their own gains nothing on two cores."""
         assert self.loaded.prior is not None
         wanted = self.wishes.samples
         told = None if wanted is None else columns(self.loaded.card.spectrogram_config.frames(wanted))
@@ -142,10 +139,10 @@ class LongSound:
         drawn = columns_drawn(self.loaded.prior, self.generator, self.settings, self.wishes, course, limited)
         if self.samples is not None:
             drawn = islice(drawn, columns(self.loaded.card.spectrogram_config.frames(self.samples)) + SEEN_COLUMNS)
-        drawing = ahead(drawn, DRAWN_AHEAD)
         while True:
             begun = time.monotonic()
-            column = next(drawing, None)
+            with torch.no_grad():
+                column = next(drawn, None)
             self.sampling_seconds += time.monotonic() - begun
             if column is None:
                 return

@@ -24,12 +24,13 @@ import soxr
 import torch
 from torch import Tensor
 
+from distill.audio.between import between
 from distill.audio.mel import hz_to_mel, log_mel_of, mel_to_hz
 from distill.audio.pitch import pitch_track
 from distill.audio.reading import read_planes
 from distill.audio.traits import HIGHEST_HZ, PITCH_RATE
 from distill.audio.varispeed import varispeed
-from distill.instrument.gliding import along, missing_semitones, own_notes, way_of
+from distill.instrument.gliding import missing_semitones, own_notes, way_of
 from distill.models.synthesiser import SILENT_MAGNITUDE, NeuralSynthesiser, shipped_network, waveform
 from distill.settings.geometry import HOP_LENGTH, SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer, rounded
@@ -59,7 +60,7 @@ class Sound:
     def stretched(self, wished: Numbers, semitones: Numbers) -> npt.NDArray[np.float32]:
         del wished
         way = way_of(semitones, len(self.samples), HOP_LENGTH)
-        return varispeed(self.synthesise(along(self.mel, way.frames), seeded()).numpy(), way.places)
+        return varispeed(self.synthesise(between(self.mel, torch.from_numpy(way.frames)), seeded()).numpy(), way.places)
 
     def played(self, wished: Numbers, semitones: Numbers) -> npt.NDArray[np.float32]:
         own, places, at = wished - semitones, [], 0.0

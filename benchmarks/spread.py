@@ -33,23 +33,14 @@ from distill.modelfile.file import read_card
 from distill.modelfile.opened import open_model
 from distill.models.canvas import Shape, reaches
 from distill.models.prior import BOS, MID
+from distill.models.widths import width_db
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer
 
-LEAST_WIDTH_DB = -60.0
 HEARD_DB = 40.0
 GROUPS = 8
 LONGEST_COLUMNS = 24
 Samples = npt.NDArray[np.float32]
-
-
-def width_db(channels: Samples) -> float:
-    """Side over middle of a sound [channels, N]."""
-    if len(channels) == 1:
-        return LEAST_WIDTH_DB
-    middle, side = (channels[0] + channels[1]) / 2, (channels[0] - channels[1]) / 2
-    ratio = (np.square(side).sum() + 1e-12) / (np.square(middle).sum() + 1e-12)
-    return max(LEAST_WIDTH_DB, 10.0 * float(np.log10(ratio)))
 
 
 def bands(samples: Samples) -> npt.NDArray[np.float64]:
@@ -73,7 +64,7 @@ def measured(channels: Samples) -> dict[str, float]:
     return {
         "length": found.length,
         "loudness": found.traits.loudness,
-        "width": width_db(channels),
+        "width": width_db(torch.from_numpy(channels)),
         "lost": lost_db(channels),
     }
 

@@ -29,9 +29,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from distill.studio import calls, model
+        from distill.studio import calls  # the model, too
 
-        return getattr(calls if hasattr(calls, name) else model, name)
+        return getattr(calls, name)
     raise AttributeError(f"module 'distill' has no attribute {name!r}")
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distill.audio.between import between
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import OVERLAP_COLUMNS, decode_codes
 from distill.models.image import Cells
@@ -49,11 +50,7 @@ def image_at(loaded: LoadedVQModel, codes: Tensor, places: Tensor, goes_round: b
     if loaded.image is None:
         return None
     cells = loaded.image.decode(codes[:, loaded.card.vqvae_config.rvq_levels])
-    count, at = cells.shares.shape[-1], places / cells.frames - 0.5
-    under = at.floor().long()
-    share = (at - under).to(cells.shares)
-    first, second = (each.remainder(count) if goes_round else each.clamp(0, count - 1) for each in (under, under + 1))
-    return Cells(torch.lerp(cells.shares[..., first], cells.shares[..., second], share), 1)
+    return Cells(between(cells.shares, places / cells.frames - 0.5, goes_round), 1)
 
 
 class DecodedColumns(NamedTuple):

@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
+from distill.audio.between import between
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.pitch import pitch_track
 from distill.audio.traits import HIGHEST_HZ, PITCH_RATE
@@ -60,7 +61,7 @@ def glided(
         if float(np.abs(semitones - before).mean()) <= IN_TUNE:
             break
         way = way_of(semitones, samples, synthesise.hop)
-        stretched = synthesise(along(mel, way.frames), generator.clone_state())
+        stretched = synthesise(between(mel, torch.from_numpy(way.frames)), generator.clone_state())
         made = torch.from_numpy(varispeed(below_nyquist(stretched, rate).numpy(), way.places))
     return made
 
@@ -100,11 +101,3 @@ def way_of(semitones: Numbers, samples: int, hop: int) -> Way:
     places = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2.0)])
     count = int(places[-1] // hop) + 2
     return Way(places, np.interp(np.arange(count) * hop, places, np.arange(samples) / hop))
-
-
-def along(mel: Tensor, frames: Numbers) -> Tensor:
-    """A mel [M, T] at places [T'] between its frames."""
-    places = torch.from_numpy(frames).clamp(0, mel.shape[1] - 1)
-    under = places.long()
-    above = (under + 1).clamp_max(mel.shape[1] - 1)
-    return torch.lerp(mel[:, under], mel[:, above], (places - under).to(mel))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from distill.audio.bandwidth import below_nyquist
+from distill.audio.between import between
 from distill.audio.griffin_lim import Synthesiser
 from distill.audio.loudness import normalised
 from distill.audio.master import not_clipped
@@ -149,7 +150,9 @@ def loop_of(
     once = decoded[:, begin : begin + len(codes) // BANDS * FRAMES_PER_COLUMN]
     once = grained(loaded, once.roll(turn, 1), level_db, generator, settings).roll(-turn, 1)
     frames = max(1, round(loop_samples(settings) / HOP_LENGTH))
-    return DrawnLoop(codes, _at(once, (torch.arange(frames) + 0.5) * (once.shape[1] / frames) - 0.5), point)
+    return DrawnLoop(
+        codes, between(once, (torch.arange(frames) + 0.5) * (once.shape[1] / frames) - 0.5, goes_round=True), point
+    )
 
 
 def render_loop(
@@ -176,9 +179,8 @@ def render_loop(
     wave = below_nyquist(levelled(loaded, loop.codes[:, :levels], wave, loop.point, settings, loudness_db), rate)
     whole = len(loop.codes) // BANDS * FRAMES_PER_COLUMN
     places = (torch.arange(-margin, frames + margin) + 0.5) * (whole / frames)
-    heard = as_heard(wave, None if settings.mono else image_at(loaded, loop.codes, places, goes_round=True))
-    if len(heard) > 1 and loaded.apart is not None:
-        heard = set_apart(heard, loaded.apart)
+    image = None if settings.mono else image_at(loaded, loop.codes, places, goes_round=True)
+    heard = set_apart(as_heard(wave, image), loaded.apart)
     made = circular(heard, round(margin * HOP_LENGTH * ratio), length)
     made = made.roll(smooth_turn(made), -1)
     return (normalised(made) if settings.level == "normalise" else not_clipped(made)).numpy()
@@ -189,12 +191,3 @@ def around_codes(codes: Tensor, columns: int) -> Tensor:
     whole = len(codes) // BANDS
     places = torch.arange(-columns, whole + columns).remainder(whole)
     return codes.view(whole, BANDS, -1)[places].flatten(0, 1)
-
-
-def _at(mel: Tensor, places: Tensor) -> Tensor:
-    """A loop's mel [M, T] at places [n] between its frames, time and again: [M, n]."""
-    under = places.floor()
-    share = (places - under).to(mel.dtype)
-    first = under.long().remainder(mel.shape[1])
-    second = (under.long() + 1).remainder(mel.shape[1])
-    return mel[:, first] * (1.0 - share) + mel[:, second] * share

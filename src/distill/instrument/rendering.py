@@ -73,9 +73,7 @@ def to_samples(
     wished = loudness_db if wishes.loudness_db is None else wishes.loudness_db
     middle = levelled(loaded, codes, middle, loudness, settings, wished)
     middle = below_nyquist(middle, rate)  # a limiter makes higher ones
-    heard = as_heard(middle, image)
-    if image is not None and loaded.apart is not None:
-        heard = set_apart(heard, loaded.apart)
+    heard = set_apart(as_heard(middle, image), loaded.apart)
     if settings.level == "normalise":
         heard = normalised(heard)
     elif image is not None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.audio.bandwidth import below_nyquist
+from distill.audio.between import between
 from distill.audio.loudness import HIGHEST_DB, limited, peak_db
 from distill.audio.master import not_clipped
 from distill.audio.mel import hz_to_mel, mel_to_hz
@@ -235,17 +236,18 @@ def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
     power = squared(spectrum)
     own, wanted = _smooth(rows @ power), _smooth(rows @ (rest.square() * power))
     least = 1e-10 * float(own.max()) + 1e-20
-    predicted, unlike = share * spectrum, rest * spectrum * _allpass()[:, None]
-    side = torch.zeros(0)
-    for again in (False, True):
-        if again:
-            unlike = to_spectrum(side[None], N_FFT)[0] - predicted
+    predicted = share * spectrum
+
+    def made_with(unlike: Tensor) -> Tensor:
         common = _smooth(rows @ (unlike.real * spectrum.real + unlike.imag * spectrum.imag)) / (own + least)
         strange = _smooth(rows @ squared(unlike))
         left_over = (strange - common.square() * own).maximum(0.05 * strange)
         gain = (wanted / (left_over + least)).sqrt().clamp_max(LARGEST_GAIN)
         made = predicted + gain[of_bin] * (unlike - common[of_bin] * spectrum)
-        side = to_samples(made[None], N_FFT, length)[0]
+        return to_samples(made[None], N_FFT, length)[0]
+
+    side = made_with(rest * spectrum * _allpass()[:, None])
+    side = made_with(to_spectrum(side[None], N_FFT)[0] - predicted)
     return side[: len(middle)]
 
 
@@ -264,17 +266,7 @@ def _of_bins(cells: Cells, first_frame: int, frames: int) -> Tensor:
     """How much of the side is the middle and how much is unlike it, [2, F, frames]: of each bin what its row has, between
     the middles of cells in time."""
     time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
-    return _between(cells.shares, time)[:, _row_of_bin(cells.shares.shape[1])]
-
-
-def _between(values: Tensor, places: Tensor) -> Tensor:
-    """[..., C] at places between its numbers."""
-    last = values.shape[-1] - 1
-    places = places.clamp(0.0, float(last))
-    under = places.floor().long()
-    share = places - under
-    here, next_one = (values.index_select(-1, each) for each in (under, (under + 1).clamp_max(last)))
-    return here * (1.0 - share) + next_one * share
+    return between(cells.shares, time)[:, _row_of_bin(cells.shares.shape[1])]
 
 
 def _smooth(rows: Tensor) -> Tensor:

@@ -54,10 +54,9 @@ def width_db(channels: Tensor) -> float:
     return max(NARROWEST_DB, 10.0 * math.log10(energies[1] / energies[0]))
 
 
-def set_apart(channels: Tensor, apart: Apart) -> Tensor:
-    """Left and right [2, N] as wide as they are to be; their mean stays."""
-    width = width_db(channels)
-    if width <= NOT_WIDE_DB:
+def set_apart(channels: Tensor, apart: Apart | None) -> Tensor:
+    """A sound [channels, N] as wide as it is to be, its mean as it was; None: it stays as wide as it is, as one channel does."""
+    if apart is None or (width := width_db(channels)) <= NOT_WIDE_DB:
         return channels
     wanted = apart.centre_db + apart.times * (width - apart.centre_db)
     gain = 10.0 ** ((min(wanted, max(width, apart.widest_db)) - width) / 20.0)

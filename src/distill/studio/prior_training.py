@@ -10,6 +10,7 @@ from distill.compute.device import check_processes, choose_device
 from distill.compute.fabric import launch_fabric
 from distill.compute.processes import ONE, Processes
 from distill.corpus.scan import reopen
+from distill.corpus.sounds import Corpus
 from distill.events import Event, PriorTrainingCompleteEvent, Warned
 from distill.modelfile.card import ModelCard
 from distill.models.image import IMAGE_DIM, read_by_priors
@@ -21,7 +22,7 @@ from distill.studio.judging import novelty_after_training
 from distill.studio.opening import open_for_stage, resumed_settings
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
 from distill.studio.widening import widths_after_training
-from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain, recorded_widths
+from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
 from distill.training.prior.codes import extract_code_sequences, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 
@@ -56,7 +57,7 @@ def train_prior_for(
         codec = begun.opened.codec(fabric.device)
         image, beside = begun.opened.image(), {}
         gone = [folder for folder in card.corpus_manifest.roots.values() if not folder.is_dir()]
-        recorded: list[tuple[float, float]] = []
+        corpus: Corpus | None = None
         if dataset is None and card.has_codes and gone:
             manifest = card.corpus_manifest
             yield Warned(f"{gone[0]} is not there: the prior learns from the codes that are in the model.")
@@ -70,7 +71,6 @@ def train_prior_for(
             extracting = extract_code_sequences(codec, corpus, fabric.device, views, seed, image)
             sequences = yield from stoppable(extracting, stop, NOTHING_TRAINED)
             beside = learned_loudness(codec, corpus, sequences) | measured_grain(codec, corpus, sequences)
-            recorded = [] if image is None else recorded_widths(corpus)
         beside |= learned_endings(codec, sequences)
         vectors = read_by_priors(codec.codebooks(), image)
         watch = CopyWatch.of(codec, sequences.train_codes, sequences.val) if novelty else None
@@ -92,7 +92,7 @@ def train_prior_for(
             for event in training:
                 complete = isinstance(event, PriorTrainingCompleteEvent) and not event.stopped_early
                 if complete and fabric.is_global_zero:
-                    yield from widths_after_training(begun.file, recorded)
+                    yield from widths_after_training(begun.file, corpus)
                     if novelty:
                         yield from novelty_after_training(begun.file, sequences, manifest)
                 yield event

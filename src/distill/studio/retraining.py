@@ -35,7 +35,7 @@ from distill.studio.prior_training import resolve_prior
 from distill.studio.stopping import stoppable
 from distill.studio.widening import widths_after_training
 from distill.training.codec.train import CODEC_STAGE, train_codec
-from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain, recorded_widths
+from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
 from distill.training.prior.codes import CodeSequences, checked_codes, extract_code_sequences
 from distill.training.prior.train import PRIOR_STAGE, train_prior
 from distill.training.stage import ModelInTraining
@@ -93,7 +93,7 @@ def train_again(
         with contextlib.closing(training):
             for event in training:
                 if isinstance(event, PriorTrainingCompleteEvent) and not event.stopped_early:
-                    yield from widths_after_training(begun.file, recorded_widths(joined.corpus))
+                    yield from widths_after_training(begun.file, joined.corpus)
                     if novelty:
                         yield from novelty_of_kept_codes(begun.file)
                 yield event

@@ -1,9 +1,10 @@
 """How wide a prior's sounds are beside the recordings, measured when it has been trained."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import torch
 
+from distill.corpus.sounds import Corpus
 from distill.events import Event, Progress
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.synthesisers import choose_synthesiser
@@ -11,22 +12,21 @@ from distill.modelfile.card import SpreadWidths
 from distill.modelfile.opened import loaded_model
 from distill.models.widths import LEAST_SOUNDS, NOT_WIDE_DB, fit_apart, width_db
 from distill.settings.generation import GenerationSettings
+from distill.training.prior.beside import recorded_widths
 from distill.training.stage import ModelInTraining
 
 MEASURED = GenerationSettings(count=32, seconds=4.0, ending="natural", seed=2**31 - 2**10, level="match")
 """What is made to be measured, of seeds that nobody is likely to ask for."""
 
 
-def widths_after_training(
-    file: ModelInTraining, recorded: Sequence[tuple[float, float]]
-) -> Generator[Event, None, None]:
+def widths_after_training(file: ModelInTraining, corpus: Corpus | None) -> Generator[Event, None, None]:
     """Measure how wide some sounds of a prior are that was just trained, and keep in the model's file how they are to be
     spread.
 
     Args:
-        recorded: of each recording its width, and what a band of it loses in the mix, in dB. Few wide ones, or none: sounds
-            stay as wide as they are drawn.
+        corpus: the recordings. Few wide ones, or None: sounds stay as wide as they are drawn.
     """
+    recorded = [] if corpus is None else recorded_widths(corpus)
     if sum(width > NOT_WIDE_DB for width, _ in recorded) < LEAST_SOUNDS:
         return
     loaded = loaded_model(file.as_written())

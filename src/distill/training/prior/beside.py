@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from distill.audio.loudness import peak_db, rms_db
+from distill.audio.reading import as_channels
 from distill.audio.traits import TRAITS
 from distill.audio.wished import Quantiles
 from distill.corpus.sounds import Corpus
@@ -58,8 +59,7 @@ def recorded_widths(corpus: Corpus) -> list[tuple[float, float]]:
         stored = corpus.side(file) if corpus.has(file) else None
         if stored is not None:
             planes = [np.array(each[:LOUDNESS_SAMPLES], np.float32) for each in (corpus.audio(file)[0], stored)]
-            middle, side = map(torch.from_numpy, planes)
-            channels = torch.stack([middle + side, middle - side])
+            channels = torch.from_numpy(as_channels(np.stack(planes)))
             found.append((width_db(channels), lost_db(channels)))
     return found
 

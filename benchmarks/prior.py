@@ -214,7 +214,7 @@ def quality(codes: Codes, seeds: int) -> dict[str, Any]:
     return {
         "bits_per_code": {"median": statistics.median(bits), "seeds": bits},
         "reference_bits_per_code": reference.bits,
-        "unigram_bits_per_code": unigram_bits(list(codes.train), list(codes.val), codes.codebook_size),
+        "unigram_bits_per_code": unigram_bits(list(codes.train), list(codes.val), codes.codebook_size, settings.bands),
         "ngram_bits_per_code": ngram_bits(list(codes.train), list(codes.val), codes.codebook_size, settings.bands),
         "seconds": statistics.median(seconds),
         "seconds_spread": [min(seconds), max(seconds)],

@@ -52,16 +52,16 @@ def slow_ngram(train: list[torch.Tensor], val: list[torch.Tensor]) -> float:
 def test_the_ngram_model_is_witten_and_bells() -> None:
     train, val = sequences(9, 0), sequences(4, 1)
     assert ngram_bits(train, val, SIZE, BANDS) == pytest.approx(slow_ngram(train, val))
-    assert ngram_bits(train, val, SIZE, BANDS) < unigram_bits(train, val, SIZE)
+    assert ngram_bits(train, val, SIZE, BANDS) < unigram_bits(train, val, SIZE, BANDS)
 
 
 def test_codes_that_were_never_heard_cost_something_finite() -> None:
     """Guards against infinite bits where held-out sounds use new codes."""
     train, val = [torch.zeros(8, 2, dtype=torch.long)], [torch.full((8, 2), 4)]
     assert math.isfinite(ngram_bits(train, val, SIZE, BANDS))
-    assert math.isfinite(unigram_bits(train, val, SIZE))
+    assert math.isfinite(unigram_bits(train, val, SIZE, BANDS))
 
 
 def test_unigram_bits_of_uniform_codes() -> None:
     codes = torch.arange(16).repeat(500)[:, None].expand(-1, 2)
-    assert unigram_bits([codes], [codes[:160]], 16) == pytest.approx(4.0, abs=1e-3)
+    assert unigram_bits([codes], [codes[:160]], 16, BANDS) == pytest.approx(4.0, abs=1e-3)

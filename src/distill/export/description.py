@@ -104,6 +104,7 @@ def description(
             "middle_levels": codec.rvq_levels,
             "size": codec.codebook_size,
             "frames_per_column": FRAMES_PER_COLUMN,
+            "image_columns": card.image_columns,
             "column_seconds": COLUMN_SECONDS,
         },
         "decoder": {"level_db": float(loaded.codec.typical_level_db), "silent_under_level_db": FLOOR_DB},

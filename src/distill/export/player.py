@@ -73,6 +73,10 @@ class Player:
                     code = drawn(logits[0], temperature, next(points))
                     if column == columns or code == prior["end"]:
                         return codes[: column * bands].reshape(-1, bands, levels), bool(code == prior["end"])
+                    if level >= self.card["codes"]["middle_levels"] and column % self.card["codes"].get(
+                        "image_columns", 1
+                    ):
+                        code = codes[place - bands, level]  # a stereo image that columns share
                     codes[place, level] = code
         raise AssertionError
 

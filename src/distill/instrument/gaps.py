@@ -34,6 +34,7 @@ from distill.models.filling import Filled
 from distill.models.image import as_heard
 from distill.models.likelihood import log_likelihood
 from distill.models.prior import CodePrior
+from distill.models.release import loudest_db, released
 from distill.models.run_limit import SoundUnderLimit
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
@@ -157,6 +158,8 @@ def render_gap(
     image = image_at(loaded, way.codes, gap.known * FRAMES_PER_COLUMN + inside + outside)
     made = limited(as_heard(middle, image if count == 2 else None), HIGHEST_DB)  # the recordings stay as they are
     made = joined(before, made, first, first + samples, after)
+    if gap.after is None and way.ended:
+        made = torch.cat([made[:, :-samples], released(made[:, -samples:], loaded.release, loudest_db(made))], dim=1)
     if gap.after is None:
         fade = min(samples, round(FADE_OUT_SECONDS * SAMPLE_RATE))
         made[:, made.shape[1] - fade :] *= torch.linspace(1.0, 0.0, fade)

@@ -38,6 +38,8 @@ class MadeSound(NamedTuple):
     """Of a part that was replaced: the mean log-likelihood of what was drawn and of what follows, in nats."""
     way: float | None = None
     """Of a morph's steps: how far along it is."""
+    ended: bool = False
+    """Whether it ends by itself, or where it was asked to; of long sounds nobody asks."""
 
 
 class DrawnSound(NamedTuple):
@@ -110,8 +112,7 @@ def made_sounds(
     if asked is None and loaded.prior is not None and is_long(loaded, settings):
         yield from _long_sounds(loaded, settings, synthesise, stop)
         return
-    drawn = drawn_sounds(loaded, settings, synthesise, stop, asked)
-    for each in side_by_side(drawn, DrawnSound, _rendered, loaded):
+    for each in rendered(drawn_sounds(loaded, settings, synthesise, stop, asked), loaded):
         if isinstance(each, MadeSound) and stop is not None and stop.is_set():
             return
         yield each
@@ -145,8 +146,14 @@ def side_by_side(
     return worked_on(found, kind, work, count, 2 * BATCH if count > 1 else 0)
 
 
+def rendered(drawn: Iterator[Progress | DrawnSound], loaded: LoadedVQModel) -> Iterator[Progress | MadeSound]:
+    """Drawn sounds as samples, in order, while the next are drawn."""
+    return side_by_side(drawn, DrawnSound, _rendered, loaded)
+
+
 def _rendered(drawn: DrawnSound) -> MadeSound:
     begun = time.monotonic()
     with threads(1):
         samples = drawn.drawn.render()
-    return MadeSound(drawn.seed, samples, drawn.seconds, time.monotonic() - begun, drawn.drawn.score, drawn.way)
+    taken, found = time.monotonic() - begun, drawn.drawn
+    return MadeSound(drawn.seed, samples, drawn.seconds, taken, found.score, drawn.way, found.ended)

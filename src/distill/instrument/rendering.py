@@ -20,6 +20,7 @@ from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.image import as_heard
 from distill.models.loudness import GENERATED_LIMITED_DB
+from distill.models.release import released
 from distill.models.widths import set_apart
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
@@ -47,9 +48,11 @@ def to_samples(
     level_db = float(loaded.codec.typical_level_db)
     mel = grained(loaded, decoded_mel(loaded, sampled.codes, level_db), level_db, generator, settings)
     wishes = wishes_of(loaded, settings)
-    wanted = round(settings.seconds * SAMPLE_RATE)
+    wanted = most = round(settings.seconds * SAMPLE_RATE)
+    length = most + 1  # it does not end
     if wishes.samples is not None:
-        wanted = min(wanted, wishes.samples)
+        length = wishes.samples
+        wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(wanted)]
     elif sampled.ended and loaded.endings is not None:
         length = loaded.endings.samples(loaded.codec, codes, end)
@@ -69,6 +72,8 @@ def to_samples(
         made = _tuned(synthesise(mel, generator), sampled.tuning)[:wanted]
     else:
         made = glided(mel, wishes.glide, min(wanted, mel.shape[1] * synthesise.hop), synthesise, generator, rate)
+    if length <= most:
+        made = released(made[None], loaded.release)[0]
     middle = below_nyquist(made, rate)
     wished = loudness_db if wishes.loudness_db is None else wishes.loudness_db
     middle = levelled(loaded, codes, middle, loudness, settings, wished)

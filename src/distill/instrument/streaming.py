@@ -39,6 +39,7 @@ from distill.instrument.wishes import wishes_of
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.endings import TAIL_COLUMNS
 from distill.models.image import CELL_FRAMES, MARGIN_FRAMES, Cells, widened_part
+from distill.models.release import RELEASE_SAMPLES, SOFTEST_DB, loudest_db, released
 from distill.models.sampling import clip_generator
 from distill.settings.generation import LONG_SECONDS, GenerationSettings
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
@@ -88,6 +89,8 @@ class LongSound:
         )
         self.samples: int | None = None if endless else round(settings.seconds * SAMPLE_RATE)
         """How long it is, as far as that is known."""
+        self.is_over = False
+        """Whether it has ended by itself."""
         if self.wishes.samples is not None and self.samples is not None:
             self.samples = min(self.samples, self.wishes.samples)
         self.channels = 2 if loaded.image is not None and not settings.mono else 1
@@ -168,6 +171,7 @@ class LongSound:
                 point = float(torch.rand(1, generator=self.end_generator, dtype=torch.float64))
                 before = done - len(tail) // BANDS
                 ended = before * COLUMN + loaded.endings.samples(loaded.codec, tail, point)
+                self.is_over = self.samples is None or ended <= self.samples
                 self.samples = ended if self.samples is None else min(self.samples, ended)
                 mel = mel[:, : loaded.card.spectrogram_config.frames(ended) - (done * FRAMES_PER_COLUMN - mel.shape[1])]
             yield mel
@@ -192,21 +196,28 @@ class LongSound:
         return min(RAISED_DB, HIGHEST_DB - float(loudness.bounds[1, 1]))
 
     def _finished(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
-        """No click at either end, and no longer than it shall be."""
+        """No click at either end, let go where it ends by itself, and no longer than it shall be."""
         fade_in, fade_out = (round(each * SAMPLE_RATE) for each in (FADE_IN_SECONDS, FADE_OUT_SECONDS))
-        done, held = 0, torch.zeros(self.channels, 0)
+        release = None if self.is_exact else self.loaded.release
+        kept = fade_out if release is None else RELEASE_SAMPLES
+        done, held, loudest = 0, torch.zeros(self.channels, 0), SOFTEST_DB
         for block in blocks:
             if done < fade_in:
                 places = torch.arange(done, done + block.shape[1])
                 block = block * (places / (fade_in - 1)).clamp_max(1.0)
             done += block.shape[1]
             held = torch.cat([held, block], dim=1)
-            if self.samples is not None and done >= self.samples + fade_out:
+            if self.samples is not None and done >= self.samples + kept:
                 break
-            yield held[:, : max(0, held.shape[1] - fade_out)]
-            held = held[:, max(0, held.shape[1] - fade_out) :]
+            gone = max(0, held.shape[1] - kept)
+            if release is not None and gone:
+                loudest = max(loudest, loudest_db(held[:, :gone]))
+            yield held[:, :gone]
+            held = held[:, gone:]
         if self.samples is not None:
             held = held[:, : max(0, held.shape[1] - max(0, done - self.samples))]
+        if self.is_over and held.shape[1]:
+            held = released(held, release, max(loudest, loudest_db(held)))
         fade = min(fade_out, held.shape[1])
         yield torch.cat(
             [held[:, : held.shape[1] - fade], held[:, held.shape[1] - fade :] * torch.linspace(1, 0, fade)], 1

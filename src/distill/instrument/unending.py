@@ -60,7 +60,7 @@ def columns_drawn(
         codes = torch.cat([heard, free])
         is_free = torch.ones_like(codes, dtype=torch.bool)
         is_free[: len(heard)] = False
-        asked = Canvas(codes, is_free, bands, done == 0, ends)
+        asked = Canvas(codes, is_free, bands, done == 0, ends, first=done - known)
         canvas = wishes.of(asked, settings.strength, known - done, generator)
         filling, over = fill(prior, [canvas], [generator], by_level, stepper, under_limit), False
         for place in range(known, known + wanted):

@@ -1,12 +1,12 @@
 """What a `.distill` file says of itself: everything in it but the weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
 from distill.corpus.manifest import CorpusManifest
 from distill.settings.codec import CodecSettings, VQVAEConfig
-from distill.settings.geometry import QUANTILE_POINTS, SpectrogramConfig
+from distill.settings.geometry import END_POINTS, QUANTILE_POINTS, SpectrogramConfig
 from distill.settings.knobs import Frozen, Origin
 from distill.settings.prior import PriorConfig, PriorSettings
 from distill.settings.synthesiser import SynthesiserConfig, SynthesiserSettings
@@ -124,6 +124,20 @@ class SpreadWidths(Frozen):
     """Of the prior whose sounds were measured: of another it says nothing."""
 
 
+Ends = Annotated[
+    tuple[Annotated[float, Field(ge=-200.0, le=0.0)], ...], Field(min_length=END_POINTS, max_length=END_POINTS)
+]
+
+
+class LetGo(Frozen):
+    """How new sounds end (`distill.models.release.Release`)."""
+
+    made_db: Ends
+    recorded_db: Ends
+    training_date: str
+    """Of the prior whose sounds were measured: of another it says nothing."""
+
+
 class LevelSnapshot(Frozen):
     """How one level of codes was used when the codec was saved."""
 
@@ -156,6 +170,9 @@ Curve = Annotated[
     Field(min_length=QUANTILE_POINTS, max_length=QUANTILE_POINTS),
 ]
 """The points of a quantile curve."""
+
+
+MeasuredT = TypeVar("MeasuredT", NoveltySummary, SpreadWidths, LetGo)
 
 
 class ModelCard(Frozen):
@@ -200,8 +217,12 @@ class ModelCard(Frozen):
     """Columns after which recordings come round again, those that do (`distill.audio.beat`)."""
     image_size: int | None = Field(None, ge=2, le=4096)
     """How many codes the level of the stereo image has (`distill.models.image`); None: the model is mono."""
+    image_columns: int = Field(1, ge=1, le=64)
+    """How many columns share the codes of one stereo image."""
     widths: SpreadWidths | None = None
     """How wide the prior's sounds are, beside the recordings; None: they are as wide as they are drawn."""
+    release: LetGo | None = None
+    """How the prior's sounds end, beside the recordings; None: they end as they are drawn."""
     has_synthesiser: bool = False
     """Whether a synthesiser fitted to the recordings is in the file; every model has the shipped one."""
     synthesiser_config: SynthesiserConfig | None = None
@@ -211,16 +232,22 @@ class ModelCard(Frozen):
     @property
     def novelty_of_prior(self) -> NoveltySummary | None:
         """What the copy test found of this prior; None: it was not done, or of another one."""
-        if self.novelty is None or self.prior_metadata is None:
-            return None
-        return self.novelty if self.novelty.training_date == self.prior_metadata.training_date else None
+        return self._of_prior(self.novelty)
 
     @property
     def widths_of_prior(self) -> SpreadWidths | None:
         """How wide this prior's sounds are; None: it was not measured, or of another one."""
-        if self.widths is None or self.prior_metadata is None:
+        return self._of_prior(self.widths)
+
+    @property
+    def release_of_prior(self) -> LetGo | None:
+        """How this prior's sounds end; None: it was not measured, or of another one."""
+        return self._of_prior(self.release)
+
+    def _of_prior(self, found: MeasuredT | None) -> MeasuredT | None:
+        if found is None or self.prior_metadata is None:
             return None
-        return self.widths if self.widths.training_date == self.prior_metadata.training_date else None
+        return found if found.training_date == self.prior_metadata.training_date else None
 
     @property
     def prior_levels(self) -> int:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from distill.modelfile.opened import LoadedVQModel
 
 OF_THE_CARD = (
-    "vqvae_config", "spectrogram_config", "prior_config", "synthesiser_config", "image_size", "texture_db", "kinds",
-    "trait_quantiles", "periods", "widths",
+    "vqvae_config", "spectrogram_config", "prior_config", "synthesiser_config", "image_size", "image_columns", "texture_db",
+    "kinds", "trait_quantiles", "periods", "widths", "release",
 )  # fmt: skip
 """What of the card decides how codes are drawn and become sound."""
 
@@ -30,8 +30,13 @@ def sound_digest(loaded: "LoadedVQModel") -> str:
     if not loaded.card.periods:  # models that are older than periods stay what they were
         del plain["periods"]
         (plain["prior_config"] or {}).pop("periods", None)
+    if loaded.card.image_columns == 1:  # nor those that are older than images that columns share
+        del plain["image_columns"]
+        (plain["prior_config"] or {}).pop("image_columns", None)
     if loaded.card.widths_of_prior is None:
         del plain["widths"]
+    if loaded.card.release_of_prior is None:
+        del plain["release"]
     plain["highest_rate"] = loaded.card.corpus_manifest.highest_rate
     digest.update(json.dumps(plain, sort_keys=True).encode())
     for name, tensor in _tensors(loaded):

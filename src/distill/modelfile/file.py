@@ -134,6 +134,8 @@ def _contradiction(card: ModelCard) -> str:
     levels = codec.rvq_levels + (card.image_size is not None)
     if prior is not None and (prior.codebook_size, prior.rvq_levels) != (codec.codebook_size, levels):
         return "its prior is not for the codes of its codec"
+    if prior is not None and prior.image_columns != (1 if card.image_size is None else card.image_columns):
+        return "its prior is not for its stereo image"
     if prior is not None and prior.kinds != len(card.kinds):
         return "its prior is not for its kinds of sounds"
     if card.texture_db is not None and len(card.texture_db) != card.spectrogram_config.n_mels:

@@ -20,6 +20,7 @@ from distill.models.grain import DrawnGrain
 from distill.models.image import ImageCodebook
 from distill.models.loudness import Loudness
 from distill.models.prior import CodePrior
+from distill.models.release import Release
 from distill.models.synthesiser import SpectrumNetwork
 from distill.models.widths import Apart
 from distill.models.wishes import KindExamples
@@ -66,8 +67,8 @@ class OpenedModel:
 
     def image(self) -> ImageCodebook | None:
         """The codebook of the stereo image, if the model is stereo; it stays on the processor."""
-        size = self.card.image_size
-        return None if size is None else self._network(lambda: ImageCodebook(size), "image_state_dict", "cpu")
+        size, shared = self.card.image_size, self.card.image_columns
+        return None if size is None else self._network(lambda: ImageCodebook(size, shared), "image_state_dict", "cpu")
 
     def synthesiser(self, device: torch.device | str = "cpu") -> SpectrumNetwork | None:
         """The synthesiser of its own, if there is one, in eval mode."""
@@ -127,6 +128,12 @@ class LoadedVQModel:
         """How far from each other the widths of new sounds are set; None: they are as wide as they are drawn."""
         found = self.card.widths_of_prior
         return None if found is None else Apart(found.centre_db, found.times, found.widest_db, found.lost_db)
+
+    @property
+    def release(self) -> Release | None:
+        """How new sounds are let go at their ends; None: they end as they are drawn."""
+        found = self.card.release_of_prior
+        return None if found is None else Release(found.made_db, found.recorded_db)
 
     @cached_property
     def digest(self) -> str:

@@ -45,6 +45,8 @@ class Canvas:
     guide: Guide | None = None
     period: int = 0
     """Columns after which the sound comes round again; 0: nothing is said of that."""
+    first: int = 0
+    """How many columns of the sound lie before the canvas: which columns share a stereo image is counted from its beginning."""
 
     @property
     def columns(self) -> int:

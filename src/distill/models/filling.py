@@ -58,6 +58,7 @@ class _Group:
     """[B, 1], of wishes: then each canvas is read twice, the second time without its wishes; None: as learned."""
     under_limit: Sequence[SoundUnderLimit] | None
     """What each sound has got so far, where runs of the recordings' codes are limited."""
+    first: Tensor  # [B], columns that lie before the canvas
 
     @classmethod
     def of(
@@ -95,6 +96,7 @@ class _Group:
             any(canvas.guide is not None for canvas in canvases),
             torch.tensor([[canvas.strength] for canvas in canvases], device=device) if guided else None,
             under_limit,
+            torch.tensor([canvas.first for canvas in canvases], device=device),
         )
 
 
@@ -299,11 +301,15 @@ def _draw_column(
     every: list[Tensor] = []
     scored: list[Tensor] = []
     column_of = slice(column * bands, (column + 1) * bands)
+    shared = (group.first + column) % prior.config.image_columns > 0 if column else torch.zeros_like(group.over)
+    is_shared = bool(shared.any())
     for place in range(column * bands, (column + 1) * bands):
         stepping = stepper.step(state)
         logits = next(stepping)
         for level in range(levels):
             drawn = _decided(group, stepper, state, level, logits, settings[level], next(points), going_on, column)
+            if is_shared and level == levels - 1:
+                drawn = torch.where(shared, group.codes[:, place - bands, level], drawn)
             if group.free is not None:
                 drawn = torch.where(group.free[:, place, level], drawn, group.codes[:, place, level])
             if level == 0 and place == column * bands:
@@ -322,6 +328,8 @@ def _draw_column(
             logits = stepping.send(drawn if group.strength is None else drawn.repeat(2))
     codes = torch.stack(every, dim=1)  # [B, bands * Q]
     scores = torch.stack(scored, dim=1).log_softmax(-1).gather(-1, codes[..., None])[..., 0].view(-1, bands, levels)
+    if is_shared:
+        scores[..., -1].masked_fill_(shared[:, None], 0.0)
     group.codes[:, column_of] = codes.view(-1, bands, levels)
     group.log_likelihood[:, column_of] = scores if group.free is None else scores * group.free[:, column_of]
 

@@ -3,6 +3,8 @@
     middle, side ─ STFT ─▶ level difference and coherence of 16 bands every 8 frames ─ nearest vector ─▶ codes [S]
     codes [S] ─▶ level differences and coherences, interpolated ─ with the middle's own samples ─▶ side
 
+An image changes so slowly that three columns share the codes of one: a third of them is new, the others repeat it.
+
 A position has two bands of two cells in time, and a vector of their level differences and coherences (parametric stereo:
 Breebaart et al., 2005). The side is predicted from the middle, and what is left of it is the middle through an all-pass,
 without what of it is in phase with the middle (a tone through an all-pass is the same tone, turned: what is a quarter of a
@@ -28,7 +30,7 @@ from distill.audio.master import not_clipped
 from distill.audio.mel import hz_to_mel, mel_to_hz
 from distill.audio.phase import squared, to_samples, to_spectrum
 from distill.models.kmeans import k_means
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, IMAGE_COLUMNS, SAMPLE_RATE, columns
 
 N_FFT = 2048
 ROWS_PER_BAND, CELLS_PER_COLUMN = 2, 2
@@ -70,19 +72,27 @@ class ImageCodebook(nn.Module):
 
     vectors: Tensor  # [K, IMAGE_DIM]
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, shared_columns: int = 1) -> None:
+        """
+        Args:
+            size: how many codes there are.
+            shared_columns: how many columns share the codes of one.
+        """
         super().__init__()
+        self.shared_columns = shared_columns
         self.register_buffer("vectors", centred(size))
 
     def encode(self, vectors: Tensor, heard: Tensor) -> Tensor:
-        """Vectors [S, IMAGE_DIM], [S] whether they are heard -> codes [S]."""
-        codes = torch.cdist(vectors, self.vectors, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+        """Vectors [S, IMAGE_DIM], [S] whether they are heard -> codes [S], those of columns that share them alike."""
+        together, known = shared_image(vectors, heard, self.shared_columns)
+        codes = torch.cdist(together, self.vectors, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
         if not len(codes):
             return codes
-        by_column, known = codes.view(-1, BANDS), heard.view(-1, BANDS)
+        by_column, known = codes.view(-1, BANDS), known.view(-1, BANDS)
         column = torch.arange(len(by_column))[:, None].expand_as(by_column)
         last = torch.where(known, column, -1).cummax(0).values
-        return torch.where(last >= 0, by_column.gather(0, last.clamp_min(0)), 0).flatten()
+        found = torch.where(last >= 0, by_column.gather(0, last.clamp_min(0)), 0)
+        return found.repeat_interleave(self.shared_columns, dim=0)[: len(vectors) // BANDS].flatten()
 
     def decode(self, codes: Tensor) -> Cells:
         """Codes [S] -> cells of 16 bands by 8 frames."""
@@ -114,13 +124,33 @@ def centred(count: int) -> Tensor:
     return vector.flatten().repeat(count, 1)
 
 
-def fit_image(sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int) -> ImageCodebook:
-    """A codebook of `size` vectors by k-means over what is heard in `sounds`: (vectors [S, IMAGE_DIM], heard [S])."""
+def shared_image(vectors: Tensor, heard: Tensor, columns: int) -> tuple[Tensor, Tensor]:
+    """Vectors [S, IMAGE_DIM] and whether they are heard [S] -> the same of every so many columns together: the mean of what is
+    heard, both moments of a position alike."""
+    if columns == 1:
+        return vectors, heard
+    missing = -(len(vectors) // BANDS) % columns * BANDS
+    each = F.pad(vectors, (0, 0, 0, missing)).view(-1, columns, BANDS, 2 * ROWS_PER_BAND, CELLS_PER_COLUMN)
+    known = F.pad(heard, (0, missing)).view(-1, columns, BANDS)
+    weight = known.to(vectors.dtype) / known.sum(1, keepdim=True).clamp_min(1)
+    mean = (each.mean(-1) * weight[..., None]).sum(1)
+    return mean.repeat_interleave(CELLS_PER_COLUMN, dim=-1).view(-1, IMAGE_DIM), known.any(1).flatten()
+
+
+def fit_image(
+    sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int, shared_columns: int = IMAGE_COLUMNS
+) -> ImageCodebook:
+    """A codebook of `size` vectors by k-means over what is heard in `sounds`: (vectors [S, IMAGE_DIM], heard [S]).
+
+    Args:
+        shared_columns: how many columns share the codes of one.
+    """
     generator = torch.Generator().manual_seed(seed)
-    points = torch.cat([vectors[heard] for vectors, heard in sounds])
+    together = [shared_image(vectors, heard, shared_columns) for vectors, heard in sounds]
+    points = torch.cat([vectors[heard] for vectors, heard in together])
     if len(points) > MOST_VECTORS:
         points = points[torch.randperm(len(points), generator=generator)[:MOST_VECTORS]]
-    codebook = ImageCodebook(size)
+    codebook = ImageCodebook(size, shared_columns)
     if len(points):
         centres, _ = k_means(points, size - 1, generator)
         # The point nearest to each, not the mean itself: means of images are narrower than what they are means of.

@@ -16,7 +16,8 @@ def log_likelihood(prior: CodePrior, codes: Tensor, begins: bool = True) -> Tens
     Args:
         begins: whether a sound begins where the codes begin.
 
-    Long sequences are heard in windows of which each knows the last two thirds of the one before.
+    Long sequences are heard in windows of which each knows the last two thirds of the one before. Stereo images that columns
+    share are not judged, since where the codes come from does not say which columns share one: they count as 0.
     """
     prior.eval()
     codes, bands = codes.to(prior.vectors.device), prior.config.bands
@@ -27,12 +28,18 @@ def log_likelihood(prior: CodePrior, codes: Tensor, begins: bool = True) -> Tens
         logits = prior(part[None], start)[0, : len(part)]  # [S', Q, V]
         likely = logits.log_softmax(-1).gather(-1, part[..., None])[..., 0]
         found[new * bands : last * bands] = likely[(new - first) * bands :]
+    found[:, judged_levels(prior) :] = 0.0
     return found.cpu()
 
 
+def judged_levels(prior: CodePrior) -> int:
+    """How many of its levels are judged."""
+    return prior.config.rvq_levels - (prior.config.image_columns > 1)
+
+
 def bits_per_code(prior: CodePrior, codes: Tensor) -> float:
-    """What a whole sound [S, Q] costs the prior, a code on average."""
-    return -float(log_likelihood(prior, codes).mean()) / math.log(2.0)
+    """What a whole sound [S, Q] costs the prior, a code on average, of those that are judged."""
+    return -float(log_likelihood(prior, codes)[:, : judged_levels(prior)].mean()) / math.log(2.0)
 
 
 def _windows(columns: int, window: int) -> Iterator[tuple[int, int, int]]:

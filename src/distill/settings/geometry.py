@@ -20,10 +20,14 @@ FRAMES_PER_COLUMN = 16
 COLUMN_SECONDS = FRAMES_PER_COLUMN * HOP_LENGTH / SAMPLE_RATE
 """Duration of one column of codes."""
 POSITIONS_PER_SECOND = BANDS / COLUMN_SECONDS
+IMAGE_COLUMNS = 3
+"""Columns that share one stereo image (0.51 s), in models that are made now."""
 
 
 QUANTILE_POINTS = 33
 """Points of a quantile curve: the range a corpus has of what may be wished for."""
+END_POINTS = 17
+"""Points of the quantile curves of how loud sounds are where they end."""
 
 
 def columns(frames: int) -> int:

@@ -32,6 +32,7 @@ class PriorConfig(Frozen):
     traits: bool = Field(False, description="Whether loudness, brightness, pitch and onsets may be wished for.")
     kinds: int = Field(0, ge=0, le=64, description="How many kinds of sounds may be wished for.")
     periods: bool = Field(False, description="Whether it may be told after how many columns a sound comes round again.")
+    image_columns: int = Field(1, ge=1, le=64, description="How many columns share the codes of one stereo image.")
 
     @property
     def neighbours(self) -> int:

@@ -52,7 +52,8 @@ UNCHANGED = "Stopped before the training was over: the model is as it was, and h
 SYNTHESISER = "synthesiser"
 OF_CODEC = (
     "format", "version", "model_type", "vqvae_config", "spectrogram_config", "training_config", "model_state_dict",
-    "codebook_health_snapshot", "metadata", "settings_origin", "loss_curve_history", "image_size", "image_state_dict",
+    "codebook_health_snapshot", "metadata", "settings_origin", "loss_curve_history", "image_size", "image_columns",
+    "image_state_dict",
 )  # fmt: skip
 """Keys of a model's file that stay where its codec stays; all others are made again, or go."""
 COMPARED = 64

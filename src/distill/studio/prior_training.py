@@ -20,8 +20,8 @@ from distill.settings.geometry import BANDS, COLUMN_SECONDS
 from distill.settings.prior import PriorSettings
 from distill.studio.judging import novelty_after_training
 from distill.studio.opening import open_for_stage, resumed_settings
+from distill.studio.spreading import spread_after_training
 from distill.studio.stopping import NOTHING_TRAINED, stoppable
-from distill.studio.widening import widths_after_training
 from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
 from distill.training.prior.codes import extract_code_sequences, unpack_codes
 from distill.training.prior.train import PRIOR_STAGE, train_prior
@@ -92,7 +92,7 @@ def train_prior_for(
             for event in training:
                 complete = isinstance(event, PriorTrainingCompleteEvent) and not event.stopped_early
                 if complete and fabric.is_global_zero:
-                    yield from widths_after_training(begun.file, corpus)
+                    yield from spread_after_training(begun.file, corpus)
                     if novelty:
                         yield from novelty_after_training(begun.file, sequences, manifest)
                 yield event
@@ -113,5 +113,6 @@ def resolve_prior(card: ModelCard, overrides: Mapping[str, Any]) -> Resolved[Pri
         "bands": BANDS,
         "seq_len": max(1, columns_wanted) * BANDS,
         "both_sides": True,
+        "image_columns": 1 if card.image_size is None else card.image_columns,
     }
     return resolve(PriorSettings, automatic, overrides, fixed)

@@ -32,8 +32,8 @@ from distill.studio.judging import novelty_of_kept_codes
 from distill.studio.looking import scanned
 from distill.studio.opening import Opening, open_for_stage
 from distill.studio.prior_training import resolve_prior
+from distill.studio.spreading import spread_after_training
 from distill.studio.stopping import stoppable
-from distill.studio.widening import widths_after_training
 from distill.training.codec.train import CODEC_STAGE, train_codec
 from distill.training.prior.beside import learned_endings, learned_loudness, measured_grain
 from distill.training.prior.codes import CodeSequences, checked_codes, extract_code_sequences
@@ -93,7 +93,7 @@ def train_again(
         with contextlib.closing(training):
             for event in training:
                 if isinstance(event, PriorTrainingCompleteEvent) and not event.stopped_early:
-                    yield from widths_after_training(begun.file, joined.corpus)
+                    yield from spread_after_training(begun.file, joined.corpus)
                     if novelty:
                         yield from novelty_of_kept_codes(begun.file)
                 yield event

@@ -12,6 +12,7 @@ import distill
 from distill.corpus.sounds import Corpus
 from distill.events import CodecTrainingCompleteEvent, Event
 from distill.modelfile.card import HealthSnapshot, ModelMetadata
+from distill.models.image import ImageCodebook
 from distill.settings.auto import Resolved
 from distill.settings.codec import CodecSettings
 from distill.training.codec.image import corpus_image
@@ -54,7 +55,7 @@ def train_codec(
             "vqvae_config": settings.architecture(),
             "spectrogram_config": corpus.spectrogram,
             "training_config": settings,
-            **({} if image is None else {"image_size": len(image.vectors), "image_state_dict": image.state_dict()}),
+            **({} if image is None else _image_sections(image)),
             "codebook_health_snapshot": HealthSnapshot.model_validate(trained.best.validation.details["health"]),
             "corpus_manifest": corpus.manifest,
             "metadata": ModelMetadata(
@@ -83,3 +84,11 @@ def train_codec(
         seconds=trained.seconds,
         stopped_early=trained.stopped_early,
     )
+
+
+def _image_sections(image: ImageCodebook) -> dict[str, Any]:
+    return {
+        "image_size": len(image.vectors),
+        "image_columns": image.shared_columns,
+        "image_state_dict": image.state_dict(),
+    }

@@ -6,6 +6,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from distill.training.prior.windows import image_repeated
+
 ADDED = 0.5
 """Added to every count of the unigram model."""
 
@@ -17,9 +19,16 @@ class Baselines(NamedTuple):
     ngram: float
 
     @classmethod
-    def of(cls, train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int) -> Self:
-        """Counted in the training sequences [S, Q]."""
-        return cls(unigram_bits(train, val, codebook_size), ngram_bits(train, val, codebook_size, bands))
+    def of(
+        cls, train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int, image_columns: int = 1
+    ) -> Self:
+        """Counted in the training sequences [S, Q].
+
+        Args:
+            image_columns: how many columns share the codes of the last level: one of them counts.
+        """
+        counted = (codebook_size, bands, image_columns)
+        return cls(unigram_bits(train, val, *counted), ngram_bits(train, val, *counted))
 
     @property
     def best(self) -> float:
@@ -35,21 +44,29 @@ class Baselines(NamedTuple):
         )
 
 
-def unigram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int) -> float:
+def unigram_bits(
+    train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int, image_columns: int = 1
+) -> float:
     """Bits per code of guessing by how often each code of a level was seen in training.
 
     Args:
         train, val: sequences of codes [S, Q].
     """
-    total = 0.0
-    heard, asked = torch.cat(list(train)), torch.cat(list(val))
-    for level in range(heard.shape[1]):
-        counts = torch.bincount(heard[:, level], minlength=codebook_size).double() + ADDED
-        total -= float((counts / counts.sum()).log2()[asked[:, level]].mean())
-    return total / heard.shape[1]
+    bits, asked = 0.0, 0
+    for level in range(train[0].shape[1]):
+        heard, wanted = (
+            _contexts(each, level, codebook_size, bands, image_columns if level + 1 == each[0].shape[1] else 1).code
+            for each in (train, val)
+        )
+        counts = torch.bincount(heard, minlength=codebook_size).double() + ADDED
+        bits -= float((counts / counts.sum()).log2()[wanted].sum())
+        asked += len(wanted)
+    return bits / asked
 
 
-def ngram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int) -> float:
+def ngram_bits(
+    train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: int, bands: int, image_columns: int = 1
+) -> float:
     """Bits per code of a smoothed n-gram model (Witten and Bell's interpolation, 1991).
 
     A code is predicted from longer and longer contexts, each interpolated with the one before: the level; the code one
@@ -62,8 +79,9 @@ def ngram_bits(train: Sequence[Tensor], val: Sequence[Tensor], codebook_size: in
     levels = train[0].shape[1]
     bits, asked = 0.0, 0
     for level in range(levels):
-        heard = _contexts(train, level, codebook_size, bands)
-        wanted = _contexts(val, level, codebook_size, bands)
+        shared = image_columns if level + 1 == levels else 1
+        heard = _contexts(train, level, codebook_size, bands, shared)
+        wanted = _contexts(val, level, codebook_size, bands, shared)
         chance = torch.full((len(wanted.code),), 1.0 / codebook_size, dtype=torch.double)
         for context, seen in zip(wanted.contexts, heard.contexts, strict=True):
             chance = _interpolated(chance, context, wanted.code, seen, heard.code, codebook_size)
@@ -80,19 +98,21 @@ class _Contexts:
         self.contexts = contexts
 
 
-def _contexts(sequences: Sequence[Tensor], level: int, size: int, bands: int) -> _Contexts:
-    codes, before, below = [], [], []
+def _contexts(sequences: Sequence[Tensor], level: int, size: int, bands: int, shared: int) -> _Contexts:
+    """Of every first one of `shared` columns."""
+    codes, before, below, counted = [], [], [], []
     for sequence in sequences:
         own = sequence[:, level]
         nothing = torch.full((bands,), size)
         codes.append(own)
+        counted.append(~image_repeated(0, len(own) // bands, shared, bands))
         before.append(torch.cat([nothing, own])[: len(own)])
         if level:
             below.append(sequence[:, level - 1])
         else:
             lower = torch.cat([nothing[:1], own])[: len(own)]
             below.append(torch.where(torch.arange(len(own)) % bands == 0, size, lower))
-    code, earlier, lower = torch.cat(codes), torch.cat(before), torch.cat(below)
+    code, earlier, lower = (torch.cat(each)[torch.cat(counted)] for each in (codes, before, below))
     return _Contexts(code, [torch.zeros_like(code), earlier, earlier * (size + 1) + lower])
 
 

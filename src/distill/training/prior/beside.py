@@ -18,6 +18,7 @@ from distill.models.encoding import decode_codes, level_of
 from distill.models.endings import fit_endings
 from distill.models.grain import Difference, DrawnGrain, residual
 from distill.models.loudness import fit_loudness
+from distill.models.release import end_db
 from distill.models.widths import lost_db, width_db
 from distill.settings.auto import Resolved
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
@@ -62,6 +63,12 @@ def recorded_widths(corpus: Corpus) -> list[tuple[float, float]]:
             channels = torch.from_numpy(as_channels(np.stack(planes)))
             found.append((width_db(channels), lost_db(channels)))
     return found
+
+
+def recorded_ends(corpus: Corpus) -> list[float]:
+    """Of each training file that is at hand how loud its last 20 ms are beside its loudest, in dB."""
+    stored = [corpus.audio(file)[0][-LOUDNESS_SAMPLES:] for file in corpus.manifest.train if corpus.has(file)]
+    return [end_db(torch.from_numpy(np.array(each, np.float32))[None]) for each in stored]
 
 
 def with_wishes(settings: PriorSettings, sequences: CodeSequences) -> PriorSettings:

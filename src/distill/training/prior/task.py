@@ -100,7 +100,9 @@ class PriorTask:
         self.file_count = len(sequences.train) + len(sequences.val)
         self.judged = judged_by(sequences.val, settings.bands)
         self.known = judged_by(sequences.train_codes[:COMPARED_FILES], settings.bands)
-        self.baselines = Baselines.of(sequences.train_codes, self.judged, settings.codebook_size, settings.bands)
+        self.baselines = Baselines.of(
+            sequences.train_codes, self.judged, settings.codebook_size, settings.bands, settings.image_columns
+        )
         self.history = LossCurve()
         self.copied = copied
         self.newest: Newest | None = None

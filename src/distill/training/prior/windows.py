@@ -43,7 +43,8 @@ class CodeBatch(NamedTuple):
 def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
     """Windows as one batch.
 
-    The target after the last code of a file is EOS where the prior is to find that out; inside a file there is none.
+    The target after the last code of a file is EOS where the prior is to find that out; inside a file there is none. A stereo
+    image that columns share is a target in the first of them.
     """
     columns = max(window.columns for window in windows)
     longest = columns * settings.bands
@@ -54,6 +55,8 @@ def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
         found = window.codes[window.first * settings.bands : last]
         codes[row, : len(found)] = found
         targets[row, : len(found)] = found
+        repeated = image_repeated(window.first, window.columns, settings.image_columns, settings.bands)
+        targets[row, : len(found)][repeated, -1] = IGNORED
         in_time = window.hole is None or window.hole[1] == window.columns
         if last == len(window.codes) and in_time and not window.end_known:
             targets[row, len(found), 0] = settings.codebook_size
@@ -63,6 +66,11 @@ def make_batch(windows: Sequence[Window], settings: PriorConfig) -> CodeBatch:
         places = given.order[..., None] * settings.bands + torch.arange(settings.bands)
         targets = at_places(targets, places.flatten(1)[:, : longest + 1])
     return CodeBatch(codes, start, targets, torch.zeros_like(codes, dtype=torch.bool), given)
+
+
+def image_repeated(first: int, columns: int, image_columns: int, bands: int) -> Tensor:
+    """Whether the positions [S] of columns, the `first` of a sound and those after it, have the image of the column before."""
+    return (torch.arange(first, first + columns) % image_columns > 0).repeat_interleave(bands)
 
 
 def _given(windows: Sequence[Window], columns: int, settings: PriorConfig) -> Given:

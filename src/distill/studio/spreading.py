@@ -1,0 +1,79 @@
+"""How wide a prior's sounds are and how they end, beside the recordings, measured when it has been trained."""
+
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill.corpus.sounds import Corpus
+from distill.events import Event, Progress
+from distill.instrument.making import DrawnSound, MadeSound, drawn_sounds, rendered
+from distill.instrument.synthesisers import choose_synthesiser
+from distill.modelfile.card import LetGo, SpreadWidths
+from distill.modelfile.opened import loaded_model
+from distill.models.release import end_db, fit_release
+from distill.models.widths import LEAST_SOUNDS, NOT_WIDE_DB, fit_apart, width_db
+from distill.settings.generation import GenerationSettings
+from distill.settings.geometry import BANDS
+from distill.training.prior.beside import recorded_ends, recorded_widths
+from distill.training.stage import ModelInTraining
+
+MEASURED = GenerationSettings(count=128, seconds=4.0, ending="natural", seed=2**31 - 2**10, level="match")
+"""What is made to be measured, of seeds that nobody is likely to ask for."""
+WIDE_SOUNDS = 32
+"""So many of them tell how wide sounds are; the others are made for their ends alone, where they have one."""
+ENOUGH_COLUMNS = 1_600
+"""No more are drawn beyond so many columns: of 128 one-shots all, of loops 64."""
+
+
+class _Made(NamedTuple):
+    seed: int
+    samples: Tensor  # [C, N]
+    ended: bool
+
+
+def spread_after_training(file: ModelInTraining, corpus: Corpus | None) -> Generator[Event, None, None]:
+    """Measure some sounds of a prior that was just trained, and keep in the model's file how new ones are to be spread in width,
+    and let go at their ends.
+
+    Args:
+        corpus: the recordings. Too few, or None: sounds are as wide as they are drawn, and end so.
+    """
+    loaded = loaded_model(file.as_written())
+    metadata = loaded.card.prior_metadata
+    if corpus is None or metadata is None:
+        return
+    recorded = recorded_widths(corpus)
+    stereo = loaded.image is not None and sum(width > NOT_WIDE_DB for width, _ in recorded) >= LEAST_SOUNDS
+    settings = MEASURED.model_copy(update={"mono": not stereo})
+    synthesise = choose_synthesiser(loaded, "auto", torch.device("cpu"))
+
+    def looked_at() -> Iterator[Progress | DrawnSound]:
+        number = drawn = 0
+        for each in drawn_sounds(loaded, settings, synthesise):
+            if isinstance(each, DrawnSound):
+                number, drawn = number + 1, drawn + len(each.drawn.codes) // BANDS
+                if drawn > ENOUGH_COLUMNS and number > WIDE_SOUNDS:
+                    return
+                if not each.drawn.ended and not (stereo and number <= WIDE_SOUNDS):
+                    continue
+            yield each
+
+    made: list[_Made] = []
+    for each in rendered(looked_at(), loaded):
+        if isinstance(each, MadeSound):
+            made.append(_Made(each.seed, torch.from_numpy(each.samples), each.ended))
+        else:
+            yield Progress("measuring how sounds end", each.done, each.total)
+    found: dict[str, Any] = {}
+    widths = [width_db(each.samples) for each in made if stereo and each.seed in settings.seeds()[:WIDE_SOUNDS]]
+    if widths:
+        apart = fit_apart(widths, [width for width, _ in recorded], max(lost for _, lost in recorded))
+        if apart is not None:
+            found["widths"] = SpreadWidths(**apart._asdict(), training_date=metadata.training_date)
+    release = fit_release([end_db(each.samples) for each in made if each.ended], recorded_ends(corpus))
+    if release is not None:
+        found["release"] = LetGo(**release._asdict(), training_date=metadata.training_date)
+    if found:
+        yield from file.write(lambda held: {**held, **found})

@@ -29,16 +29,18 @@ from distill.instrument.rendering import to_samples
 from distill.instrument.sampling import sample_pieces
 from distill.instrument.synthesisers import choose_synthesiser
 from distill.instrument.wishes import IN_TIME
+from distill.modelfile.card import LetGo
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models import synthesiser
 from distill.models.loudness import Wanted
 from distill.models.prior import CodePrior, Given
 from distill.models.reading import order_around
+from distill.models.release import released
 from distill.models.sampling import clip_generator
 from distill.models.stepping import Stepper
 from distill.models.synthesiser import shipped_network
 from distill.settings.generation import generation_settings
-from distill.settings.geometry import FRAMES_PER_COLUMN, SAMPLE_RATE, SpectrogramConfig, columns
+from distill.settings.geometry import END_POINTS, FRAMES_PER_COLUMN, SAMPLE_RATE, SpectrogramConfig, columns
 from distill.settings.prior import PriorConfig
 from distill.studio import exporting
 
@@ -209,37 +211,74 @@ def test_the_player_makes_the_programs_sound(
         assert 10.0 * math.log10(np.square(ours).sum() / np.square(ours - theirs).sum()) > LEAST_SNR_DB
 
 
+class OnTorch(Player):
+    """A player whose graphs are the program's own networks."""
+
+    def __init__(self, loaded: LoadedVQModel) -> None:
+        self.parts = {part.name: part for part in parts_of(loaded, None)}
+        self.card = description(loaded, None, list(self.parts.values()), dict.fromkeys(self.parts, 0.0), [])
+
+    def run(self, graph: str, **inputs: Any) -> list[Any]:
+        wanted = {name: torch.as_tensor(inputs[name]) for name in self.parts[graph].inputs}
+        with torch.no_grad():
+            found = self.parts[graph].module(**wanted)
+        return [each.numpy() for each in (found if isinstance(found, tuple) else (found,))]
+
+
+def with_prior(loaded: LoadedVQModel, config: PriorConfig, **card: object) -> LoadedVQModel:
+    """The model with another prior, of random weights."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        prior = CodePrior(config, torch.randn(config.rvq_levels, config.codebook_size, config.codebook_dim)).eval()
+        for weight in prior.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    return replace(loaded, prior=prior, card=loaded.card.model_copy(update={"prior_config": config, **card}))
+
+
 def test_the_player_keeps_time(loaded: LoadedVQModel) -> None:
     """Guards against a player that looks a period back at another place than the program, or behind its window."""
     assert loaded.prior is not None
     config = loaded.prior.config.model_copy(update={"both_sides": True, "periods": True})
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
-        prior = CodePrior(config, torch.randn(3, config.codebook_size, config.codebook_dim)).eval()
-        for weight in prior.parameters():
-            weight.add_(0.2 * torch.randn_like(weight))
-    card = loaded.card.model_copy(update={"prior_config": config, "periods": (4,)})
-    in_time = replace(loaded, prior=prior, card=card)
-    parts = {part.name: part for part in parts_of(in_time, None)}
-
-    class OnTorch(Player):
-        def __init__(self) -> None:
-            self.card = description(in_time, None, list(parts.values()), dict.fromkeys(parts, 0.0), [])
-
-        def run(self, graph: str, **inputs: Any) -> list[Any]:
-            wanted = {name: torch.as_tensor(inputs[name]) for name in parts[graph].inputs}
-            with torch.no_grad():
-                found = parts[graph].module(**wanted)
-            return [each.numpy() for each in (found if isinstance(found, tuple) else (found,))]
-
+    in_time = with_prior(loaded, config, periods=(4,))
+    assert in_time.prior is not None
     settings = generation_settings(seconds=2.5, seed=3, ending="natural", strength=1.0 / IN_TIME)  # as learned
-    *_, (_, wanted, sampled) = sample_pieces(prior, [clip_generator(3)], in_time, settings)
-    assert wanted > prior.window
-    player = OnTorch()
+    *_, (_, wanted, sampled) = sample_pieces(in_time.prior, [clip_generator(3)], in_time, settings)
+    assert wanted > in_time.prior.window
+    player = OnTorch(in_time)
     assert player.card["prior"]["periods"] == [4]
     in_period, without = (player.sample(wanted, TorchRandom(3), period=period)[0].reshape(-1, 3) for period in (4, 0))
     np.testing.assert_array_equal(in_period, sampled[0].codes.numpy())
     assert not np.array_equal(in_period, without)
+
+
+def test_the_player_shares_images_between_columns(loaded: LoadedVQModel) -> None:
+    """Guards against a player that draws images where the prior has never learned to."""
+    assert loaded.prior is not None
+    config = loaded.prior.config.model_copy(update={"rvq_levels": 4, "image_columns": 3})
+    stereo = with_prior(loaded, config, image_size=16, image_columns=3)
+    assert stereo.prior is not None
+    settings = generation_settings(seconds=2.5, seed=5, ending="natural")
+    *_, (_, wanted, sampled) = sample_pieces(stereo.prior, [clip_generator(5)], stereo, settings)
+    codes, _ = OnTorch(stereo).sample(wanted, TorchRandom(5))
+    assert len(codes) > 3
+    np.testing.assert_array_equal(codes.reshape(-1, 4), sampled[0].codes.numpy())
+
+
+@pytest.mark.parametrize("ends", [1.0, 0.1, 0.001])
+def test_the_player_lets_go_as_the_program_does(loaded: LoadedVQModel, ends: float) -> None:
+    """Guards against a player whose ends are those that were drawn."""
+    assert loaded.card.prior_metadata is not None
+    made = tuple(np.linspace(-48.0, 0.0, END_POINTS).tolist())
+    date = loaded.card.prior_metadata.training_date
+    let_go = LetGo(made_db=made, recorded_db=tuple(2.0 * each - 5.0 for each in made), training_date=date)
+    model = replace(loaded, card=loaded.card.model_copy(update={"release": let_go}))
+    player = OnTorch(model)
+    for length in (500, 3_000, 30_000):
+        sound = np.random.default_rng(0).standard_normal(length).astype(np.float32)
+        sound[length // 2 :] *= ends
+        ours = released(torch.from_numpy(sound)[None], model.release)[0].numpy()
+        np.testing.assert_allclose(player.released(sound), ours, atol=1e-4)
+        assert (length < 960) == np.array_equal(ours, sound)
 
 
 def test_a_limited_sound_is_as_loud_as_the_programs(exported: Path, loaded: LoadedVQModel) -> None:
@@ -301,7 +340,7 @@ def test_the_description_says_what_a_host_needs(exported: Path, loaded: LoadedVQ
     config = loaded.prior.config
     assert said["codes"] == {
         "bands": 8, "levels": 3, "middle_levels": 3, "size": 16, "frames_per_column": FRAMES_PER_COLUMN,
-        "column_seconds": FRAMES_PER_COLUMN * 512 / SAMPLE_RATE,
+        "image_columns": 1, "column_seconds": FRAMES_PER_COLUMN * 512 / SAMPLE_RATE,
     }  # fmt: skip
     assert said["decoder"]["level_db"] == float(loaded.codec.typical_level_db)
     assert said["prior"]["end"] == 16

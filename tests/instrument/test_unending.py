@@ -36,10 +36,10 @@ def loaded(*periods: int) -> LoadedVQModel:
 LOADED, IN_PERIOD = loaded(), loaded(2, 3)
 
 
-def prior_that_ends(bias: float) -> CodePrior:
+def prior_that_ends(bias: float, image_columns: int = 1) -> CodePrior:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = CodePrior(SMALL, torch.randn(2, 11, 5)).eval()
+        model = CodePrior(SMALL.model_copy(update={"image_columns": image_columns}), torch.randn(2, 11, 5)).eval()
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
     with torch.no_grad():
@@ -50,11 +50,11 @@ def prior_that_ends(bias: float) -> CodePrior:
 
 
 @pytest.mark.parametrize("model", [LOADED, IN_PERIOD], ids=["free", "in time"])
-@pytest.mark.parametrize("bias", [-20.0, 2.0])
-def test_they_are_those_of_the_whole(bias: float, model: LoadedVQModel) -> None:
+@pytest.mark.parametrize(("bias", "image_columns"), [(-20.0, 1), (2.0, 1), (-20.0, 3)])
+def test_they_are_those_of_the_whole(bias: float, image_columns: int, model: LoadedVQModel) -> None:
     """Guards against windows that begin or slide elsewhere, and against another random number at their borders; with sounds
-    that go on over many windows, and with sounds that end all the time."""
-    prior = prior_that_ends(bias)
+    that go on over many windows, with sounds that end all the time, and with images that columns share."""
+    prior = prior_that_ends(bias, image_columns)
     *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], model, SETTINGS)
     in_time = Wishes().in_time(model)
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, in_time, Course(again=True))

@@ -259,6 +259,24 @@ def _vectors(prior: CodePrior, codes: Tensor) -> Tensor:
     return torch.stack([prior.vectors[level][codes[:, level]] for level in range(LEVELS)]).sum(0)
 
 
+def test_columns_share_the_last_level(prior: CodePrior) -> None:
+    """Guards against stereo images that are drawn anew where columns share one, counted from elsewhere than where the sound
+    begins, or drawn over what is fixed; side by side with sounds that begin elsewhere."""
+    sharing = CodePrior(SMALL.model_copy(update={"image_columns": 3}), prior.vectors[:, :11].clone()).eval()
+    sharing.load_state_dict(prior.state_dict())
+    canvases = [replace(open_canvas(13, BANDS, LEVELS, "never"), first=first) for first in (0, 1, 5)]
+    for canvas, found in zip(canvases, filled(sharing, canvases, [1, 2, 3]), strict=True):
+        image, likely = found.codes.view(13, BANDS, 2)[..., 1], found.log_likelihood.view(13, BANDS, 2)
+        again = [bool(torch.equal(image[column], image[column - 1])) for column in range(1, 13)]
+        assert again == [(canvas.first + column) % 3 > 0 for column in range(1, 13)]
+        assert [bool(likely[column, :, 1].any()) for column in range(1, 13)] == [not each for each in again]
+        assert bool((likely[..., 0] < 0).all())
+    codes = draw_codes(1)[0]
+    (found,) = filled(sharing, [with_hole(codes, KNOWN, ends="never")], [1])
+    assert torch.equal(found.codes[3 * BANDS :], codes[3 * BANDS :])
+    assert torch.equal(found.codes[BANDS : 2 * BANDS, 1], codes[:BANDS, 1])
+
+
 def test_a_guide_is_followed_as_closely_as_is_wished(prior: CodePrior) -> None:
     """Guards against a guide at another place or level: at full strength codes stand for what it is, at none nothing changes."""
     codes = draw_codes(1, 8, seed=7)[0]

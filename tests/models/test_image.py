@@ -24,6 +24,7 @@ from distill.models.image import (
     image_powers,
     image_vectors,
     recorded_cells,
+    shared_image,
     widened,
     with_own_image,
 )
@@ -141,6 +142,37 @@ def test_what_is_not_heard_keeps_the_image_before_it() -> None:
     vectors = torch.cat([centred(8), -centred(8), centred(8)])
     heard = torch.tensor([True] * 16 + [False] * 8)
     assert book.encode(vectors, heard).tolist() == [0] * 8 + [1] * 16
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_columns_share_the_mean_of_what_is_heard(columns: int) -> None:
+    """Guards against columns that are mixed with bands, what is not heard counting, and a last group that is not full; the
+    oracle goes place by place."""
+    rng = torch.Generator().manual_seed(0)
+    vectors, heard = torch.randn(7 * 8, IMAGE_DIM, generator=rng), torch.rand(7 * 8, generator=rng) > 0.3
+    heard[::8] = False  # nothing is heard in the lowest band
+    found, known = shared_image(vectors, heard, columns)
+    assert len(found) == len(known) == -(-7 // columns) * 8
+    for group in range(-(-7 // columns)):
+        for band in range(8):
+            places = [c * 8 + band for c in range(group * columns, min((group + 1) * columns, 7))]
+            there = [vectors[p].view(2, 2, 2) for p in places if heard[p]]
+            assert bool(known[group * 8 + band]) == bool(there)
+            if there:
+                mean = torch.stack(there).mean(0)
+                mean = mean if columns == 1 else mean.mean(-1, keepdim=True).expand_as(mean)  # both moments alike
+                torch.testing.assert_close(found[group * 8 + band], mean.flatten())
+
+
+def test_columns_that_share_an_image_have_its_codes() -> None:
+    """Guards against a code book that is fitted to something else than what it is asked for, and codes out of step."""
+    rng = torch.Generator().manual_seed(0)
+    vectors, heard = torch.randn(7 * 8, IMAGE_DIM, generator=rng), torch.ones(7 * 8, dtype=torch.bool)
+    book = fit_image([(vectors, heard)], 64, 0, 3)
+    codes = book.encode(vectors, heard).view(7, 8)
+    assert all(torch.equal(codes[column], codes[column // 3 * 3]) for column in range(7))
+    together = shared_image(vectors, heard, 3)[0].view(3, 8, IMAGE_DIM)
+    torch.testing.assert_close(book.vectors[codes[::3]], together)
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,17 @@ def test_targets_are_the_tokens_and_eos_only_where_a_file_ends() -> None:
     assert torch.equal(batch.targets[1, :12], files[1][:12])
 
 
+def test_an_image_that_columns_share_is_a_target_once() -> None:
+    """Guards against images that are learned where they repeat themselves, and against counting from where a window begins."""
+    settings = SETTINGS.model_copy(update={"image_columns": 3})
+    codes = sequence(8, 1)
+    for first in range(4):
+        (targets,) = make_batch([Window(codes, first, 3, MID if first else BOS)], settings).targets
+        once = [(first + column) % 3 == 0 for column in range(3)]
+        assert [bool((targets[4 * c : 4 * c + 4, 1] != IGNORED).all()) for c in range(3)] == once
+        assert bool((targets[:12, 0] == codes[4 * first : 4 * first + 12, 0]).all())
+
+
 def as_they_are(*files: torch.Tensor) -> tuple[tuple[CodeView, ...], ...]:
     return tuple((CodeView(codes),) for codes in files)
 

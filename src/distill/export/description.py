@@ -13,6 +13,7 @@ from distill.export.parts import Part, Value
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.codec import FLOOR_DB
 from distill.models.endings import LEAST_SAMPLES
+from distill.models.release import END_SAMPLES, RELEASE_SAMPLES, SOFTEST_DB, Release
 from distill.models.loudness import GENERATED_LIMITED_DB, Loudness
 from distill.models.prior import BOS, MID, CodePrior
 from distill.models.synthesiser import (
@@ -112,6 +113,8 @@ def description(
     }
     if loaded.loudness is not None:
         said["loudness"] = _loudness(loaded.loudness)
+    if loaded.release is not None:
+        said["release"] = _release(loaded.release)
     if loaded.prior is not None:
         said["prior"] = _prior(loaded, loaded.prior)
     if network is not None:
@@ -156,6 +159,17 @@ def _loudness(loudness: Loudness) -> dict[str, Any]:
         "how_to_use": "Draw a row of left_open_db, add it to the decoder's loudness_db, keep it within bounds_db: root mean "
         "square and peak that the sound shall have; is_peak says which of them is met. Where the root mean square asks for more "
         "than audio.peak allows, audio.limiter turns peaks down, by most_db at most.",
+    }
+
+
+def _release(release: Release) -> dict[str, Any]:
+    return {
+        **release._asdict(),
+        "end_samples": END_SAMPLES,
+        "softest_db": SOFTEST_DB,
+        "samples": RELEASE_SAMPLES,
+        "how_to_use": "A sound that ends by itself: how loud its last end_samples are beside the loudest ones, in dB, is looked "
+        "up in made_db; recorded_db at the same place, interpolated, is how loud they are to be, if that is softer.",
     }
 
 

@@ -102,8 +102,11 @@ class Player:
             frames = mel.shape[1] - len(upto) + frame + min(max(share, 0.0), 1.0)
             length = max(math.ceil(frames * hop), card["audio"]["least_samples"])
             mel = mel[:, : -(-length // hop)]
+        over = ended and "ending" in self.graphs and length <= round(seconds * rate)
         length = min(length, round(seconds * rate))
         samples = self.waveform(mel, rng.random(1, np.float32) * 2 * np.pi)[:length]
+        if over and "release" in card:
+            samples = self.released(samples)
         samples = band_limited(samples, card["audio"]["highest_rate"], rate)
         if expected:
             samples = band_limited(self.levelled(samples, expected[0], point), card["audio"]["highest_rate"], rate)
@@ -111,6 +114,18 @@ class Player:
             count = min(len(samples), round(card["audio"][seconds_of] * rate))
             samples[fade][:count] *= np.linspace(0.0, 1.0, count)
         return samples * min(1.0, card["audio"]["peak"] / max(np.abs(samples).max(initial=0.0), 1e-9))
+
+    def released(self, samples: Any) -> Any:
+        """Samples [N] of a sound that ends by itself, its end as soft as those of the recordings."""
+        release, end = self.card["release"], self.card["release"]["end_samples"]
+        if len(samples) < end:
+            return samples
+        loudest = max(level_of(part) for part in samples[: len(samples) // end * end].reshape(-1, end))
+        ends = min(max(level_of(samples[-end:]) - loudest, release["softest_db"]), 0.0)
+        softer = max(0.0, ends - np.interp(ends, release["made_db"], release["recorded_db"]))
+        length = max(end, min(release["samples"], len(samples) // 2))
+        gain_db = -softer / (1.0 - end / (2.0 * length)) * np.linspace(0.0, 1.0, length)
+        return np.concatenate([samples[:-length], samples[-length:] * 10.0 ** (gain_db / 20.0)]).astype(np.float32)
 
     def levelled(self, samples: Any, expected_db: Any, point: float) -> Any:
         """Samples [N] as loud as was learned: by their root mean square or their peak, peaks turned down where that takes it."""

@@ -61,7 +61,7 @@ def released(samples: Tensor, release: Release | None, loudest: float | None = N
     softer = ends - release.wanted_db(ends)
     if softer <= 0.0:
         return samples
-    length = max(END_SAMPLES, min(RELEASE_SAMPLES, count // 2))
+    length = max(END_SAMPLES, min(RELEASE_SAMPLES, count // 2 if loudest is None else count))
     softer /= 1.0 - END_SAMPLES / (2.0 * length)  # what the middle of the end is turned down by
     gain = 10.0 ** (-softer / 20.0 * torch.linspace(0.0, 1.0, length, device=samples.device))
     return torch.cat([samples[:, : count - length], samples[:, count - length :] * gain], dim=1)

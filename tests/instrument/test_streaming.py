@@ -25,13 +25,15 @@ from distill.instrument import making
 from distill.instrument.decoding import decoded_as_drawn, decoded_mel
 from distill.instrument.making import MadeSound, made_sounds
 from distill.instrument.streaming import LongSound, locally
+from distill.modelfile.card import LetGo
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.endings import Endings
 from distill.models.image import LEVEL_SCALE_DB, ImageCodebook, widened
+from distill.models.release import RELEASE_SAMPLES, end_db
 from distill.models.sampling import clip_generator
 from distill.models.synthesiser import NeuralSynthesiser, shipped_network
 from distill.settings.generation import GenerationSettings
-from distill.settings.geometry import FRAMES_PER_COLUMN, HOP_LENGTH, SpectrogramConfig
+from distill.settings.geometry import END_POINTS, FRAMES_PER_COLUMN, HOP_LENGTH, SpectrogramConfig
 from distill.studio import generate
 
 COLUMN = FRAMES_PER_COLUMN * HOP_LENGTH
@@ -205,6 +207,18 @@ def test_it_ends_where_it_ends(loaded: LoadedVQModel) -> None:
 
     sound = Ends(replace(loaded, endings=endings), settings, 3, quick(loaded))
     made = whole(sound)
+    assert loaded.card.prior_metadata is not None
+    quantiles = {"made_db": (-90.0,) * END_POINTS, "recorded_db": (-90.0,) * END_POINTS}
+    let_go = LetGo(**quantiles, training_date=loaded.card.prior_metadata.training_date)
+    softly = replace(loaded, endings=endings, card=loaded.card.model_copy(update={"release": let_go}))
+    released = whole(Ends(softly, settings, 3, quick(loaded)))
+    assert released.shape == made.shape
+    np.testing.assert_array_equal(released[:, :-RELEASE_SAMPLES], made[:, :-RELEASE_SAMPLES])
+    assert end_db(torch.from_numpy(released)) < min(end_db(torch.from_numpy(made)), -75.0)
+    exactly = settings.model_copy(update={"ending": "exact", "seconds": 4.2})
+    np.testing.assert_array_equal(
+        *(whole(Ends(each, exactly, 3, quick(loaded))) for each in (softly, replace(loaded, endings=endings)))
+    )
     frames = made.shape[1] / HOP_LENGTH - 29 * FRAMES_PER_COLUMN
     assert 4.0 <= frames <= 5.01
     assert sound.samples == made.shape[1]

@@ -1,5 +1,6 @@
 """Verbs: what is kept of a recording, what is drawn beside it, how long it is, and which of several ways comes first."""
 
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,12 +33,15 @@ from distill.instrument.recordings import (
     level_of_all,
     mel_of,
 )
+from distill.modelfile.card import LetGo
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.image import ImageCodebook
 from distill.models.likelihood import log_likelihood
 from distill.models.prior import BOS, MID, CodePrior
+from distill.models.release import END_SAMPLES, end_db
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings, generation_settings
+from distill.settings.geometry import END_POINTS, SAMPLE_RATE
 from distill.settings.prior import PriorConfig
 from distill.studio.model import Model
 from tiny import RATE, hit
@@ -70,6 +74,29 @@ def test_a_continuation_is_the_recording_and_then_more(loaded: LoadedVQModel) ->
     assert np.abs(sound.samples[0, len(SOUND) :]).max() > 1e-4
     with_others = made(loaded, Asked("continue", (RECORDING,)), seed=1, count=3, seconds=0.777, ending="exact")
     np.testing.assert_array_equal(with_others[2].samples, sound.samples)
+
+
+def test_a_continuation_is_let_go_where_it_ends(loaded: LoadedVQModel) -> None:
+    """Guards against a recording that is turned down with what follows it, and an end that is left as it was drawn."""
+    assert loaded.card.prior_metadata is not None
+    quantiles = {"made_db": (-90.0,) * END_POINTS, "recorded_db": (-90.0,) * END_POINTS}
+    let_go = LetGo(**quantiles, training_date=loaded.card.prior_metadata.training_date)
+    prior: Any = deepcopy(loaded.prior)
+    with torch.no_grad():
+        prior.heads[0].free.bias[prior.eos] += 2.0  # so that sounds end soon
+    loaded = replace(loaded, prior=prior)
+    softly = replace(loaded, card=loaded.card.model_copy(update={"release": let_go}))
+    wanted = {"seed": 1, "count": 6, "seconds": 3.0, "ending": "natural"}
+    ended = 0
+    for plain, soft in zip(
+        *(made(each, Asked("continue", (RECORDING,)), **wanted) for each in (loaded, softly)), strict=True
+    ):
+        assert plain.samples.shape == soft.samples.shape
+        np.testing.assert_array_equal(plain.samples[:, : RECORDING.samples], soft.samples[:, : RECORDING.samples])
+        if RECORDING.samples + END_SAMPLES < plain.samples.shape[1] < RECORDING.samples + 3.0 * SAMPLE_RATE:
+            ended += 1
+            assert end_db(torch.from_numpy(soft.samples)) < min(end_db(torch.from_numpy(plain.samples)), -60.0)
+    assert ended
 
 
 def test_what_is_heard_of_a_recording_ends_just_where_it_ends(loaded: LoadedVQModel) -> None:

@@ -88,7 +88,7 @@ def test_new_sounds_are_let_go_where_they_end(tiny_model: Path) -> None:
     codes = torch.arange(3 * 8 * 3).view(24, 3) * 5 % 16
     silenced = LetGo(made_db=MADE, recorded_db=(-90.0,) * END_POINTS, training_date="")
 
-    def made(released_too: bool, ended: bool = True, **settings: float) -> np.ndarray:
+    def made(released_too: bool, ended: bool = True, **settings: float | str) -> np.ndarray:
         assert loaded.card.prior_metadata is not None
         date = loaded.card.prior_metadata.training_date
         update = {"release": silenced.model_copy(update={"training_date": date}) if released_too else None}
@@ -104,6 +104,9 @@ def test_new_sounds_are_let_go_where_they_end(tiny_model: Path) -> None:
     cut = 2.5 * FRAMES_PER_COLUMN * HOP_LENGTH / RATE
     np.testing.assert_array_equal(made(True, seconds=cut), made(False, seconds=cut))
     np.testing.assert_array_equal(made(True, ended=False), made(False, ended=False))
+    np.testing.assert_array_equal(
+        made(True, loudness="0.2,0.8"), made(False, loudness="0.2,0.8")
+    )  # the end is asked for
 
 
 def test_a_model_keeps_how_its_sounds_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from distill.modelfile.file import read_card, read_contents, write_model
 from distill.modelfile.opened import load_model
 from distill.models.widths import Apart, fit_apart, lost_db, set_apart, width_db
 from distill.settings.generation import GenerationSettings
-from distill.studio import widening
+from distill.studio import spreading
 from tiny import RATE, TINY_CODEC, TINY_PRIOR, hit
 
 FREELY = Apart(centre_db=-10.0, times=2.0, widest_db=40.0, lost_db=60.0)
@@ -69,14 +69,14 @@ def test_spreads_are_compared_without_what_is_in_the_middle() -> None:
 
 def test_a_model_keeps_how_wide_its_sounds_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against a file without it, sounds that do not follow it, and what was measured of another prior."""
-    monkeypatch.setattr(widening, "MEASURED", widening.MEASURED.model_copy(update={"count": 10, "seconds": 0.5}))
+    monkeypatch.setattr(spreading, "MEASURED", spreading.MEASURED.model_copy(update={"count": 10, "seconds": 0.5}))
     sounds, path = tmp_path / "sounds", tmp_path / "wide.distill"
     sounds.mkdir()
     for number in range(10):
         pair = np.stack([hit(number), (0.2 + 0.1 * number) * hit(number) + 0.3 * hit(number + 9)], 1)
         soundfile.write(sounds / f"{number}.wav", pair, RATE, subtype="PCM_24")
     list(studio.train(sounds, out=path, overrides=TINY_CODEC, device="cpu"))
-    monkeypatch.setattr(widening, "LEAST_SOUNDS", 4)
+    monkeypatch.setattr(spreading, "LEAST_SOUNDS", 4)
     monkeypatch.setattr("distill.models.widths.LEAST_SOUNDS", 4)
     list(studio.train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", novelty=False))
     loaded = load_model(path)

@@ -75,10 +75,11 @@ def test_the_map_of_a_model(tiny_model: Path, sounds: Path, tmp_path: Path) -> N
         assert Path(points[name].path).samefile(sounds / file.source)
         assert points[name].seconds == file.seconds
     assert points["a #1?.wav"].what == "given"
-    like = min(
-        known, key=lambda name: np.hypot(points[name].x - points["a #1?.wav"].x, points[name].y - points["a #1?.wav"].y)
-    )
-    assert like in ("hit 3.wav", "hit 2.wav", "hit 4.wav")
+    given = points["a #1?.wav"]
+    away = {name: np.hypot(points[name].x - given.x, points[name].y - given.y) for name in known}
+    assert away["hit 3.wav"] < 0.5 * np.median(
+        list(away.values())
+    )  # it is the same sound, and two cannot lie on one spot
     page = out.read_text(encoding="ascii")
     data = json.loads(page.split('id="data">', 1)[1].split("</script>", 1)[0])
     assert [each["name"] for each in data["points"]] == [each.name for each in report.points]

@@ -13,9 +13,9 @@ from distill.export.parts import Part, Value
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.codec import FLOOR_DB
 from distill.models.endings import LEAST_SAMPLES
-from distill.models.release import END_SAMPLES, RELEASE_SAMPLES, SOFTEST_DB, Release
 from distill.models.loudness import GENERATED_LIMITED_DB, Loudness
 from distill.models.prior import BOS, MID, CodePrior
+from distill.models.release import END_SAMPLES, RELEASE_SAMPLES, SOFTEST_DB, Release
 from distill.models.synthesiser import (
     AGREEMENT_STEPS,
     PHASE_STEPS,

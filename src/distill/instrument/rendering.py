@@ -48,14 +48,11 @@ def to_samples(
     level_db = float(loaded.codec.typical_level_db)
     mel = grained(loaded, decoded_mel(loaded, sampled.codes, level_db), level_db, generator, settings)
     wishes = wishes_of(loaded, settings)
-    wanted = most = round(settings.seconds * SAMPLE_RATE)
-    length = most + 1  # it does not end
-    if wishes.samples is not None:
-        length = wishes.samples
-        wanted = min(wanted, length)
-        mel = mel[:, : loaded.card.spectrogram_config.frames(wanted)]
-    elif sampled.ended and loaded.endings is not None:
+    wanted, length = round(settings.seconds * SAMPLE_RATE), wishes.samples
+    if length is None and sampled.ended and loaded.endings is not None:
         length = loaded.endings.samples(loaded.codec, codes, end)
+    is_whole = length is not None and length <= wanted
+    if length is not None:
         wanted = min(wanted, length)
         mel = mel[:, : loaded.card.spectrogram_config.frames(length)]
     if wishes.tilt is not None:
@@ -72,7 +69,7 @@ def to_samples(
         made = _tuned(synthesise(mel, generator), sampled.tuning)[:wanted]
     else:
         made = glided(mel, wishes.glide, min(wanted, mel.shape[1] * synthesise.hop), synthesise, generator, rate)
-    if length <= most:
+    if is_whole and wishes.envelope is None and followed is None:  # else it is said how loud the end is
         made = released(made[None], loaded.release)[0]
     middle = below_nyquist(made, rate)
     wished = loudness_db if wishes.loudness_db is None else wishes.loudness_db

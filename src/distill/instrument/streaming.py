@@ -198,7 +198,7 @@ class LongSound:
     def _finished(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
         """No click at either end, let go where it ends by itself, and no longer than it shall be."""
         fade_in, fade_out = (round(each * SAMPLE_RATE) for each in (FADE_IN_SECONDS, FADE_OUT_SECONDS))
-        release = None if self.is_exact else self.loaded.release
+        release = None if self.is_exact or self.wishes.envelope is not None else self.loaded.release
         kept = fade_out if release is None else RELEASE_SAMPLES
         done, held, loudest = 0, torch.zeros(self.channels, 0), SOFTEST_DB
         for block in blocks:

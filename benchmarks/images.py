@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""How much of a stereo image is lost where several columns share its codes.
+
+    python benchmarks/images.py MODEL ... [--columns 1 2 3 4] [--sizes 256] [--json] [--save NAME]
+
+Stereo models whose recordings are where they were. The recordings' own middle (10 s at most) with the image of a codebook that
+was fitted to every second one of the others, in two folds.
+
+level_db, coherence   What `benchmarks/ears.py` calls the image's, means over files; `mono`: the middle alone.
+entropy   Of the codes, bits; a third of them is new where three columns share them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import ears
+from distill.audio.reading import as_channels, read_planes
+from distill.modelfile.file import read_card
+from distill.models.image import as_heard, fit_image, image_powers, image_vectors
+from distill.settings.geometry import BANDS, SAMPLE_RATE
+from running import add_answer_options, give_answer
+
+MOST_SECONDS = 10.0
+QUIET_SIDE = 1e-4
+
+
+def measured(path: Path, columns: list[int], sizes: list[int]) -> dict[str, Any]:
+    """Everything about the recordings of one model."""
+    card, sounds = read_card(path), []
+    for file in card.corpus_manifest.files:
+        planes = read_planes(card.corpus_manifest.place(file.source))[0][:, : round(MOST_SECONDS * SAMPLE_RATE)]
+        if len(planes) == 2 and np.square(planes[1]).mean() > QUIET_SIDE * np.square(planes[0]).mean():
+            sounds.append((planes, image_vectors(image_powers(planes[0], planes[1]))))
+
+    def error(planes: Any, made: torch.Tensor) -> tuple[float, float]:
+        original, ours = (each.astype(np.float64) for each in (as_channels(planes), made.numpy()))
+        return ears._image(original, ears.fitted(ours, original.shape[1]))
+
+    def means(errors: list[tuple[float, float]]) -> dict[str, float]:
+        level, coherence = np.mean(errors, axis=0)
+        return {"level_db": float(level), "coherence": float(coherence)}
+
+    mono = [error(planes, torch.from_numpy(np.stack([planes[0]] * 2))) for planes, _ in sounds]
+    found: dict[str, Any] = {"files": len(sounds), "mono": means(mono)}
+    for shared in columns:
+        for size in sizes:
+            books = [fit_image([vectors for _, vectors in sounds[1 - fold :: 2]], size, 0, shared) for fold in (0, 1)]
+            errors, used = [], []
+            for number, (planes, vectors) in enumerate(sounds):
+                codes = books[number % 2].encode(*vectors)
+                errors.append(
+                    error(planes, as_heard(torch.from_numpy(planes[0].copy()), books[number % 2].decode(codes)))
+                )
+                used.append(codes.view(-1, BANDS)[::shared].flatten())
+            chance = torch.bincount(torch.cat(used), minlength=size).double()
+            chance = chance[chance > 0] / chance.sum()
+            entropy = -float((chance * chance.log2()).sum())
+            found[f"{shared} columns, {size} codes"] = {**means(errors), "entropy": entropy}
+    return found
+
+
+def main() -> None:
+    """Measure and answer."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--columns", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256])
+    add_answer_options(parser)
+    given = parser.parse_args()
+    answer = {}
+    for path in given.models:
+        answer[path.stem] = measured(path, given.columns, given.sizes)
+        if not given.json:
+            print(path.stem, *(f"{name}: {value}" for name, value in answer[path.stem].items()), sep="\n  ")
+    give_answer(given, answer)
+
+
+if __name__ == "__main__":
+    main()

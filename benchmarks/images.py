@@ -6,7 +6,8 @@
 Stereo models whose recordings are where they were. The recordings' own middle (10 s at most) with the image of a codebook that
 was fitted to every second one of the others, in two folds.
 
-level_db, coherence   What `benchmarks/ears.py` calls the image's, means over files; `mono`: the middle alone.
+level_db, coherence   The image's of `benchmarks/ears.py`, means over files; `mono`: the middle alone; `known`: of a codebook
+            that was fitted to all of them, as a prior's is to what it draws from.
 entropy   Of the codes, bits; a third of them is new where three columns share them.
 """
 
@@ -34,7 +35,7 @@ def measured(path: Path, columns: list[int], sizes: list[int]) -> dict[str, Any]
     for file in card.corpus_manifest.files:
         planes = read_planes(card.corpus_manifest.place(file.source))[0][:, : round(MOST_SECONDS * SAMPLE_RATE)]
         if len(planes) == 2 and np.square(planes[1]).mean() > QUIET_SIDE * np.square(planes[0]).mean():
-            sounds.append((planes, image_vectors(image_powers(planes[0], planes[1]))))
+            sounds.append((planes, image_powers(planes[0], planes[1])))
 
     def error(planes: Any, made: torch.Tensor) -> tuple[float, float]:
         original, ours = (each.astype(np.float64) for each in (as_channels(planes), made.numpy()))
@@ -48,18 +49,19 @@ def measured(path: Path, columns: list[int], sizes: list[int]) -> dict[str, Any]
     found: dict[str, Any] = {"files": len(sounds), "mono": means(mono)}
     for shared in columns:
         for size in sizes:
-            books = [fit_image([vectors for _, vectors in sounds[1 - fold :: 2]], size, 0, shared) for fold in (0, 1)]
-            errors, used = [], []
-            for number, (planes, vectors) in enumerate(sounds):
-                codes = books[number % 2].encode(*vectors)
-                errors.append(
-                    error(planes, as_heard(torch.from_numpy(planes[0].copy()), books[number % 2].decode(codes)))
-                )
+            own = [image_vectors(powers, shared) for _, powers in sounds]
+            books = [fit_image(own[1 - fold :: 2], size, 0, shared) for fold in (0, 1)]
+            every = fit_image(own, size, 0, shared)
+            errors, known, used = [], [], []
+            for number, (planes, powers) in enumerate(sounds):
+                for book, found in ((books[number % 2], errors), (every, known)):
+                    codes = book.encode(powers)
+                    found.append(error(planes, as_heard(torch.from_numpy(planes[0].copy()), book.decode(codes))))
                 used.append(codes.view(-1, BANDS)[::shared].flatten())
             chance = torch.bincount(torch.cat(used), minlength=size).double()
             chance = chance[chance > 0] / chance.sum()
             entropy = -float((chance * chance.log2()).sum())
-            found[f"{shared} columns, {size} codes"] = {**means(errors), "entropy": entropy}
+            found[f"{shared} columns, {size} codes"] = {**means(errors), "known": means(known), "entropy": entropy}
     return found
 
 

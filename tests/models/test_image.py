@@ -24,7 +24,6 @@ from distill.models.image import (
     image_powers,
     image_vectors,
     recorded_cells,
-    shared_image,
     widened,
     with_own_image,
 )
@@ -107,7 +106,7 @@ def test_the_first_code_is_exactly_the_middle() -> None:
     left, right = widened(middle, book.decode(torch.zeros(24, dtype=torch.long)))
     torch.testing.assert_close(left, right, atol=1e-6, rtol=0)
     vectors, heard = image_vectors(image_powers(hit(3, 0.5), None))
-    assert not fit_image([(vectors, heard)], 16, 0).encode(vectors, heard).any()
+    assert not fit_image([(vectors, heard)], 16, 0).nearest(vectors, heard).any()
 
 
 def test_codes_come_back_as_the_cells_they_stand_for() -> None:
@@ -116,7 +115,7 @@ def test_codes_come_back_as_the_cells_they_stand_for() -> None:
     vectors = torch.randn(40, IMAGE_DIM, generator=rng).clamp(-1, 1)
     book = ImageCodebook(41)
     book.vectors[1:] = vectors
-    decoded = book.decode(book.encode(vectors, torch.ones(40, dtype=torch.bool))).shares
+    decoded = book.decode(book.nearest(vectors, torch.ones(40, dtype=torch.bool))).shares
     assert decoded.shape == (2, ROWS, 10)
     by_cell = vectors.view(5, 8, 2, 2, 2)  # column, band, what, row in band, moment
     for column, band, row, moment in ((4, 3, 1, 0), (2, 7, 0, 1)):
@@ -141,38 +140,57 @@ def test_what_is_not_heard_keeps_the_image_before_it() -> None:
     book.vectors[1] = -centred(1)
     vectors = torch.cat([centred(8), -centred(8), centred(8)])
     heard = torch.tensor([True] * 16 + [False] * 8)
-    assert book.encode(vectors, heard).tolist() == [0] * 8 + [1] * 16
+    assert book.nearest(vectors, heard).tolist() == [0] * 8 + [1] * 16
 
 
-@pytest.mark.parametrize("columns", [1, 2, 3])
-def test_columns_share_the_mean_of_what_is_heard(columns: int) -> None:
-    """Guards against columns that are mixed with bands, what is not heard counting, and a last group that is not full; the
-    oracle goes place by place."""
+@pytest.mark.parametrize("shared", [1, 2, 3])
+def test_columns_share_an_image_of_two_halves(shared: int) -> None:
+    """Guards against columns mixed with bands, halves exchanged, soft frames counting as much as loud ones, and silence
+    counting at all; the oracle goes cell by cell."""
     rng = torch.Generator().manual_seed(0)
-    vectors, heard = torch.randn(7 * 8, IMAGE_DIM, generator=rng), torch.rand(7 * 8, generator=rng) > 0.3
-    heard[::8] = False  # nothing is heard in the lowest band
-    found, known = shared_image(vectors, heard, columns)
-    assert len(found) == len(known) == -(-7 // columns) * 8
-    for group in range(-(-7 // columns)):
-        for band in range(8):
-            places = [c * 8 + band for c in range(group * columns, min((group + 1) * columns, 7))]
-            there = [vectors[p].view(2, 2, 2) for p in places if heard[p]]
-            assert bool(known[group * 8 + band]) == bool(there)
-            if there:
-                mean = torch.stack(there).mean(0)
-                mean = mean if columns == 1 else mean.mean(-1, keepdim=True).expand_as(mean)  # both moments alike
-                torch.testing.assert_close(found[group * 8 + band], mean.flatten())
+    middle, side = torch.rand(2, ROWS, 100, generator=rng) ** 4
+    side[:, 48:] *= 9.0
+    middle[2:4, :24], side[2:4, :24] = 0.0, 0.0  # the second band begins late
+    common = 0.5 * (middle * side).sqrt()
+    vectors, heard = image_vectors(torch.stack([middle, side, common]), shared)
+    groups = -(-7 // shared)
+    assert vectors.shape == (8 * groups, IMAGE_DIM)
+    assert heard.shape == (8 * groups,)
+    for group in range(groups):
+        for row in range(ROWS):
+            for half in range(2):
+                first = (2 * group + half) * 8 * shared
+                m, s, c = (each[row, first : first + 8 * shared].sum() for each in (middle, side, common))
+                if m + s == 0:  # it is as the other half, or not heard at all
+                    continue
+                level, coherence = vectors[8 * group + row // 2].view(2, 2, 2)[:, row % 2, half]
+                torch.testing.assert_close(8 * level, 10 * ((m + s + 2 * c) / (m + s - 2 * c)).log10())
+                wanted = (m - s) / ((m + s) ** 2 - 4 * c**2).sqrt()
+                torch.testing.assert_close(coherence, wanted, atol=1e-4, rtol=1e-4)
+    late = vectors[1].view(2, 2, 2)
+    if shared > 1:
+        assert torch.equal(late[..., 0], late[..., 1])
 
 
 def test_columns_that_share_an_image_have_its_codes() -> None:
-    """Guards against a code book that is fitted to something else than what it is asked for, and codes out of step."""
+    """Guards against codes out of step, a last group that is not full, and halves that are decoded elsewhere than they were."""
     rng = torch.Generator().manual_seed(0)
-    vectors, heard = torch.randn(7 * 8, IMAGE_DIM, generator=rng), torch.ones(7 * 8, dtype=torch.bool)
-    book = fit_image([(vectors, heard)], 64, 0, 3)
-    codes = book.encode(vectors, heard).view(7, 8)
-    assert all(torch.equal(codes[column], codes[column // 3 * 3]) for column in range(7))
-    together = shared_image(vectors, heard, 3)[0].view(3, 8, IMAGE_DIM)
-    torch.testing.assert_close(book.vectors[codes[::3]], together)
+    powers = torch.rand(3, ROWS, 7 * 16, generator=rng) * torch.tensor([1.0, 0.5, 0.1])[:, None, None]
+    vectors, heard = image_vectors(powers, 3)
+    book = fit_image([(vectors, heard)], 25, 0, 3)
+    codes = book.encode(powers)
+    by_column = codes.view(7, 8)
+    assert all(torch.equal(by_column[column], by_column[column // 3 * 3]) for column in range(7))
+    torch.testing.assert_close(book.vectors[by_column[::3].flatten()], vectors)
+    shares = book.decode(codes).shares
+    assert shares.shape == (2, ROWS, 14)
+    for column, half, cells in ((0, 0, (0, 1, 2)), (0, 1, (3, 4, 5)), (3, 0, (6, 7, 8)), (6, 0, (12, 13))):
+        level, coherence = vectors.view(3, 8, 2, 2, 2)[column // 3, ..., half].movedim(1, 0).reshape(2, ROWS)
+        wanted = Cells.of(8.0 * level[:, None], coherence[:, None], 1).shares
+        for cell in cells:
+            torch.testing.assert_close(shares[..., cell], wanted[..., 0])
+    for first in range(1, 7):
+        torch.testing.assert_close(book.decode(codes[8 * first :], first).shares, shares[..., 2 * first :])
 
 
 @pytest.fixture(scope="module")

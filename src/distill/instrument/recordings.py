@@ -12,7 +12,7 @@ from distill.audio.reading import Samples, as_channels, read_planes
 from distill.errors import DistillError
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.encoding import OVERLAP_COLUMNS, encode_codes, level_of
-from distill.models.image import image_powers, image_vectors
+from distill.models.image import image_powers
 from distill.places import given_path
 from distill.settings.geometry import BANDS, COLUMN_SECONDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE
 
@@ -83,7 +83,7 @@ def encode_recording(loaded: LoadedVQModel, recording: Recording, level_db: floa
     if loaded.image is None:
         return codes
     side = recording.planes[1] if len(recording.planes) > 1 else None
-    image = loaded.image.encode(*image_vectors(image_powers(recording.planes[0], side)))
+    image = loaded.image.encode(image_powers(recording.planes[0], side))
     return torch.cat([codes, image[:, None]], dim=1)
 
 

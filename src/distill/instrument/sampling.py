@@ -1,6 +1,7 @@
 """Codes of any length, sampled from a model's prior."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -125,7 +126,9 @@ def _sampled(
         ends = "known"
     while unfinished:
         missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
-        canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends) for count in missing]
+        canvases = [
+            replace(open_canvas(count, bands, prior.config.rvq_levels, ends), first=wanted - count) for count in missing
+        ]
         own = None if limited is None else [limited[i] for i in unfinished]
         before = [-len(finished[i].codes) // bands for i in unfinished]
         drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper, own, before)

@@ -163,7 +163,7 @@ class LongSound:
                     mel, self.wishes.envelope, done * FRAMES_PER_COLUMN, loaded.card.spectrogram_config.floor_db
                 )
             if loaded.image is not None and self.channels == 2:
-                cells = loaded.image.decode(codes[:, levels]).shares
+                cells = loaded.image.decode(codes[:, levels], done).shares
                 self._image = cells if self._image is None else torch.cat([self._image, cells], dim=-1)
             tail = torch.cat([tail, codes[:, :levels]])[-TAIL_COLUMNS * BANDS :]
             done += len(codes) // BANDS

@@ -48,7 +48,7 @@ def columns_drawn(
     stepper = Stepper(prior)
     by_level = [settings.at_level(level) for level in range(prior.config.rvq_levels)]
     nothing = torch.zeros(0, prior.config.rvq_levels, dtype=torch.long)
-    heard, done = nothing, 0
+    heard, done, total = nothing, 0, 0
     while course.columns is None or done < course.columns:
         known = len(heard) // bands
         wanted, told = window - known, window - known
@@ -60,7 +60,7 @@ def columns_drawn(
         codes = torch.cat([heard, free])
         is_free = torch.ones_like(codes, dtype=torch.bool)
         is_free[: len(heard)] = False
-        asked = Canvas(codes, is_free, bands, done == 0, ends, first=done - known)
+        asked = Canvas(codes, is_free, bands, done == 0, ends, first=total - known)
         canvas = wishes.of(asked, settings.strength, known - done, generator)
         filling, over = fill(prior, [canvas], [generator], by_level, stepper, under_limit), False
         for place in range(known, known + wanted):
@@ -70,7 +70,7 @@ def columns_drawn(
                 break
             codes = so_far.cpu()
             yield codes[place * bands :]
-            done += 1
+            done, total = done + 1, total + 1
         filling.close()
         _ = stepper.exact  # a second prior in float64: made now, so that memory does not grow when it is first needed
         if over and not course.again:

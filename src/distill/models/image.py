@@ -1,9 +1,9 @@
 """The stereo image: for each position, how its sound lies between left and right, as one code beside those of the middle.
 
-    middle, side ─ STFT ─▶ level difference and coherence of 16 bands every 8 frames ─ nearest vector ─▶ codes [S]
+    middle, side ─ STFT ─▶ level difference and coherence of 16 bands every 24 frames ─ nearest vector ─▶ codes [S]
     codes [S] ─▶ level differences and coherences, interpolated ─ with the middle's own samples ─▶ side
 
-An image changes so slowly that three columns share the codes of one: a third of them is new, the others repeat it.
+An image changes so slowly that three columns share the codes of one, the others repeat those of the first.
 
 A position has two bands of two cells in time, and a vector of their level differences and coherences (parametric stereo:
 Breebaart et al., 2005). The side is predicted from the middle, and what is left of it is the middle through an all-pass,
@@ -30,7 +30,7 @@ from distill.audio.master import not_clipped
 from distill.audio.mel import hz_to_mel, mel_to_hz
 from distill.audio.phase import squared, to_samples, to_spectrum
 from distill.models.kmeans import k_means
-from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, IMAGE_COLUMNS, SAMPLE_RATE, columns
+from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, columns
 
 N_FFT = 2048
 ROWS_PER_BAND, CELLS_PER_COLUMN = 2, 2
@@ -82,22 +82,33 @@ class ImageCodebook(nn.Module):
         self.shared_columns = shared_columns
         self.register_buffer("vectors", centred(size))
 
-    def encode(self, vectors: Tensor, heard: Tensor) -> Tensor:
-        """Vectors [S, IMAGE_DIM], [S] whether they are heard -> codes [S], those of columns that share them alike."""
-        together, known = shared_image(vectors, heard, self.shared_columns)
-        codes = torch.cdist(together, self.vectors, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    def encode(self, powers: Tensor) -> Tensor:
+        """Of `image_powers` [3, ROWS, T] the codes [S] of all positions, those of columns that share them alike."""
+        found = self.nearest(*image_vectors(powers, self.shared_columns)).view(-1, BANDS)
+        return found.repeat_interleave(self.shared_columns, dim=0)[: columns(powers.shape[-1])].flatten()
+
+    def nearest(self, vectors: Tensor, heard: Tensor) -> Tensor:
+        """What `image_vectors` gives -> codes [S]; what is not heard has the code before it."""
+        codes = torch.cdist(vectors, self.vectors, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
         if not len(codes):
             return codes
-        by_column, known = codes.view(-1, BANDS), known.view(-1, BANDS)
+        by_column, known = codes.view(-1, BANDS), heard.view(-1, BANDS)
         column = torch.arange(len(by_column))[:, None].expand_as(by_column)
         last = torch.where(known, column, -1).cummax(0).values
-        found = torch.where(last >= 0, by_column.gather(0, last.clamp_min(0)), 0)
-        return found.repeat_interleave(self.shared_columns, dim=0)[: len(vectors) // BANDS].flatten()
+        return torch.where(last >= 0, by_column.gather(0, last.clamp_min(0)), 0).flatten()
 
-    def decode(self, codes: Tensor) -> Cells:
-        """Codes [S] -> cells of 16 bands by 8 frames."""
-        shape = (-1, BANDS, 2, ROWS_PER_BAND, CELLS_PER_COLUMN)
-        cells = self.vectors[codes].view(shape).permute(2, 1, 3, 0, 4).reshape(2, ROWS, -1)
+    def decode(self, codes: Tensor, first: int = 0) -> Cells:
+        """Codes [S] -> cells of 16 bands by 8 frames.
+
+        Args:
+            first: how many columns of the sound lie before them: in which part of what they share the first one is.
+        """
+        count = len(codes) // BANDS
+        cell = torch.arange(CELLS_PER_COLUMN * count) + CELLS_PER_COLUMN * (first % self.shared_columns)
+        moment = cell // self.shared_columns % CELLS_PER_COLUMN
+        shape = (count, BANDS, 2, ROWS_PER_BAND, CELLS_PER_COLUMN)
+        moments = self.vectors[codes].view(shape).repeat_interleave(CELLS_PER_COLUMN, dim=0)
+        cells = moments[torch.arange(len(cell)), ..., moment].permute(2, 1, 3, 0).reshape(2, ROWS, -1)
         return Cells.of(LEVEL_SCALE_DB * cells[0], cells[1], CELL_FRAMES)
 
     def prior_vectors(self, codebooks: Tensor) -> Tensor:
@@ -124,30 +135,14 @@ def centred(count: int) -> Tensor:
     return vector.flatten().repeat(count, 1)
 
 
-def shared_image(vectors: Tensor, heard: Tensor, columns: int) -> tuple[Tensor, Tensor]:
-    """Vectors [S, IMAGE_DIM] and whether they are heard [S] -> the same of every so many columns together: the mean of what is
-    heard, both moments of a position alike."""
-    if columns == 1:
-        return vectors, heard
-    missing = -(len(vectors) // BANDS) % columns * BANDS
-    each = F.pad(vectors, (0, 0, 0, missing)).view(-1, columns, BANDS, 2 * ROWS_PER_BAND, CELLS_PER_COLUMN)
-    known = F.pad(heard, (0, missing)).view(-1, columns, BANDS)
-    weight = known.to(vectors.dtype) / known.sum(1, keepdim=True).clamp_min(1)
-    mean = (each.mean(-1) * weight[..., None]).sum(1)
-    return mean.repeat_interleave(CELLS_PER_COLUMN, dim=-1).view(-1, IMAGE_DIM), known.any(1).flatten()
-
-
-def fit_image(
-    sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int, shared_columns: int = IMAGE_COLUMNS
-) -> ImageCodebook:
+def fit_image(sounds: Sequence[tuple[Tensor, Tensor]], size: int, seed: int, shared_columns: int = 1) -> ImageCodebook:
     """A codebook of `size` vectors by k-means over what is heard in `sounds`: (vectors [S, IMAGE_DIM], heard [S]).
 
     Args:
-        shared_columns: how many columns share the codes of one.
+        shared_columns: what `image_vectors` was told.
     """
     generator = torch.Generator().manual_seed(seed)
-    together = [shared_image(vectors, heard, shared_columns) for vectors, heard in sounds]
-    points = torch.cat([vectors[heard] for vectors, heard in together])
+    points = torch.cat([vectors[heard] for vectors, heard in sounds])
     if len(points) > MOST_VECTORS:
         points = points[torch.randperm(len(points), generator=generator)[:MOST_VECTORS]]
     codebook = ImageCodebook(size, shared_columns)
@@ -181,17 +176,24 @@ def image_powers(middle: npt.NDArray[np.floating], side: npt.NDArray[np.floating
     return torch.cat(parts, dim=2)
 
 
-def image_vectors(powers: Tensor) -> tuple[Tensor, Tensor]:
-    """[3, ROWS, T] -> vectors [S, IMAGE_DIM], S = 8 ceil(T / 16), and [S] whether each is heard."""
-    (level, coherence), middle, side = _measured(powers, CELL_FRAMES)
-    cells = torch.stack([level / LEVEL_SCALE_DB, coherence]).view(2, BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN)
-    energy = (middle + side).view(BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN).mean((1, 3)).T.flatten()
-    return cells.permute(3, 1, 0, 2, 4).reshape(-1, IMAGE_DIM), energy > AUDIBLE * energy.max()
+def image_vectors(powers: Tensor, shared_columns: int = 1) -> tuple[Tensor, Tensor]:
+    """[3, ROWS, T] -> vectors [S, IMAGE_DIM] and [S] whether each is heard; S = 8 for each of so many columns.
+
+    The two moments of a vector are the halves of what its columns share, louder frames counting for more. A half in which
+    nothing is heard is like the other one.
+    """
+    (level, coherence), middle, side = _measured(powers, shared_columns * CELL_FRAMES)
+    energy = (middle + side).view(BANDS, ROWS_PER_BAND, -1, CELLS_PER_COLUMN)
+    cells = torch.stack([level / LEVEL_SCALE_DB, coherence]).view(2, *energy.shape)
+    least = AUDIBLE * energy.mean((1, 3)).max()
+    if shared_columns > 1:
+        cells = torch.where(energy.mean(1, keepdim=True) > least, cells, cells.flip(-1))
+    return cells.permute(3, 1, 0, 2, 4).reshape(-1, IMAGE_DIM), energy.mean((1, 3)).T.flatten() > least
 
 
 def _measured(powers: Tensor, cell_frames: int) -> tuple[Tensor, Tensor, Tensor]:
     """[3, rows, T] -> level differences in dB and coherences [2, rows, C], and the powers of middle and side [rows, C]."""
-    missing = columns(powers.shape[-1]) * FRAMES_PER_COLUMN - powers.shape[-1]
+    missing = -powers.shape[-1] % max(FRAMES_PER_COLUMN, CELLS_PER_COLUMN * cell_frames)
     middle, side, common = F.pad(powers, (0, missing)).reshape(3, powers.shape[1], -1, cell_frames).mean(-1)
     least = 1e-12 * middle.max() + 1e-20
     left, right = ((middle + side + sign * 2.0 * common).clamp_min(0.0) + least for sign in (1.0, -1.0))

@@ -22,7 +22,7 @@ from distill.errors import DistillError
 from distill.events import Event, Progress
 from distill.models.codec import ConvVQVAE
 from distill.models.encoding import decode_codes, encode_codes, level_of
-from distill.models.image import ImageCodebook, image_powers, image_vectors
+from distill.models.image import ImageCodebook, image_powers
 from distill.settings.geometry import BANDS, FRAMES_PER_COLUMN, HOP_LENGTH, SAMPLE_RATE, SpectrogramConfig
 
 VIEW_SEMITONES = 1.0
@@ -230,7 +230,7 @@ def _with_image(codes: Tensor, image: ImageCodebook | None, powers: Tensor | Non
     """Codes [S, Q] of the middle -> [S, Q + 1] where the model is stereo."""
     if image is None or powers is None:
         return codes
-    return torch.cat([codes, image.encode(*image_vectors(powers))[:, None]], dim=1)
+    return torch.cat([codes, image.encode(powers)[:, None]], dim=1)
 
 
 def pack_codes(sequences: CodeSequences, manifest: CorpusManifest) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from distill.modelfile.opened import load_model
 from distill.models.filling import sample_codes
 from distill.models.prior import BOS, MID
 from distill.models.sampling import clip_generator
+from distill.settings.geometry import LEAST_ENDS
 from distill.training.prior.codes import unpack_codes
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -59,6 +60,15 @@ def test_it_says_what_it_lacks(tmp_path: Path) -> None:
     first, newer = (studio.info(str(golden(name, tmp_path)[0]))[1] for name in NAMES)
     words = ("decibels", "patterns", "grain", "sounds end", "How loud")
     assert [word for word in words if word in " ".join(lacks(first))] == list(words)
+    learned = newer.model_copy(update={"has_endings": True})
+    for samples, count, said in (
+        (24_000, LEAST_ENDS, True),
+        (24_000, LEAST_ENDS - 1, False),
+        (480_000, LEAST_ENDS, False),
+    ):
+        files = (newer.corpus_manifest.train[0].model_copy(update={"samples": samples}),) * count
+        manifest = newer.corpus_manifest.model_copy(update={"files": files})
+        assert ("sound on" in " ".join(lacks(learned.model_copy(update={"corpus_manifest": manifest})))) == said
     assert [word for word in words if word in " ".join(lacks(newer))] == ["grain", "sounds end", "How loud"]
     manifest = first.corpus_manifest
     wide = manifest.model_copy(update={"files": tuple(f.model_copy(update={"channels": 2}) for f in manifest.files)})

@@ -15,6 +15,7 @@ from torch import Tensor
 from distill.errors import DistillError
 from distill.models.canvas import Canvas, Guide, Shape, open_canvas, reaches
 from distill.models.filling import Filled, fill
+from distill.models.likelihood import bits_per_code, log_likelihood
 from distill.models.prior import BOS, MID, CodePrior, Given
 from distill.models.reading import order_around, read_in_order
 from distill.models.sampling import clip_generator
@@ -272,6 +273,10 @@ def test_columns_share_the_last_level(prior: CodePrior) -> None:
         assert [bool(likely[column, :, 1].any()) for column in range(1, 13)] == [not each for each in again]
         assert bool((likely[..., 0] < 0).all())
     codes = draw_codes(1)[0]
+    likely = log_likelihood(sharing, codes)
+    torch.testing.assert_close(likely[:, 0], log_likelihood(prior, codes)[:, 0])
+    assert not likely[:, 1].any()  # nothing says where the codes begin
+    assert bits_per_code(sharing, codes) == pytest.approx(-float(likely[:, 0].mean()) / math.log(2.0))
     (found,) = filled(sharing, [with_hole(codes, KNOWN, ends="never")], [1])
     assert torch.equal(found.codes[3 * BANDS :], codes[3 * BANDS :])
     assert torch.equal(found.codes[BANDS : 2 * BANDS, 1], codes[:BANDS, 1])

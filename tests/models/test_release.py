@@ -112,7 +112,7 @@ def test_new_sounds_are_let_go_where_they_end(tiny_model: Path) -> None:
 def test_a_model_keeps_how_its_sounds_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against a file without it, sounds of a model that do not follow it, and what was measured of another prior."""
     monkeypatch.setattr(spreading, "MEASURED", spreading.MEASURED.model_copy(update={"count": 12, "seconds": 1.0}))
-    monkeypatch.setattr("distill.models.release.LEAST_SOUNDS", 2)
+    monkeypatch.setattr("distill.models.release.LEAST_ENDS", 2)
     path = tmp_path / "hits.distill"
     list(studio.train(write_sounds(tmp_path / "sounds", 10), out=path, overrides=TINY_CODEC, device="cpu"))
     list(studio.train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", novelty=False))

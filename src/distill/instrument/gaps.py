@@ -135,9 +135,11 @@ def render_gap(
     point = float(torch.rand(1, generator=generator, dtype=torch.float64))
     samples = gap.samples
     columns = min(gap.columns, len(way.codes) // BANDS - gap.known) if gap.after is None else gap.columns
+    is_over = False
     if gap.after is None and way.ended and loaded.endings is not None:
         levels = loaded.card.vqvae_config.rvq_levels
         ended = loaded.endings.samples(loaded.codec, way.codes[:, :levels], point) - gap.known * COLUMN
+        is_over = ended <= samples
         samples = max(0, min(samples, ended))
     elif gap.after is None:
         samples = min(samples, columns * COLUMN)
@@ -158,7 +160,7 @@ def render_gap(
     image = image_at(loaded, way.codes, gap.known * FRAMES_PER_COLUMN + inside + outside)
     made = limited(as_heard(middle, image if count == 2 else None), HIGHEST_DB)  # the recordings stay as they are
     made = joined(before, made, first, first + samples, after)
-    if gap.after is None and way.ended:
+    if is_over:
         made = torch.cat([made[:, :-samples], released(made[:, -samples:], loaded.release, loudest_db(made))], dim=1)
     if gap.after is None:
         fade = min(samples, round(FADE_OUT_SECONDS * SAMPLE_RATE))

@@ -124,7 +124,7 @@ class SpreadWidths(Frozen):
     """Of the prior whose sounds were measured: of another it says nothing."""
 
 
-Ends = Annotated[
+EndLevels = Annotated[
     tuple[Annotated[float, Field(ge=-200.0, le=0.0)], ...], Field(min_length=END_POINTS, max_length=END_POINTS)
 ]
 
@@ -132,8 +132,8 @@ Ends = Annotated[
 class LetGo(Frozen):
     """How new sounds end (`distill.models.release.Release`)."""
 
-    made_db: Ends
-    recorded_db: Ends
+    made_db: EndLevels
+    recorded_db: EndLevels
     training_date: str
     """Of the prior whose sounds were measured: of another it says nothing."""
 

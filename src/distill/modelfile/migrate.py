@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from distill.modelfile.card import ModelCard
+from distill.settings.generation import LONG_SECONDS
+from distill.settings.geometry import LEAST_ENDS
 
 
 def migrated(contents: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +65,11 @@ def lacks(card: ModelCard) -> tuple[str, ...]:
             "Where sounds end was not learned, so they are whole columns of 0.17 s long: train the prior again with "
             "--overwrite."
         )
+    elif prior is not None and card.release_of_prior is None and _ends_are_known(card):
+        missing.append(
+            "How new sounds end beside the recordings was not measured, so many of them sound on where they end: train the "
+            "prior again, with the recordings and --overwrite."
+        )
     if prior is not None and not card.has_loudness:
         missing.append(
             "How loud sounds are was not learned, so all have the recordings' typical level: train the prior again, with "
@@ -74,3 +81,9 @@ def lacks(card: ModelCard) -> tuple[str, ...]:
             "loops, varies, and makes sounds of a kind, brightness, pitch or length that is asked for."
         )
     return tuple(missing)
+
+
+def _ends_are_known(card: ModelCard) -> bool:
+    """Whether there are recordings enough that end within the time in which new sounds are looked at."""
+    short = [file for file in card.corpus_manifest.train if file.seconds <= LONG_SECONDS]
+    return len(short) >= LEAST_ENDS

@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill.settings.geometry import END_POINTS, FRAMES_PER_COLUMN, HOP_LENGTH
+from distill.settings.geometry import END_POINTS, FRAMES_PER_COLUMN, HOP_LENGTH, LEAST_ENDS
 
 END_SAMPLES = 960
 """The end of a sound: its last 20 ms."""
 SOFTEST_DB = -90.0
-LEAST_SOUNDS = 8
-"""Sounds of both that tell how they end."""
 RELEASE_SAMPLES = FRAMES_PER_COLUMN * HOP_LENGTH
 """A sound is let go over a column, or over its second half where it is shorter than two."""
 
@@ -69,7 +67,7 @@ def released(samples: Tensor, release: Release | None, loudest: float | None = N
 
 def fit_release(made: Sequence[float], recorded: Sequence[float]) -> Release | None:
     """From `end_db` of made sounds that ended by themselves, and of recordings; None: there are too few of either."""
-    if min(len(made), len(recorded)) < LEAST_SOUNDS:
+    if min(len(made), len(recorded)) < LEAST_ENDS:
         return None
     points = np.linspace(0.0, 1.0, END_POINTS)
     own, theirs = (tuple(np.quantile(ends, points).tolist()) for ends in (made, recorded))

@@ -28,6 +28,8 @@ QUANTILE_POINTS = 33
 """Points of a quantile curve: the range a corpus has of what may be wished for."""
 END_POINTS = 17
 """Points of the quantile curves of how loud sounds are where they end."""
+LEAST_ENDS = 8
+"""Sounds that it takes for such a curve."""
 
 
 def columns(frames: int) -> int:

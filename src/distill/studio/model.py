@@ -411,7 +411,7 @@ class Model:
             codes: [positions, levels], from the beginning of a sound on.
 
         Returns:
-            [positions, levels], natural logarithms.
+            [positions, levels], natural logarithms; 0 for stereo images that columns share, which are not judged.
 
         Raises:
             DistillError: the codes are not of this model, or it has no prior yet.

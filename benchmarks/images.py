@@ -54,9 +54,9 @@ def measured(path: Path, columns: list[int], sizes: list[int]) -> dict[str, Any]
             every = fit_image(own, size, 0, shared)
             errors, known, used = [], [], []
             for number, (planes, powers) in enumerate(sounds):
-                for book, found in ((books[number % 2], errors), (every, known)):
+                for book, into in ((books[number % 2], errors), (every, known)):
                     codes = book.encode(powers)
-                    found.append(error(planes, as_heard(torch.from_numpy(planes[0].copy()), book.decode(codes))))
+                    into.append(error(planes, as_heard(torch.from_numpy(planes[0].copy()), book.decode(codes))))
                 used.append(codes.view(-1, BANDS)[::shared].flatten())
             chance = torch.bincount(torch.cat(used), minlength=size).double()
             chance = chance[chance > 0] / chance.sum()

@@ -188,7 +188,6 @@ MUTANTS = (
     Mutant("a wide sound loses what it likes in the mix", "models/widths.py", "gain = min(gain, max(1.0", "gain = max(gain, max(1.0", "models/test_widths.py"),
     Mutant("widths of another prior count", "modelfile/card.py", "found if found.training_date == self.prior_metadata.training_date else None", "found", "models/test_widths.py models/test_release.py"),
     Mutant("sounds end as loud as they are drawn", "instrument/rendering.py", "made = released(made[None], loaded.release)[0]", "pass", "models/test_release.py"),
-    Mutant("ends as often as the prior says", "models/filling.py", "wanted[:, prior.eos] + END_LOGIT", "wanted[:, prior.eos]", "instrument/test_unending.py"),
     Mutant("what is cut is let go", "instrument/rendering.py", "if is_whole and wishes", "if wishes", "models/test_release.py"),
     Mutant("images are drawn anew in every column", "models/filling.py", "if is_shared and level == levels - 1:", "if False:", "models/test_canvas.py"),
     Mutant("images are counted from where a canvas begins", "models/filling.py", "(group.first + column) %", "column %", "models/test_canvas.py instrument/test_unending.py"),

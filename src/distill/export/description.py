@@ -13,7 +13,6 @@ from distill.export.parts import Part, Value
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.codec import FLOOR_DB
 from distill.models.endings import LEAST_SAMPLES
-from distill.models.filling import END_LOGIT
 from distill.models.loudness import GENERATED_LIMITED_DB, Loudness
 from distill.models.prior import BOS, MID, CodePrior
 from distill.models.release import END_SAMPLES, RELEASE_SAMPLES, SOFTEST_DB, Release
@@ -181,7 +180,6 @@ def _prior(loaded: LoadedVQModel, prior: CodePrior) -> dict[str, Any]:
         "kept_columns": max(prior.window * 2 // 3, int(prior.window > 1)),
         "cache_shape": [config.num_layers, 1, config.num_heads, 0, config.hidden_size // config.num_heads],
         "end": prior.eos,
-        "end_logit": END_LOGIT,
         "outside": prior.outside,
         "hidden": prior.hidden,
         "start": {"of_a_sound": BOS, "inside_a_sound": MID},

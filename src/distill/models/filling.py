@@ -29,10 +29,6 @@ CLOSEST = 0.999
 """Guides are never followed more strongly than this: at 1 nothing but the guide would count."""
 
 
-END_LOGIT = -1.4
-"""Added to the logit of an end: after codes that it has not learned from, a prior sees ends too soon."""
-
-
 class Filled(NamedTuple):
     """A canvas that has been filled."""
 
@@ -397,9 +393,9 @@ def _wanted(
                 wanted[number, list(forbidden)] = float("-inf")
     if level == 0 and place % prior.config.bands == 0:
         barred = ~group.may_end[list(rows)] | (column == 0)
-        ends = wanted[:, prior.eos] + END_LOGIT
-        wanted = wanted.clone()
-        wanted[:, prior.eos] = ends.masked_fill(barred, float("-inf"))
+        if bool(barred.any()):
+            wanted = wanted.clone()
+            wanted[:, prior.eos] = wanted[:, prior.eos].masked_fill(barred, float("-inf"))
     return wanted
 
 

@@ -65,7 +65,8 @@ def drawn_again(loaded: LoadedVQModel, codes: Tensor, seed: int) -> Tensor:
         try:
             next(filling)
         except StopIteration as end:
-            return Tensor(end.value[0].codes)
+            again: Tensor = end.value[0].codes
+            return again
 
 
 def ends_db(loaded: LoadedVQModel, codes: Tensor) -> float:

@@ -42,6 +42,7 @@ class Player:
         `kind` and `traits` [4] are wishes (0 and NaN: none). `period`: columns after which it comes round again, 0: none.
         """
         prior, bands, levels = self.card["prior"], self.card["codes"]["bands"], self.card["codes"]["levels"]
+        middle, image_columns = self.card["codes"]["middle_levels"], self.card["codes"]["image_columns"]
         wished = np.array(traits or [np.nan] * 4, np.float32)
         codes = np.zeros(((columns + 1) * bands, levels), np.int64)
         first, cache = 0, np.zeros(prior["cache_shape"], np.float32)  # [layers, 1, heads, past, size]
@@ -73,9 +74,7 @@ class Player:
                     code = drawn(logits[0], temperature, next(points))
                     if column == columns or code == prior["end"]:
                         return codes[: column * bands].reshape(-1, bands, levels), bool(code == prior["end"])
-                    if level >= self.card["codes"]["middle_levels"] and column % self.card["codes"].get(
-                        "image_columns", 1
-                    ):
+                    if level >= middle and column % image_columns:
                         code = codes[place - bands, level]  # a stereo image that columns share
                     codes[place, level] = code
         raise AssertionError

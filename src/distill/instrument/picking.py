@@ -11,6 +11,7 @@ from distill.audio.mel import log_mel_of
 from distill.audio.mel_statistics import Statistics, farthest_points, floored, mel_statistics, side_by_side
 from distill.corpus.fingerprint import Fingerprint, distances_db, fingerprint
 from distill.events import SoundDropped
+from distill.models.release import END_SAMPLES
 from distill.settings.geometry import SpectrogramConfig
 
 SILENT_DB = -60.0
@@ -21,8 +22,8 @@ FLAT_SAMPLES, FLAT_SHARE = 3, 1e-6
 """A sound is clipped where so many samples on end are as high as its highest, but for this share, in two places."""
 CUT_OFF_DB = 30.0
 """Less than this under its loudest, a sound's end is heard as cut."""
-END_SAMPLES, FADED_SAMPLES = 960, 240
-"""The last 20 ms, before the 5 ms that every sound is faded out in."""
+FADED_SAMPLES = 240
+"""The 5 ms that every sound is faded out in, after what is looked at of its end."""
 ALIKE_DB = 2.5
 """Two sounds whose fingerprints differ by less, and whose mean spectra do, are the same to most ears. The fingerprints of copies
 of a file differ by up to 0.9, of two takes of a stroke by 1.9 to 3, of the nearest of 64 sounds at temperature 1 by 3.5 to

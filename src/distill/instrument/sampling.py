@@ -1,7 +1,6 @@
 """Codes of any length, sampled from a model's prior."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -126,9 +125,7 @@ def _sampled(
         ends = "known"
     while unfinished:
         missing = [wanted - len(finished[i].codes) // bands for i in unfinished]
-        canvases = [
-            replace(open_canvas(count, bands, prior.config.rvq_levels, ends), first=wanted - count) for count in missing
-        ]
+        canvases = [open_canvas(count, bands, prior.config.rvq_levels, ends, first=wanted - count) for count in missing]
         own = None if limited is None else [limited[i] for i in unfinished]
         before = [-len(finished[i].codes) // bands for i in unfinished]
         drawing = filled(prior, canvases, [generators[i] for i in unfinished], settings, wishes, stepper, own, before)

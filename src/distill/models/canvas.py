@@ -69,10 +69,10 @@ class Canvas:
         return ~self.known & ~self.free.view(self.columns, -1).all(-1)
 
 
-def open_canvas(columns: int, bands: int, levels: int, ends: Ends = "may") -> Canvas:
-    """Nothing fixed: a new sound of at most so many columns."""
+def open_canvas(columns: int, bands: int, levels: int, ends: Ends = "may", first: int = 0) -> Canvas:
+    """Nothing fixed: a new sound of at most so many columns, after the `first` ones where others go before it."""
     codes = torch.zeros(columns * bands, levels, dtype=torch.long)
-    return Canvas(codes, torch.ones_like(codes, dtype=torch.bool), bands, ends=ends)
+    return Canvas(codes, torch.ones_like(codes, dtype=torch.bool), bands, ends=ends, first=first)
 
 
 class Shape(NamedTuple):

@@ -1,7 +1,7 @@
 """How wide a prior's sounds are and how they end, beside the recordings, measured when it has been trained."""
 
 from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,12 +25,6 @@ WIDE_SOUNDS = 32
 """So many of them tell how wide sounds are; the others are made for their ends alone, where they have one."""
 ENOUGH_COLUMNS = 1_600
 """No more are drawn beyond so many columns: of 128 one-shots all, of loops 64."""
-
-
-class _Made(NamedTuple):
-    seed: int
-    samples: Tensor  # [C, N]
-    ended: bool
 
 
 def spread_after_training(file: ModelInTraining, corpus: Corpus | None) -> Generator[Event, None, None]:
@@ -60,19 +54,20 @@ def spread_after_training(file: ModelInTraining, corpus: Corpus | None) -> Gener
                     continue
             yield each
 
-    made: list[_Made] = []
+    made: list[tuple[MadeSound, Tensor]] = []
     for each in rendered(looked_at(), loaded):
         if isinstance(each, MadeSound):
-            made.append(_Made(each.seed, torch.from_numpy(each.samples), each.ended))
+            made.append((each, torch.from_numpy(each.samples)))
         else:
             yield Progress("measuring how sounds end", each.done, each.total)
     found: dict[str, Any] = {}
-    widths = [width_db(each.samples) for each in made if stereo and each.seed in settings.seeds()[:WIDE_SOUNDS]]
+    first = settings.seeds()[:WIDE_SOUNDS]
+    widths = [width_db(channels) for each, channels in made if stereo and each.seed in first]
     if widths:
         apart = fit_apart(widths, [width for width, _ in recorded], max(lost for _, lost in recorded))
         if apart is not None:
             found["widths"] = SpreadWidths(**apart._asdict(), training_date=metadata.training_date)
-    release = fit_release([end_db(each.samples) for each in made if each.ended], recorded_ends(corpus))
+    release = fit_release([end_db(channels) for each, channels in made if each.ended], recorded_ends(corpus))
     if release is not None:
         found["release"] = LetGo(**release._asdict(), training_date=metadata.training_date)
     if found:

@@ -54,10 +54,7 @@ def unigram_bits(
     """
     bits, asked = 0.0, 0
     for level in range(train[0].shape[1]):
-        heard, wanted = (
-            _contexts(each, level, codebook_size, bands, image_columns if level + 1 == each[0].shape[1] else 1).code
-            for each in (train, val)
-        )
+        heard, wanted = (_contexts(each, level, codebook_size, bands, image_columns).code for each in (train, val))
         counts = torch.bincount(heard, minlength=codebook_size).double() + ADDED
         bits -= float((counts / counts.sum()).log2()[wanted].sum())
         asked += len(wanted)
@@ -79,9 +76,8 @@ def ngram_bits(
     levels = train[0].shape[1]
     bits, asked = 0.0, 0
     for level in range(levels):
-        shared = image_columns if level + 1 == levels else 1
-        heard = _contexts(train, level, codebook_size, bands, shared)
-        wanted = _contexts(val, level, codebook_size, bands, shared)
+        heard = _contexts(train, level, codebook_size, bands, image_columns)
+        wanted = _contexts(val, level, codebook_size, bands, image_columns)
         chance = torch.full((len(wanted.code),), 1.0 / codebook_size, dtype=torch.double)
         for context, seen in zip(wanted.contexts, heard.contexts, strict=True):
             chance = _interpolated(chance, context, wanted.code, seen, heard.code, codebook_size)
@@ -98,8 +94,9 @@ class _Contexts:
         self.contexts = contexts
 
 
-def _contexts(sequences: Sequence[Tensor], level: int, size: int, bands: int, shared: int) -> _Contexts:
-    """Of every first one of `shared` columns."""
+def _contexts(sequences: Sequence[Tensor], level: int, size: int, bands: int, image_columns: int) -> _Contexts:
+    """Of every column; of the last level of the first one of each that share its codes."""
+    shared = image_columns if level + 1 == sequences[0].shape[1] else 1
     codes, before, below, counted = [], [], [], []
     for sequence in sequences:
         own = sequence[:, level]

@@ -31,10 +31,9 @@ from distill.audio.mel import log_mel_of
 from distill.audio.reading import as_channels, read_planes
 from distill.modelfile.file import read_card
 from distill.modelfile.opened import open_model
-from distill.models.canvas import Shape, reaches
-from distill.models.prior import BOS, MID
+from distill.models.lengths import end_log_odds
 from distill.models.widths import width_db
-from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
+from distill.settings.geometry import BANDS, SAMPLE_RATE, SpectrogramConfig
 from running import add_answer_options, give_answer
 
 HEARD_DB = 40.0
@@ -69,7 +68,6 @@ def measured(channels: Samples) -> dict[str, float]:
     }
 
 
-@torch.inference_mode()
 def ends_seen(path: Path, split: str) -> float:
     """Share of the recordings' ends that the prior of a model expects."""
     opened = open_model(path)
@@ -78,15 +76,9 @@ def ends_seen(path: Path, split: str) -> float:
     prior.eval()
     chances = []
     for file in opened.card.corpus_manifest.files:
-        codes, bands = torch.as_tensor(opened.codes[file.name]).long(), prior.config.bands
-        last = len(codes) // bands
-        if file.split != split or last > LONGEST_COLUMNS:
-            continue
-        for reach in reaches(Shape((), (), True), last + 1, prior.window):
-            if last - reach.first in reach.drawn:
-                start = torch.tensor([MID if reach.first else BOS])
-                logits = prior(codes[None, reach.first * bands :], start)[0, -1, 0]
-                chances.append(float(logits.softmax(-1)[prior.eos]))
+        codes = torch.as_tensor(opened.codes[file.name]).long()
+        if file.split == split and len(codes) // BANDS <= LONGEST_COLUMNS:
+            chances.append(float((end_log_odds(prior, codes)[-1] + prior.end_logit).sigmoid()))
     return float(np.mean(chances)) if chances else float("nan")
 
 

@@ -251,6 +251,22 @@ def test_the_player_keeps_time(loaded: LoadedVQModel) -> None:
     assert not np.array_equal(in_period, without)
 
 
+def test_the_player_ends_as_often_as_the_program(loaded: LoadedVQModel) -> None:
+    """Guards against a player that knows nothing of what is added to the logit of an end."""
+    assert loaded.prior is not None
+    model = with_prior(loaded, loaded.prior.config)
+    assert model.prior is not None
+    settings = generation_settings(seconds=2.5, seed=3, ending="natural")
+    lengths = []
+    for model.prior.end_logit in (0.0, -4.0, 4.0):
+        *_, (_, wanted, sampled) = sample_pieces(model.prior, [clip_generator(3)], model, settings)
+        codes, ended = OnTorch(model).sample(wanted, TorchRandom(3))
+        np.testing.assert_array_equal(codes.reshape(-1, 3), sampled[0].codes.numpy())
+        assert ended == sampled[0].ended
+        lengths.append(len(codes))
+    assert lengths[2] < lengths[1]
+
+
 def test_the_player_shares_images_between_columns(loaded: LoadedVQModel) -> None:
     """Guards against a player that draws images where the prior has never learned to."""
     assert loaded.prior is not None

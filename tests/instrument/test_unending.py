@@ -14,7 +14,7 @@ from distill.instrument.wishes import IN_TIME, Wishes
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import open_canvas
 from distill.models.filling import fill
-from distill.models.prior import CodePrior
+from distill.models.prior import BOS, CodePrior
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
@@ -69,6 +69,22 @@ def test_a_sound_that_ends_by_itself_is_over() -> None:
     assert whole.ended
     columns = columns_drawn(prior, clip_generator(3), natural, Wishes().in_time(LOADED), Course(again=False))
     assert torch.equal(torch.cat(list(columns)), whole.codes)
+
+
+def test_ends_are_as_likely_as_they_are_made() -> None:
+    """Guards against ends by the prior's own odds, and against odds that are changed inside a column or twice; the oracle is the
+    plain forward."""
+    prior, settings = prior_that_ends(2.0), GenerationSettings(seconds=2 * COLUMN_SECONDS, ending="natural")
+    prior.end_logit = -1.4
+    *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(300)], LOADED, settings)
+    first = torch.stack([each.codes[:4] for each in found])
+    with torch.no_grad():
+        logits = prior(first, torch.full((300,), BOS))[:, 4, 0]
+    own = float(logits.softmax(-1)[:, prior.eos].mean())
+    logits[:, prior.eos] += prior.end_logit
+    wanted = float(logits.softmax(-1)[:, prior.eos].mean())
+    assert own > wanted + 0.2
+    assert sum(len(each.codes) == 4 for each in found) / 300 == pytest.approx(wanted, abs=0.08)
 
 
 def test_an_end_that_is_known_is_told_from_afar() -> None:

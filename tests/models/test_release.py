@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from distill.modelfile.card import LetGo
 from distill.modelfile.file import read_card, read_contents, write_model
 from distill.modelfile.opened import LoadedVQModel, load_model
 from distill.models.endings import Endings
+from distill.models.prior import CodePrior
 from distill.models.release import RELEASE_SAMPLES, Release, end_db, fit_release, loudest_db, released
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
@@ -120,6 +122,9 @@ def test_a_model_keeps_how_its_sounds_end(tmp_path: Path, monkeypatch: pytest.Mo
     assert loaded.release is not None
     assert loaded.card.widths is None
     assert all(sorted(each) == list(each) for each in loaded.release)
+    assert loaded.prior is not None
+    assert loaded.card.release is not None
+    assert loaded.prior.end_logit == loaded.card.release.end_logit != 0.0
     settings = GenerationSettings(count=6, seconds=2.0, seed=1, ending="natural")
 
     def made(**changes: object) -> list[float]:
@@ -129,8 +134,10 @@ def test_a_model_keeps_how_its_sounds_end(tmp_path: Path, monkeypatch: pytest.Mo
         written = [event.path for event in events if isinstance(event, SoundWritten)]
         return [end_db(torch.from_numpy(soundfile.read(each, always_2d=True)[0].T.copy())) for each in written]
 
-    plain = made(made_db=MADE, recorded_db=MADE)
+    plain = made(made_db=MADE, recorded_db=MADE, end_logit=0.0)
     soft = made(recorded_db=(-90.0,) * END_POINTS)
     assert any(after < before - 20.0 for before, after in zip(plain, soft, strict=True))
     assert made(training_date="another") == pytest.approx(plain, abs=0.1)
     assert read_card(path).release_of_prior is None
+    made(end_logit=2.0)
+    assert cast(CodePrior, load_model(path).prior).end_logit == 0.0

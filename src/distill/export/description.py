@@ -180,6 +180,7 @@ def _prior(loaded: LoadedVQModel, prior: CodePrior) -> dict[str, Any]:
         "kept_columns": max(prior.window * 2 // 3, int(prior.window > 1)),
         "cache_shape": [config.num_layers, 1, config.num_heads, 0, config.hidden_size // config.num_heads],
         "end": prior.eos,
+        "end_logit": prior.end_logit,
         "outside": prior.outside,
         "hidden": prior.hidden,
         "start": {"of_a_sound": BOS, "inside_a_sound": MID},

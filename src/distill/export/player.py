@@ -71,6 +71,8 @@ class Player:
                     )
                     if level == 0 and (place % bands > 0 or column == 0):
                         logits[0, prior["end"]] = -np.inf  # a sound ends where a column would begin
+                    if level == 0:
+                        logits[0, prior["end"]] += prior["end_logit"]
                     code = drawn(logits[0], temperature, next(points))
                     if column == columns or code == prior["end"]:
                         return codes[: column * bands].reshape(-1, bands, levels), bool(code == prior["end"])

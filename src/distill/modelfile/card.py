@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from distill.corpus.manifest import CorpusManifest
 from distill.settings.codec import CodecSettings, VQVAEConfig
-from distill.settings.geometry import END_POINTS, QUANTILE_POINTS, SpectrogramConfig
+from distill.settings.geometry import END_POINTS, MOST_END_LOGIT, QUANTILE_POINTS, SpectrogramConfig
 from distill.settings.knobs import Frozen, Origin
 from distill.settings.prior import PriorConfig, PriorSettings
 from distill.settings.synthesiser import SynthesiserConfig, SynthesiserSettings
@@ -130,10 +130,12 @@ EndLevels = Annotated[
 
 
 class LetGo(Frozen):
-    """How new sounds end (`distill.models.release.Release`)."""
+    """How new sounds end, and how often (`distill.models.release.Release`)."""
 
     made_db: EndLevels
     recorded_db: EndLevels
+    end_logit: float = Field(0.0, ge=-MOST_END_LOGIT, le=MOST_END_LOGIT)
+    """Added to the logit of every end (`distill.models.lengths`)."""
     training_date: str
     """Of the prior whose sounds were measured: of another it says nothing."""
 

@@ -55,8 +55,12 @@ class OpenedModel:
 
     def prior(self, device: torch.device | str = "cpu") -> CodePrior | None:
         """The prior, if there is one, in eval mode."""
-        config = self.card.prior_config
-        return None if config is None else self._network(lambda: CodePrior(config), "prior_state_dict", device)
+        config, ends = self.card.prior_config, self.card.release_of_prior
+        if config is None:
+            return None
+        prior = self._network(lambda: CodePrior(config), "prior_state_dict", device)
+        prior.end_logit = 0.0 if ends is None else ends.end_logit
+        return prior
 
     def newest_prior(self) -> CodePrior | None:
         """The epoch of the prior that is kept beside the one in force, if there is one, in eval mode."""

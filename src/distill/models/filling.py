@@ -393,9 +393,8 @@ def _wanted(
                 wanted[number, list(forbidden)] = float("-inf")
     if level == 0 and place % prior.config.bands == 0:
         barred = ~group.may_end[list(rows)] | (column == 0)
-        if bool(barred.any()):
-            wanted = wanted.clone()
-            wanted[:, prior.eos] = wanted[:, prior.eos].masked_fill(barred, float("-inf"))
+        wanted = wanted.clone()
+        wanted[:, prior.eos] = (wanted[:, prior.eos] + prior.end_logit).masked_fill(barred, float("-inf"))
     return wanted
 
 

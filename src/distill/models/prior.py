@@ -213,6 +213,8 @@ class CodePrior(nn.Module):
         self.config = config
         width, size, levels, dim = config.hidden_size, config.codebook_size, config.rvq_levels, config.codebook_dim
         self.eos = size
+        self.end_logit = 0.0
+        """Added to the logit of an end where sounds are drawn, not where a likelihood is asked for (`models.lengths`)."""
         self.vocabulary = size + 1
         self.outside, self.hidden = size + 1, size + 2  # markers: no such position; hidden in training
         self.nowhere = config.seq_len + 1  # a place in `Continuation.codes` that always holds `outside`

@@ -30,6 +30,8 @@ END_POINTS = 17
 """Points of the quantile curves of how loud sounds are where they end."""
 LEAST_ENDS = 8
 """Sounds that it takes for such a curve."""
+MOST_END_LOGIT = 8.0
+"""What is added to the logit of an end is never more."""
 
 
 def columns(frames: int) -> int:

@@ -260,27 +260,39 @@ def _side(middle: Tensor, cells: Cells, first_frame: int) -> Tensor:
     """The side [N] of a block that begins at a frame.
 
     What is unlike the middle is made twice: what overlapping frames leave of the first is measured and mended by the second.
+    Spectra are [T, F] here, as they lie in memory, and what is said of rows is [T, rows].
     """
     length = -(-len(middle) // HOP_LENGTH) * HOP_LENGTH
-    spectrum = to_spectrum(F.pad(middle, (0, length - len(middle)))[None], N_FFT)[0]
-    share, rest = _of_bins(cells, first_frame, spectrum.shape[-1])
-    rows, of_bin = _rows(FINE_ROWS), _row_of_bin(FINE_ROWS)
+    spectrum = _spectrum(F.pad(middle, (0, length - len(middle))))
+    share, rest = _of_bins(cells, first_frame, len(spectrum))
     power = squared(spectrum)
-    own, wanted = _smooth(rows @ power), _smooth(rows @ (rest.square() * power))
+    own, wanted = _by_row(power), _by_row(rest.square() * power)
     least = 1e-10 * float(own.max()) + 1e-20
-    predicted = share * spectrum
 
-    def made_with(unlike: Tensor) -> Tensor:
-        common = _smooth(rows @ (unlike.real * spectrum.real + unlike.imag * spectrum.imag)) / (own + least)
-        strange = _smooth(rows @ squared(unlike))
+    def mended(shared: Tensor, strange: Tensor) -> tuple[Tensor, Tensor]:
+        """Of what is unlike the middle how much of the middle is to be taken off, and then how many times it is wanted."""
+        common = shared / (own + least)
         left_over = (strange - common.square() * own).maximum(0.05 * strange)
         gain = (wanted / (left_over + least)).sqrt().clamp_max(LARGEST_GAIN)
-        made = predicted + gain[of_bin] * (unlike - common[of_bin] * spectrum)
-        return to_samples(made[None], N_FFT, length)[0]
+        of_bin = _row_of_bin(FINE_ROWS)
+        return (gain * common).index_select(1, of_bin), gain.index_select(1, of_bin)
 
-    side = made_with(rest * spectrum * _allpass()[:, None])
-    side = made_with(to_spectrum(side[None], N_FFT)[0] - predicted)
+    taken, gain = mended(_by_row(rest * _allpass().real * power), wanted)  # an all-pass changes no power
+    side = _samples(torch.addcmul(share - taken, gain * rest, _allpass()) * spectrum, length)
+    unlike = _spectrum(side) - share * spectrum
+    taken, gain = mended(_by_row((unlike * spectrum.conj()).real), _by_row(squared(unlike)))
+    side = _samples(torch.addcmul((share - taken) * spectrum, gain, unlike), length)
     return side[: len(middle)]
+
+
+def _spectrum(samples: Tensor) -> Tensor:
+    """[N] -> [T, F]."""
+    return to_spectrum(samples[None], N_FFT)[0].T
+
+
+def _samples(spectrum: Tensor, length: int) -> Tensor:
+    """[T, F] -> [N]."""
+    return to_samples(spectrum.T[None], N_FFT, length)[0]
 
 
 def _shares(level: Tensor, coherence: Tensor) -> Tensor:
@@ -295,15 +307,17 @@ def _shares(level: Tensor, coherence: Tensor) -> Tensor:
 
 
 def _of_bins(cells: Cells, first_frame: int, frames: int) -> Tensor:
-    """How much of the side is the middle and how much is unlike it, [2, F, frames]: of each bin what its row has, between
+    """How much of the side is the middle and how much is unlike it, [2, frames, F]: of each bin what its row has, between
     the middles of cells in time."""
     time = (torch.arange(first_frame, first_frame + frames) + 0.5) / cells.frames - 0.5
-    return between(cells.shares, time)[:, _row_of_bin(cells.shares.shape[1])]
+    by_frame = between(cells.shares, time).transpose(1, 2).contiguous()
+    return by_frame.index_select(2, _row_of_bin(cells.shares.shape[1]))
 
 
-def _smooth(rows: Tensor) -> Tensor:
-    """[rows, T] -> the mean over frames around each."""
-    return F.avg_pool1d(rows[:, None], SMOOTH_FRAMES, 1, SMOOTH_FRAMES // 2, count_include_pad=False)[:, 0]
+def _by_row(bins: Tensor) -> Tensor:
+    """[T, F] -> the sum over the bins of each row, and the mean of that over frames around each, [T, rows]."""
+    summed = (bins @ _rows(FINE_ROWS).T).T[:, None]
+    return F.avg_pool1d(summed, SMOOTH_FRAMES, 1, SMOOTH_FRAMES // 2, count_include_pad=False)[:, 0].T
 
 
 @lru_cache(maxsize=1)

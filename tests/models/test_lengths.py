@@ -10,12 +10,14 @@ from distill.models.filling import sample_codes
 from distill.models.lengths import end_log_odds, fit_end_logit
 from distill.models.prior import BOS, MID, CodePrior
 from distill.models.sampling import clip_generator
+from distill.models.stepping import Stepper
 from distill.settings.geometry import MOST_END_LOGIT
 from distill.settings.prior import PriorConfig
 
 SMALL = PriorConfig(
-    hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2
-)
+    hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2,
+    both_sides=True, traits=True, kinds=2,
+)  # fmt: skip
 LIMIT = 12
 
 
@@ -48,7 +50,7 @@ def how_often(sounds: list[torch.Tensor]) -> float:
 @pytest.mark.parametrize("columns", [1, 5, 6, 7, 15])
 def test_the_odds_of_an_end_are_those_that_it_is_drawn_by(columns: int) -> None:
     """Guards against odds of the place before, of another window, or with an end among the others; the oracle asks for each
-    place anew, in the window in which it is drawn."""
+    place anew, as sounds are drawn, in the window in which it is."""
     prior = prior_that_ends(0.0)
     codes = torch.randint(11, (columns * 4, 2), generator=torch.Generator().manual_seed(columns))
     found = end_log_odds(prior, codes)
@@ -57,10 +59,10 @@ def test_the_odds_of_an_end_are_those_that_it_is_drawn_by(columns: int) -> None:
     for column in range(1, columns + 1):
         if column - first >= prior.window:
             first = column - kept_columns(prior.window)
-        start = torch.tensor([MID if first else BOS])
         with torch.no_grad():
-            logits = prior(codes[None, first * 4 : column * 4 + 1], start)[0, (column - first) * 4, 0]
-        chance = float(logits.double().softmax(-1)[prior.eos])
+            state = prior.begin(torch.tensor([MID if first else BOS]), codes[None, first * 4 : column * 4])
+            logits = next(Stepper(prior).step(state))
+        chance = float(logits[0].double().softmax(-1)[prior.eos])
         assert float(found[column - 1].sigmoid()) == pytest.approx(chance, rel=1e-4)
 
 

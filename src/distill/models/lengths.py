@@ -29,8 +29,7 @@ def end_log_odds(prior: CodePrior, codes: Tensor) -> Tensor:
     for reach in reaches(Shape((), (), True), columns + 1, prior.window):
         start = torch.tensor([MID if reach.first else BOS])
         read = codes[reach.first * bands : (reach.first + prior.window) * bands]
-        logits = prior(read[None], start)[0, ::bands, 0].double()
-        ends = logits[:, prior.eos] - _without(logits, prior.eos).logsumexp(-1)
+        ends = prior(read[None], start)[0, ::bands, 0].double().softmax(-1)[:, prior.eos].logit()
         for place in reach.drawn:
             if reach.first + place > 0:
                 found[reach.first + place - 1] = ends[place]
@@ -54,7 +53,3 @@ def fit_end_logit(asked: Sequence[Tensor], recorded: Sequence[int], most: int) -
         middle = (low + high) / 2.0
         low, high = (middle, high) if float((odds + middle).sigmoid().mean()) < wanted else (low, middle)
     return (low + high) / 2.0
-
-
-def _without(logits: Tensor, code: int) -> Tensor:
-    return torch.cat([logits[..., :code], logits[..., code + 1 :]], dim=-1)

@@ -29,6 +29,18 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _few_are_measured() -> Iterator[None]:
+    """The sounds that are measured when a prior has been trained take longer than to train it where it is tiny: a few short ones
+    will do, too few to tune its ends and lengths by."""
+    from distill.studio import spreading
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(spreading, "MEASURED", spreading.MEASURED.model_copy(update={"count": 4, "seconds": 0.5}))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of eight short sounds and one of three seconds."""

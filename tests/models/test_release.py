@@ -11,7 +11,7 @@ import torch
 
 from distill import studio
 from distill.audio.griffin_lim import GriffinLim
-from distill.events import SoundWritten
+from distill.events import Progress, SoundWritten
 from distill.instrument.choosing import Sampled
 from distill.instrument.rendering import to_samples
 from distill.modelfile.card import LetGo
@@ -141,3 +141,12 @@ def test_a_model_keeps_how_its_sounds_end(tmp_path: Path, monkeypatch: pytest.Mo
     assert read_card(path).release_of_prior is None
     made(end_logit=2.0)
     assert cast(CodePrior, load_model(path).prior).end_logit == 0.0
+
+
+def test_of_few_recordings_nothing_is_measured(tmp_path: Path) -> None:
+    """Guards against a wait, as long as a training, for what cannot be told."""
+    path = tmp_path / "hits.distill"
+    list(studio.train(write_sounds(tmp_path / "sounds", 6), out=path, overrides=TINY_CODEC, device="cpu"))
+    events = list(studio.train_prior_for(str(path), overrides=TINY_PRIOR, device="cpu", novelty=False))
+    assert not [event for event in events if isinstance(event, Progress) and event.task.startswith("measuring how")]
+    assert read_card(path).release is None

@@ -18,7 +18,7 @@ from distill.models.lengths import end_log_odds, fit_end_logit
 from distill.models.release import end_db, fit_release
 from distill.models.widths import LEAST_SOUNDS, NOT_WIDE_DB, fit_apart, width_db
 from distill.settings.generation import GenerationSettings
-from distill.settings.geometry import BANDS, SAMPLE_RATE, columns
+from distill.settings.geometry import BANDS, LEAST_ENDS, SAMPLE_RATE, columns
 from distill.training.prior.beside import recorded_ends, recorded_widths
 from distill.training.stage import ModelInTraining
 
@@ -45,6 +45,9 @@ def spread_after_training(file: ModelInTraining, corpus: Corpus | None) -> Gener
         return
     recorded = recorded_widths(corpus)
     stereo = loaded.image is not None and sum(width > NOT_WIDE_DB for width, _ in recorded) >= LEAST_SOUNDS
+    ends = recorded_ends(corpus)
+    if len(ends) < LEAST_ENDS and not stereo:
+        return
     settings = MEASURED.model_copy(update={"mono": not stereo})
     synthesise = choose_synthesiser(loaded, "auto", torch.device("cpu"))
     assert loaded.prior is not None
@@ -74,7 +77,7 @@ def spread_after_training(file: ModelInTraining, corpus: Corpus | None) -> Gener
         apart = fit_apart(widths, [width for width, _ in recorded], max(lost for _, lost in recorded))
         if apart is not None:
             found["widths"] = SpreadWidths(**apart._asdict(), training_date=metadata.training_date)
-    release = fit_release([end_db(channels) for each, channels in made if each.ended], recorded_ends(corpus))
+    release = fit_release([end_db(channels) for each, channels in made if each.ended], ends)
     if release is not None:
         found["release"] = LetGo(
             **release._asdict(), end_logit=loaded.prior.end_logit, training_date=metadata.training_date

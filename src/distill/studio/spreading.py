@@ -26,6 +26,8 @@ MEASURED = GenerationSettings(count=128, seconds=4.0, ending="natural", seed=2**
 """What is made to be measured, of seeds that nobody is likely to ask for."""
 WIDE_SOUNDS = 32
 """So many of them tell how wide sounds are; the others are made for their ends alone, where they have one."""
+TIMES_RECORDED = 4
+"""And no more than so many for each recording, whose own few say less."""
 ENOUGH_COLUMNS = 1_600
 """No more are drawn beyond so many columns: of 128 one-shots all, of loops 64."""
 
@@ -48,7 +50,8 @@ def spread_after_training(file: ModelInTraining, corpus: Corpus | None) -> Gener
     ends = recorded_ends(corpus)
     if len(ends) < LEAST_ENDS and not stereo:
         return
-    settings = MEASURED.model_copy(update={"mono": not stereo})
+    count = min(MEASURED.count, max(WIDE_SOUNDS, TIMES_RECORDED * len(ends)))
+    settings = MEASURED.model_copy(update={"mono": not stereo, "count": count})
     synthesise = choose_synthesiser(loaded, "auto", torch.device("cpu"))
     assert loaded.prior is not None
     loaded.prior.end_logit = yield from _end_logit(loaded, corpus, settings, synthesise)

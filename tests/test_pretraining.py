@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import distill.weights
 from distill.models.codec import ConvVQVAE
+from distill.settings.auto import epoch_crops
 from distill.settings.codec import VQVAEConfig
 from distill.settings.geometry import SpectrogramConfig
 from distill.weights import start_from
@@ -25,7 +27,7 @@ def pretrain(monkeypatch: pytest.MonkeyPatch) -> Any:
     tool = importlib.import_module("pretrain_codec")
 
     def run(*arguments: str | Path) -> None:
-        small = ["--sounds", "6", "--epochs", "2", "--channels", "24", "--codebook-size", "16"]
+        small = ["--sounds", "6", "--crops", "12", "--channels", "24", "--codebook-size", "16"]
         monkeypatch.setattr(sys, "argv", ["pretrain_codec.py", *small, *map(str, arguments)])
         tool.main()
 
@@ -70,3 +72,12 @@ def test_weights_of_another_width_are_not_gone_on_from(pretrain: Any, tmp_path: 
     with pytest.raises(SystemExit, match="2"):
         pretrain("--continued", "--out", tmp_path / "codec.pt")
     assert not (tmp_path / "codec.pt").exists()
+
+
+def test_many_sounds_are_learned_from_as_often_as_is_said(pretrain: Any) -> None:
+    """Guards against epochs that are counted as if each went through all sounds: of 6,000 it is a tenth."""
+    tool = importlib.import_module("pretrain_codec")
+    corpus = SimpleNamespace(manifest=SimpleNamespace(facts=lambda: SimpleNamespace(crops=9_000)))
+    in_all = tool.epochs_of(238_000, corpus) * epoch_crops(9_000, "standard")
+    assert in_all == pytest.approx(238_000, rel=0.01)
+    assert tool.epochs_of(1, corpus) == 2

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Make the weights that every codec starts from: a codec trained on sounds of the program's own making.
 
-    python tools/pretrain_codec.py [--sounds 6000] [--epochs 26] [--channels 192] [--codebook-size 1024] [--continued]
+    python tools/pretrain_codec.py [--sounds 6000] [--crops 238000] [--channels 192] [--codebook-size 1024] [--continued]
                                    [--out src/distill/weights/codec.pt]
 
 Renders sounds by `distill.synthetic.variety`, trains on them as `distill train` would (from nothing, with more codes, since
 these sounds differ more than any corpus), and keeps the weights without the codebooks, which every corpus makes anew, in
-half precision. The defaults take about 50 CPU-minutes where bfloat16 is native, and the tenth of it to read the sounds.
+half precision. The defaults take about 50 CPU-minutes where bfloat16 is native, and the tenth of it to read the sounds. An
+epoch goes through a share of so many sounds, so that crops are counted here.
 `--continued` goes on from the weights that are shipped, more gently (with another `--seed`: other sounds).
 """
 
@@ -27,7 +28,7 @@ from distill.corpus.sounds import Corpus
 from distill.events import CodecEpochMetrics
 from distill.files import replacing
 from distill.models.codec import ConvVQVAE
-from distill.settings.auto import codec_auto, resolve
+from distill.settings.auto import codec_auto, epoch_crops, resolve
 from distill.settings.codec import CodecSettings, VQVAEConfig
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from distill.synthetic.variety import random_recording
@@ -67,6 +68,11 @@ def read(folder: Path) -> Corpus:
     return corpus
 
 
+def epochs_of(crops: int, corpus: Corpus) -> int:
+    """How many epochs learn from so many crops."""
+    return max(2, round(crops / epoch_crops(corpus.manifest.facts().crops, CodecSettings().preset)))
+
+
 def keep(best: Best, out: Path) -> None:
     """Write the encoder and the decoder of the best epoch, in half precision."""
     state = {name.removeprefix("codec."): tensor for name, tensor in best.state.items()}
@@ -88,7 +94,7 @@ def learn(events: Generator[Any, None, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sounds", type=int, default=6000)
-    parser.add_argument("--epochs", type=int, default=26)
+    parser.add_argument("--crops", type=int, default=238_000, help="to learn from in all")
     parser.add_argument("--channels", type=int, default=CodecSettings.model_fields["channels"].default)
     parser.add_argument("--codebook-size", type=int, default=1024)
     parser.add_argument("--continued", action="store_true", help="go on from the shipped weights")
@@ -113,7 +119,7 @@ def main() -> None:
             **SETTINGS,
             **network,
             **(CONTINUED if given.continued else FROM_NOTHING),
-            "epochs": given.epochs,
+            "epochs": epochs_of(given.crops, corpus),
             "seed": given.seed,
         }
         settings = resolve(CodecSettings, codec_auto(corpus.manifest.facts(), overrides), overrides).settings

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import torch
+
+from distill.models.prior import CodePrior
+from distill.settings.prior import PriorConfig
 
 RATE = 48_000
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
@@ -48,6 +52,21 @@ def exhausted(events: Generator[Any, None, ResultT]) -> ResultT:
         except StopIteration as done:
             result: ResultT = done.value
             return result
+
+
+def prior_that_ends(config: PriorConfig, bias: float) -> CodePrior:
+    """A prior of random weights that ends a sound with about these log odds over any one code."""
+    shape = (config.rvq_levels, config.codebook_size, config.codebook_dim)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CodePrior(config, torch.randn(shape)).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    with torch.no_grad():
+        for parameter in model.heads[0].parameters():
+            parameter.mul_(0.3)
+        cast(Any, model.heads[0]).free.bias[model.eos] = bias
+    return model
 
 
 def session(seconds: float, seed: int = 0) -> npt.NDArray[np.float32]:

@@ -190,7 +190,7 @@ MUTANTS = (
     Mutant("sounds end as loud as they are drawn", "instrument/rendering.py", "made = released(made[None], loaded.release)[0]", "pass", "models/test_release.py"),
     Mutant("ends as often as the prior says", "models/filling.py", "wanted[:, prior.eos] + prior.end_logit", "wanted[:, prior.eos]", "instrument/test_unending.py"),
     Mutant("the odds of ends stay in the file", "modelfile/opened.py", "0.0 if ends is None else ends.end_logit", "0.0", "models/test_release.py"),
-    Mutant("a player ends as often as the prior says", "export/player.py", 'logits[0, prior["end"]] += prior["end_logit"]', "pass", "export/test_export.py"),
+    Mutant("a player ends as often as the prior says", "export/player.py", 'prior["end_logit"] if may_end', "0.0 if may_end", "export/test_export.py"),
     Mutant("a long recording counts with all its columns", "models/lengths.py", "sum(min(columns, most) for columns in recorded)", "sum(recorded)", "models/test_lengths.py"),
     Mutant("what is cut is let go", "instrument/rendering.py", "if is_whole and wishes", "if wishes", "models/test_release.py"),
     Mutant("images are drawn anew in every column", "models/filling.py", "if is_shared and level == levels - 1:", "if False:", "models/test_canvas.py"),

@@ -28,7 +28,7 @@ from distill.corpus.sounds import Corpus
 from distill.events import CodecEpochMetrics
 from distill.files import replacing
 from distill.models.codec import ConvVQVAE
-from distill.settings.auto import codec_auto, epoch_crops, resolve
+from distill.settings.auto import codec_auto, epochs_for, resolve
 from distill.settings.codec import CodecSettings, VQVAEConfig
 from distill.settings.geometry import SAMPLE_RATE, SpectrogramConfig
 from distill.synthetic.variety import random_recording
@@ -70,7 +70,8 @@ def read(folder: Path) -> Corpus:
 
 def epochs_of(crops: int, corpus: Corpus) -> int:
     """How many epochs learn from so many crops."""
-    return max(2, round(crops / epoch_crops(corpus.manifest.facts().crops, CodecSettings().preset)))
+    preset = CodecSettings.model_fields["preset"].default
+    return max(2, epochs_for(crops, corpus.manifest.facts().crops, preset, SETTINGS["batch_size"]))
 
 
 def keep(best: Best, out: Path) -> None:

@@ -1,7 +1,7 @@
 """Codes of any length: a sound's own, whatever is made with it."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
 from distill.settings.prior import PriorConfig
+from tiny import prior_that_ends
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=16, bands=4, rvq_levels=2
@@ -25,16 +26,7 @@ LOADED = cast(LoadedVQModel, SimpleNamespace(card=SimpleNamespace(spectrogram_co
 @pytest.fixture(scope="module")
 def prior() -> CodePrior:
     """One that ends a sound every third column or so."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = CodePrior(SMALL, torch.randn(2, 11, 5)).eval()
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
-    with torch.no_grad():
-        for parameter in model.heads[0].parameters():
-            parameter.mul_(0.3)
-        cast(Any, model.heads[0]).free.bias[model.eos] = 2.0
-    return model
+    return prior_that_ends(SMALL, 2.0)
 
 
 def made(prior: CodePrior, seeds: range, settings: GenerationSettings) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import torch
@@ -14,12 +14,12 @@ from distill.instrument.wishes import IN_TIME, Wishes
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import open_canvas
 from distill.models.filling import fill
-from distill.models.prior import BOS, CodePrior
+from distill.models.prior import BOS
 from distill.models.sampling import clip_generator
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SpectrogramConfig
 from distill.settings.prior import PriorConfig
-from tiny import exhausted
+from tiny import exhausted, prior_that_ends
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2,
@@ -36,25 +36,12 @@ def loaded(*periods: int) -> LoadedVQModel:
 LOADED, IN_PERIOD = loaded(), loaded(2, 3)
 
 
-def prior_that_ends(bias: float, image_columns: int = 1) -> CodePrior:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = CodePrior(SMALL.model_copy(update={"image_columns": image_columns}), torch.randn(2, 11, 5)).eval()
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
-    with torch.no_grad():
-        for parameter in model.heads[0].parameters():
-            parameter.mul_(0.3)
-        cast(Any, model.heads[0]).free.bias[model.eos] = bias
-    return model
-
-
 @pytest.mark.parametrize("model", [LOADED, IN_PERIOD], ids=["free", "in time"])
 @pytest.mark.parametrize(("bias", "image_columns"), [(-20.0, 1), (2.0, 1), (-20.0, 3)])
 def test_they_are_those_of_the_whole(bias: float, image_columns: int, model: LoadedVQModel) -> None:
     """Guards against windows that begin or slide elsewhere, and against another random number at their borders; with sounds
     that go on over many windows, with sounds that end all the time, and with images that columns share."""
-    prior = prior_that_ends(bias, image_columns)
+    prior = prior_that_ends(SMALL.model_copy(update={"image_columns": image_columns}), bias)
     *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], model, SETTINGS)
     in_time = Wishes().in_time(model)
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, in_time, Course(again=True))
@@ -63,7 +50,7 @@ def test_they_are_those_of_the_whole(bias: float, image_columns: int, model: Loa
 
 def test_a_sound_that_ends_by_itself_is_over() -> None:
     """Guards against a stream that never ends although its sound has, and against one more column after the end."""
-    prior = prior_that_ends(2.0)
+    prior = prior_that_ends(SMALL, 2.0)
     natural = SETTINGS.model_copy(update={"ending": "natural"})
     *_, (_, _, (whole,)) = sample_pieces(prior, [clip_generator(3)], LOADED, natural)
     assert whole.ended
@@ -74,7 +61,7 @@ def test_a_sound_that_ends_by_itself_is_over() -> None:
 def test_ends_are_as_likely_as_they_are_made() -> None:
     """Guards against ends by the prior's own odds, and against odds that are changed inside a column or twice; the oracle is the
     plain forward."""
-    prior, settings = prior_that_ends(2.0), GenerationSettings(seconds=2 * COLUMN_SECONDS, ending="natural")
+    prior, settings = prior_that_ends(SMALL, 2.0), GenerationSettings(seconds=2 * COLUMN_SECONDS, ending="natural")
     prior.end_logit = -1.4
     *_, (_, _, found) = sample_pieces(prior, [clip_generator(seed) for seed in range(300)], LOADED, settings)
     first = torch.stack([each.codes[:4] for each in found])
@@ -89,7 +76,7 @@ def test_ends_are_as_likely_as_they_are_made() -> None:
 
 def test_an_end_that_is_known_is_told_from_afar() -> None:
     """Guards against a prior that is told of the end of each window, or of none, and against wishes that get lost."""
-    prior, wishes = prior_that_ends(0.0), Wishes(torch.tensor([-3.0, 8.0, torch.nan, 1.0]), 2)
+    prior, wishes = prior_that_ends(SMALL, 0.0), Wishes(torch.tensor([-3.0, 8.0, torch.nan, 1.0]), 2)
     canvas = wishes.of(open_canvas(29, 4, 2, "known"), 1.0)
     (whole,) = exhausted(fill(prior, [canvas], [clip_generator(3)], SETTINGS))
     columns = columns_drawn(prior, clip_generator(3), SETTINGS, wishes, Course(again=False, columns=29))
@@ -99,7 +86,7 @@ def test_an_end_that_is_known_is_told_from_afar() -> None:
 def test_a_long_sound_keeps_one_period_that_its_seed_chooses() -> None:
     """Guards against short sounds that are held to a period, long ones that are not, all seeds with the same one, and
     a sound that ends on the way, so that another begins out of time."""
-    prior, canvas = prior_that_ends(2.0), open_canvas(40, 4, 2, "never")
+    prior, canvas = prior_that_ends(SMALL, 2.0), open_canvas(40, 4, 2, "never")
     short = SETTINGS.model_copy(update={"seconds": 6 * COLUMN_SECONDS})
     *_, (_, _, (untold,)) = sample_pieces(prior, [clip_generator(3)], IN_PERIOD, short)
     (plain,) = exhausted(fill(prior, [open_canvas(6, 4, 2, "may")], [clip_generator(3)], short))

@@ -1,7 +1,5 @@
 """How often sounds end: what a prior says of it, and what is added so that they end as often as recordings."""
 
-from typing import Any, cast
-
 import pytest
 import torch
 
@@ -13,25 +11,13 @@ from distill.models.sampling import clip_generator
 from distill.models.stepping import Stepper
 from distill.settings.geometry import MOST_END_LOGIT
 from distill.settings.prior import PriorConfig
+from tiny import prior_that_ends
 
 SMALL = PriorConfig(
     hidden_size=32, num_layers=1, num_heads=2, codebook_size=11, codebook_dim=5, seq_len=24, bands=4, rvq_levels=2,
     both_sides=True, traits=True, kinds=2,
 )  # fmt: skip
 LIMIT = 12
-
-
-def prior_that_ends(bias: float) -> CodePrior:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = CodePrior(SMALL, torch.randn(2, 11, 5)).eval()
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
-    with torch.no_grad():
-        for parameter in model.heads[0].parameters():
-            parameter.mul_(0.3)
-        cast(Any, model.heads[0]).free.bias[model.eos] = bias
-    return model
 
 
 def drawn(prior: CodePrior, count: int, seed: int) -> list[torch.Tensor]:
@@ -51,7 +37,7 @@ def how_often(sounds: list[torch.Tensor]) -> float:
 def test_the_odds_of_an_end_are_those_that_it_is_drawn_by(columns: int) -> None:
     """Guards against odds of the place before, of another window, or with an end among the others; the oracle asks for each
     place anew, as sounds are drawn, in the window in which it is."""
-    prior = prior_that_ends(0.0)
+    prior = prior_that_ends(SMALL, 0.0)
     codes = torch.randint(11, (columns * 4, 2), generator=torch.Generator().manual_seed(columns))
     found = end_log_odds(prior, codes)
     assert found.shape == (columns,)
@@ -69,7 +55,7 @@ def test_the_odds_of_an_end_are_those_that_it_is_drawn_by(columns: int) -> None:
 def test_sounds_end_as_often_as_recordings() -> None:
     """Guards against recordings that are longer than is looked at and count as over, or with all their columns; the oracle draws
     with what was found."""
-    prior = prior_that_ends(3.0)
+    prior = prior_that_ends(SMALL, 3.0)
     asked = [end_log_odds(prior, codes) for codes in drawn(prior, 200, 0)]
     recorded = [3, 4, 5, 6, 7, 8, 20]
     prior.end_logit = fit_end_logit(asked, recorded, LIMIT)

@@ -69,10 +69,9 @@ class Player:
                     (logits,) = self.run(
                         f"level_{level + 1}", state=state[:, -1], sources=sources[:, -1], chosen=chosen
                     )
-                    if level == 0 and (place % bands > 0 or column == 0):
-                        logits[0, prior["end"]] = -np.inf  # a sound ends where a column would begin
-                    if level == 0:
-                        logits[0, prior["end"]] += prior["end_logit"]
+                    if level == 0:  # a sound ends where a column would begin
+                        may_end = place % bands == 0 and column > 0
+                        logits[0, prior["end"]] += prior["end_logit"] if may_end else -np.inf
                     code = drawn(logits[0], temperature, next(points))
                     if column == columns or code == prior["end"]:
                         return codes[: column * bands].reshape(-1, bands, levels), bool(code == prior["end"])

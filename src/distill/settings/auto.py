@@ -86,8 +86,7 @@ def codec_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
     batch_size = chosen.get("batch_size", CodecSettings.model_fields["batch_size"].default)
     preset = chosen.get("preset", CodecSettings.model_fields["preset"].default)
-    crops_per_epoch = batch_size * math.ceil(epoch_crops(facts.crops, preset) / batch_size)
-    epochs = _clamp(round(CODEC_CROPS[preset] / crops_per_epoch), LEAST_EPOCHS, 2_000)
+    epochs = _clamp(epochs_for(CODEC_CROPS[preset], facts.crops, preset, batch_size), LEAST_EPOCHS, 2_000)
     gentle = {"learning_rate": 1e-3, "matrix_learning_rate": 0.02, "warmup_share": 0.1}
     bold = {"learning_rate": 2e-3, "matrix_learning_rate": 0.025, "warmup_share": 0.3}
     return {
@@ -103,6 +102,11 @@ def epoch_crops(crops: int, preset: Preset) -> int:
     """Crops in an epoch of the codec: as many as the training files hold; of a long corpus a share of what the training
     learns from, drawn anew for each, so that two hours of sound take no longer than two minutes."""
     return min(crops, CODEC_CROPS[preset] // LEAST_EPOCHS)
+
+
+def epochs_for(learned: int, crops: int, preset: Preset, batch_size: int) -> int:
+    """How many epochs of the codec learn from `learned` crops in all, in whole batches, where the training files hold `crops`."""
+    return round(learned / (batch_size * math.ceil(epoch_crops(crops, preset) / batch_size)))
 
 
 def prior_auto(facts: CorpusFacts, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -95,6 +95,8 @@ def test_a_model_that_cannot_says_what_would_help(loaded: LoadedVQModel) -> None
         older = replace(loaded, card=loaded.card.model_copy(update={"prior_config": config}))
         with pytest.raises(DistillError, match=sentence):
             wished(older, brightness=0.3)
+        with pytest.raises(DistillError, match=sentence):
+            wished(older, loudness="0:0.3")  # a curve of one point, which the prior is asked for
     without = loaded.card.model_copy(update={"trait_quantiles": {}, "kinds": ()})
     with pytest.raises(DistillError, match="--pitch: the recordings of this model have no pitch"):
         wished(replace(loaded, card=without), pitch="C4")

@@ -30,6 +30,11 @@ class Pitch(NamedTuple):
     voiced: npt.NDArray[np.bool_]  # [T], where the sound has a pitch
     harmonic_db: Numbers  # [T], harmonic-to-noise ratio by the autocorrelation at the period (Boersma, 1993), -20 to 40
 
+    @property
+    def notes(self) -> Numbers:
+        """The MIDI note number of each value [T], NaN where there is no pitch."""
+        return np.where(self.voiced, 69.0 + 12.0 * np.log2(np.maximum(self.hz, 1e-3) / 440.0), np.nan)
+
 
 def pitch_track(
     samples: npt.NDArray[np.floating], rate: int, hop_seconds: float = HOP_SECONDS, highest_hz: float = HIGHEST_HZ

@@ -212,8 +212,7 @@ def _pitch(samples: Samples, frames: int, spectrogram: SpectrogramConfig) -> Ten
         start, stop = max(first - margin, 0), min(first + block, len(samples))
         part = np.asarray(samples[start : stop + margin], dtype=np.float32)
         halved = soxr.resample(part, SAMPLE_RATE, PITCH_RATE)
-        track = pitch_track(halved, PITCH_RATE, hop / SAMPLE_RATE, HIGHEST_HZ)
-        note = np.where(track.voiced, 69.0 + 12.0 * np.log2(np.maximum(track.hz, 1e-3) / 440.0), np.nan)
+        note = pitch_track(halved, PITCH_RATE, hop / SAMPLE_RATE, HIGHEST_HZ).notes
         found.append(note[(first - start) // hop :][: -(-(stop - first) // hop)])
     notes = np.full(frames, np.nan, dtype=np.float32)
     if found:

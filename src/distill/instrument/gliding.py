@@ -82,8 +82,7 @@ def missing_semitones(made: Tensor, wished: Numbers, hop: int) -> Numbers | None
 def own_notes(made: Tensor, hop: int) -> Numbers:
     """The MIDI note number that each frame of a sound [N] has, NaN where there is none: [T]."""
     halved = soxr.resample(made.numpy(), SAMPLE_RATE, PITCH_RATE)
-    track = pitch_track(halved, PITCH_RATE, hop / SAMPLE_RATE, HIGHEST_HZ)
-    return np.where(track.voiced, 69.0 + 12.0 * np.log2(np.maximum(track.hz, 1e-3) / 440.0), np.nan)
+    return pitch_track(halved, PITCH_RATE, hop / SAMPLE_RATE, HIGHEST_HZ).notes
 
 
 class Way(NamedTuple):

@@ -16,6 +16,7 @@ from distill.audio.tags import SoundTags, SourceFile
 from distill.events import Source
 from distill.modelfile.opened import LoadedVQModel
 from distill.places import given_path
+from distill.settings.curves import is_curve
 from distill.settings.generation import GenerationSettings
 from distill.settings.geometry import SAMPLE_RATE
 
@@ -36,7 +37,7 @@ def tags_of(
     """The tags of one sound [channels, N] of a request, which has a seed; `nearest`: what its seconds are nearest to."""
     loop = request.verb == "loop"
     timed = loop and request.bpm is not None
-    has_curve = request.pitch is not None and "," in request.pitch
+    has_curve = request.pitch is not None and is_curve(request.pitch)
     return SoundTags(
         version=distill.__version__,
         verb=request.verb or "generate",

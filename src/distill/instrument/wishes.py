@@ -19,7 +19,7 @@ from distill.errors import DistillError
 from distill.modelfile.card import ModelCard
 from distill.modelfile.opened import LoadedVQModel
 from distill.models.canvas import Canvas
-from distill.settings.curves import Curve, parse_curve, share
+from distill.settings.curves import Curve, is_curve, parse_curve, share
 from distill.settings.generation import DRAWN, GenerationSettings
 from distill.settings.geometry import COLUMN_SECONDS, SAMPLE_RATE, columns
 
@@ -147,7 +147,7 @@ def wishes_of(loaded: LoadedVQModel, settings: GenerationSettings, drawn_over: i
     if not wished:
         return Wishes()
     card = loaded.card
-    _check_able(loaded, wished, "," in (settings.loudness or ""))
+    _check_able(loaded, wished, settings.loudness is not None and is_curve(settings.loudness))
     seconds = settings.seconds
     if settings.length is not None:
         seconds = min(seconds, _value(card, "length", settings.length))
@@ -214,7 +214,7 @@ def _over_columns(card: ModelCard, name: str, text: str, count: int) -> Tensor:
 
     A curve that is spread evenly has its ends there, so that they are reached.
     """
-    curve = parse_curve(text) if "," in text or (":" in text and name != "pitch") else Curve((text,))
+    curve = parse_curve(text) if is_curve(text) else Curve((text,))
     pitched = name == "pitch"
     values = [_pitch(card, value) if pitched else _value(card, name, share(value)) for value in curve.values]
     if curve.seconds is None and len(values) == 1:

@@ -39,6 +39,11 @@ class Curve(NamedTuple):
         return Curve(tuple(self.values[place] for place in places), seconds)
 
 
+def is_curve(text: str) -> bool:
+    """Whether a text is one drawn over a sound, not one value for all of it."""
+    return "," in text or ":" in text
+
+
 def parse_curve(text: str) -> Curve:
     """A curve from its text; what its values are is not looked at.
 

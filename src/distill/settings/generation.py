@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from distill.settings.auto import resolve
-from distill.settings.curves import as_text, checked_shares, parse_curve
+from distill.settings.curves import as_text, checked_shares, is_curve, parse_curve
 from distill.settings.knobs import LARGEST_SEED, Frozen, knob
 
 SynthesiserName = Literal["auto", "neural", "griffin-lim"]
@@ -236,7 +236,7 @@ class GenerationSettings(Frozen):
     @field_validator("pitch")
     @classmethod
     def _notes(cls, text: str | None) -> str | None:
-        return text if text is None or "," not in text else parse_curve(text).text
+        return parse_curve(text).text if text is not None and is_curve(text) else text
 
     @field_validator("bits", mode="before")
     @classmethod

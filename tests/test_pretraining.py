@@ -43,10 +43,10 @@ def test_weights_are_written_and_can_be_gone_on_from(
     pretrain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Guards against an hour of pre-training whose last line fails, whose file no codec starts from, or that is not gone on
-    from when it should be."""
+    from when it should be; a second run that renders all sounds once more, or learns from others than it is told."""
     monkeypatch.setattr(distill.weights, "HERE", tmp_path)
     kept, again = tmp_path / "codec.pt", tmp_path / "again.pt"
-    pretrain("--out", kept)
+    pretrain("--work", tmp_path / "work", "--out", kept)
     assert f"{kept}: " in capsys.readouterr().out.splitlines()[-1]
     state = torch.load(kept, weights_only=True)
     assert all(tensor.dtype == torch.float16 for tensor in state.values())
@@ -58,7 +58,13 @@ def test_weights_are_written_and_can_be_gone_on_from(
     mel = -60.0 + 20.0 * torch.randn(1, 1, 128, 96)
     assert torch.equal(codec.encode(mel), other.encode(mel))
 
-    pretrain("--continued", "--seed", "7", "--out", again)
+    sounds = sorted((tmp_path / "work" / "sounds").iterdir())
+    rendered = [(path.stat().st_ino, path.read_bytes()) for path in sounds]
+    assert len(sounds) == 6
+    sounds[-1].unlink()  # as if the run had been ended while it rendered
+    pretrain("--continued", "--seed", "7", "--sounds-seed", "5", "--work", tmp_path / "work", "--out", again)
+    assert [path.stat().st_ino for path in sounds[:-1]] == [number for number, _ in rendered[:-1]]
+    assert [path.read_bytes() for path in sounds] == [made for _, made in rendered]
 
     def apart(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> float:
         return sum(float((one[name].float() - two[name].float()).square().sum()) for name in own) ** 0.5

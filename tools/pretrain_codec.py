@@ -2,13 +2,14 @@
 """Make the weights that every codec starts from: a codec trained on sounds of the program's own making.
 
     python tools/pretrain_codec.py [--sounds 6000] [--crops 238000] [--channels 192] [--codebook-size 1024] [--continued]
-                                   [--out src/distill/weights/codec.pt]
+                                   [--work DIR] [--out src/distill/weights/codec.pt]
 
 Renders sounds by `distill.synthetic.variety`, trains on them as `distill train` would (from nothing, with more codes, since
 these sounds differ more than any corpus), and keeps the weights without the codebooks, which every corpus makes anew, in
 half precision. The defaults take about 50 CPU-minutes where bfloat16 is native, and the tenth of it to read the sounds. An
 epoch goes through a share of so many sounds, so that crops are counted here.
-`--continued` goes on from the weights that are shipped, more gently (with another `--seed`: other sounds).
+`--continued` goes on from the weights that are shipped, more gently (with another `--seed`: other sounds). `--work` keeps the
+sounds and what was read of them, for another run on the same.
 """
 
 import argparse
@@ -47,11 +48,14 @@ CONTINUED = {"pretrained": True, "matrix_learning_rate": 0.02, "warmup_share": 0
 
 
 def render(folder: Path, count: int, seed: int) -> None:
-    """`count` sounds of a generator that never repeats itself."""
-    folder.mkdir()
+    """`count` sounds of a generator that never repeats itself; those that are there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        sound = random_recording(np.random.default_rng((seed, number)))
-        soundfile.write(folder / f"{number:05d}.flac", sound, SAMPLE_RATE, subtype="PCM_24")
+        path = folder / f"{number:05d}.flac"
+        if not path.exists():
+            sound = random_recording(np.random.default_rng((seed, number)))
+            with replacing(path) as stream:
+                soundfile.write(stream, sound, SAMPLE_RATE, subtype="PCM_24", format="FLAC")
 
 
 def read(folder: Path) -> Corpus:
@@ -100,6 +104,8 @@ def main() -> None:
     parser.add_argument("--codebook-size", type=int, default=1024)
     parser.add_argument("--continued", action="store_true", help="go on from the shipped weights")
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--work", type=Path, help="keep the sounds here, those of one --sounds-seed")
+    parser.add_argument("--sounds-seed", type=int, help="what the sounds are drawn by (default: --seed)")
     parser.add_argument("--out", type=Path, default=Path("src/distill/weights/codec.pt"))
     given = parser.parse_args()
     network = {"channels": given.channels, "codebook_size": given.codebook_size}
@@ -112,9 +118,10 @@ def main() -> None:
         keep(best, given.out)
 
     with tempfile.TemporaryDirectory() as temporary:
-        os.environ["DISTILL_CACHE"] = str(Path(temporary) / "cache")
-        folder = Path(temporary) / "sounds"
-        render(folder, given.sounds, given.seed)
+        work = given.work or Path(temporary)
+        os.environ["DISTILL_CACHE"] = str(work / "cache")
+        folder = work / "sounds"
+        render(folder, given.sounds, given.seed if given.sounds_seed is None else given.sounds_seed)
         corpus = read(folder)
         overrides = {
             **SETTINGS,

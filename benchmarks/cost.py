@@ -28,6 +28,7 @@ from distill.models.encoding import encode_codes, level_of
 from distill.settings.auto import codec_auto, resolve
 from distill.settings.codec import CodecSettings
 from distill.training.codec.task import CodecTask
+from distill.training.muon import orthogonalised
 from distill.training.run import Run
 from prior import made_codes, settings_for, task_for
 from running import add_answer_options, finished, save_result
@@ -103,6 +104,16 @@ def codec_cost(corpus: Corpus) -> dict[str, Any]:
     }
 
 
+def orthogonalising_cost() -> dict[str, Any]:
+    """Muon's matrices of a layer; and where units have died, so that what their momenta hold falls to nothing."""
+    alive = torch.randn(8, 256, 768, generator=torch.Generator().manual_seed(0))
+    dying = alive * torch.logspace(0, -45, 768, dtype=torch.float64).float()
+    return {
+        name: cpu_seconds(lambda matrices=matrices: orthogonalised(matrices))
+        for name, matrices in (("alive_cpu_seconds", alive), ("dying_cpu_seconds", dying))
+    }
+
+
 def corpus_cost() -> dict[str, Any]:
     """Fingerprints, and comparing each with each."""
     rng = np.random.default_rng(0)
@@ -121,7 +132,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        results = {"prior": prior_cost(), "codec": codec_cost(made_corpus(Path(folder))), "corpus": corpus_cost()}
+        results = {
+            "prior": prior_cost(),
+            "codec": codec_cost(made_corpus(Path(folder))),
+            "orthogonalising": orthogonalising_cost(),
+            "corpus": corpus_cost(),
+        }
     print(json.dumps(results, indent=None if given.json else 2))
     if given.save:
         save_result(given.save, results)

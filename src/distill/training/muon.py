@@ -16,6 +16,9 @@ from distill.compute.device import multiplies_bfloat16
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, chosen by its authors for speed, not for an exact result."""
 ITERATIONS = 5
+NEGLIGIBLE = 1e-9
+"""Entries of a matrix of norm 1 that come to nothing: an iteration makes them 3.4 times as large. Left in, their products are
+denormal numbers, with which a processor takes up to fifty times as long."""
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
@@ -29,6 +32,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = torch.where(x.abs() < NEGLIGIBLE, 0.0, x)
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -72,6 +72,13 @@ def test_weights_are_written_and_can_be_gone_on_from(
     further, unlike = torch.load(again, weights_only=True), network(3).state_dict()
     assert 0.0 < apart(state, further) < 0.1 * apart(state, unlike)
 
+    middle = tmp_path / "middle.pt"
+    pretrain("--average", kept, again, "--out", middle)
+    between = torch.load(middle, weights_only=True)
+    assert all(tensor.dtype == torch.float16 for tensor in between.values())
+    assert apart(between, state) == pytest.approx(apart(between, further), rel=0.05)
+    assert apart(between, state) == pytest.approx(0.5 * apart(state, further), rel=0.05)
+
 
 def test_weights_of_another_width_are_not_gone_on_from(pretrain: Any, tmp_path: Path) -> None:
     """Guards against a training that silently starts from nothing, with the small steps of one that goes on."""

@@ -3,19 +3,21 @@
 
     python tools/pretrain_codec.py [--sounds 6000] [--crops 238000] [--channels 192] [--codebook-size 1024] [--continued]
                                    [--work DIR] [--out src/distill/weights/codec.pt]
+    python tools/pretrain_codec.py --average FILE FILE... [--out src/distill/weights/codec.pt]
 
 Renders sounds by `distill.synthetic.variety`, trains on them as `distill train` would (from nothing, with more codes, since
 these sounds differ more than any corpus), and keeps the weights without the codebooks, which every corpus makes anew, in
 half precision. The defaults take about 50 CPU-minutes where bfloat16 is native, and the tenth of it to read the sounds. An
 epoch goes through a share of so many sounds, so that crops are counted here.
 `--continued` goes on from the weights that are shipped, more gently (with another `--seed`: other sounds). `--work` keeps the
-sounds and what was read of them, for another run on the same.
+sounds and what was read of them, for another run on the same. `--average` learns nothing: it takes the mean of the weights of
+runs that went on from the same ones, such as two side by side on two cores.
 """
 
 import argparse
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,19 @@ def keep(best: Best, out: Path) -> None:
     """Write the encoder and the decoder of the best epoch, in half precision."""
     state = {name.removeprefix("codec."): tensor for name, tensor in best.state.items()}
     kept = {name: tensor.half() for name, tensor in state.items() if not name.startswith(("quantizer.", "typical_"))}
+    write(kept, out)
+
+
+def average(runs: Sequence[Path], out: Path) -> None:
+    """Write the mean of the weights of several runs."""
+    states = [torch.load(path, weights_only=True) for path in runs]
+    write({name: torch.stack([state[name].float() for state in states]).mean(0).half() for name in states[0]}, out)
+
+
+def write(weights: dict[str, torch.Tensor], out: Path) -> None:
+    """In the place of what was there."""
     with replacing(out) as stream:
-        torch.save(kept, stream)
+        torch.save(weights, stream)
 
 
 def learn(events: Generator[Any, None, Any]) -> None:
@@ -106,8 +119,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--work", type=Path, help="keep the sounds here, those of one --sounds-seed")
     parser.add_argument("--sounds-seed", type=int, help="what the sounds are drawn by (default: --seed)")
+    parser.add_argument(
+        "--average", type=Path, nargs="+", metavar="FILE", help="write the mean of these, and train nothing"
+    )
     parser.add_argument("--out", type=Path, default=Path("src/distill/weights/codec.pt"))
     given = parser.parse_args()
+    if given.average:
+        average(given.average, given.out)
+        return
     network = {"channels": given.channels, "codebook_size": given.codebook_size}
     if given.continued and not start_from(ConvVQVAE(VQVAEConfig(**network), SpectrogramConfig()), "codec"):
         parser.error(f"--continued: the shipped weights are not of --channels {given.channels}")

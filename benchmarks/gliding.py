@@ -110,7 +110,7 @@ def measured(samples: npt.NDArray[np.float32], wished: Numbers) -> dict[str, flo
     voiced = track.voiced[:count]
     if not voiced.any():
         return {"semitones_off": np.nan, "harmonic_db": np.nan, "voiced": 0.0}
-    notes = 69.0 + 12.0 * np.log2(track.hz[:count][voiced] / 440.0)
+    notes = track.notes[:count][voiced]
     return {
         "semitones_off": float(np.median(np.abs(notes - wished[:count][voiced]))),
         "harmonic_db": float(np.median(track.harmonic_db[:count][voiced])),
